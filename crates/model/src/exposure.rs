@@ -1,0 +1,64 @@
+//! A service that can be reached from a zone for which there is no conduit.
+
+use std::{fmt, net::IpAddr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ExposureId, Grade, ObservationId, Port, ServiceName, Vantage};
+
+/// How urgent an exposure is: derived from who can reach it and how sure the identification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Reached from another zone of the site, identity only possible.
+    Low,
+    /// Reached from another zone of the site.
+    Medium,
+    /// Reached from addresses that no zone claims, identity only possible.
+    High,
+    /// Reached from addresses that no zone claims.
+    Critical,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        })
+    }
+}
+
+/// One exposure, with the observations that show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// Stable between runs.
+    pub id: ExposureId,
+    /// How urgent.
+    pub severity: Severity,
+    /// The address that can be reached.
+    pub address: IpAddr,
+    /// The zone of that address, if the site declares one.
+    pub zone: Option<String>,
+    /// The port that is open.
+    pub port: Port,
+    /// What it most probably is.
+    pub service: Option<ServiceName>,
+    /// How sure that is.
+    pub grade: Option<Grade>,
+    /// The zone that it is reached from.
+    pub from_zone: String,
+    /// Whether that zone is the one that stands for everybody else.
+    pub from_anywhere: bool,
+    /// The vantage that reached it last.
+    pub vantage: Vantage,
+    /// When it was last seen open from there.
+    pub seen: Timestamp,
+    /// Why this is an exposure, in plain words.
+    pub because: String,
+    /// The observations behind it, latest first.
+    pub evidence: Vec<ObservationId>,
+}

@@ -1,0 +1,58 @@
+//! The words of Portcullis: zones, ports, observations, identifications, exposures, plans, changes, log events.
+//!
+//! It holds values and the rules that make them valid. It opens no socket, reads no clock and touches no file: text
+//! comes in as `&str`, the time comes in as [`jiff::Timestamp`].
+//!
+//! Verbs: parse ([`Site::parse`], [`Permission::parse`]), show (every word implements `Display`), compare, digest
+//! ([`Digest::of`]).
+//!
+//! ```
+//! use portcullis_model::{Port, Site};
+//! let site = Site::parse("site.toml", r#"
+//!     [site]
+//!     name = "plant-7"
+//!     [[zone]]
+//!     name = "control"
+//!     networks = ["10.7.10.0/24"]
+//! "#)?;
+//! let zone = site.zone_of("10.7.10.4".parse()?).map(|zone| zone.name.as_str());
+//! assert_eq!(zone, Some("control"));
+//! assert_eq!("tcp/54321".parse::<Port>()?.to_string(), "tcp/54321");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod audit;
+mod change;
+mod config;
+mod exposure;
+mod fault;
+mod id;
+mod identification;
+mod listener;
+mod log_event;
+mod network;
+mod observation;
+mod permission;
+mod plan;
+mod port;
+mod site;
+mod untrusted;
+mod window;
+
+pub use audit::{AuditEntry, AuditRecord};
+pub use change::{Change, ChangeState, StepRecord};
+pub use config::{ConfigError, Problem};
+pub use exposure::{Exposure, Severity};
+pub use fault::{Exit, Fault};
+pub use id::{ChangeId, Digest, ExposureId, ObservationId, PlanId, RunId};
+pub use identification::{Evidence, EvidenceKind, Grade, Identification, ServiceName};
+pub use listener::{Binding, Connection, Listener, ProcessIdentity};
+pub use log_event::{LogEvent, LogSource, Verdict};
+pub use network::{NetworkSet, is_public};
+pub use observation::{NotTested, Observation, PortState, Run, Vantage};
+pub use permission::{Denial, Permission, may_scan};
+pub use plan::{AllowedSource, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};
+pub use port::{Port, PortError, Transport};
+pub use site::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, Zone};
+pub use untrusted::{Untrusted, sanitize};
+pub use window::{MaintenanceWindow, WindowError};

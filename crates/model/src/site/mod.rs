@@ -1,0 +1,159 @@
+//! `site.toml`: zones, conduits, services, maintenance windows (the words of IEC 62443-3-2).
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+
+use crate::{ConfigError, MaintenanceWindow, NetworkSet, Port, ServiceName};
+
+/// A site as its owner declared it.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Name of the site.
+    pub name: String,
+    /// Time zone in which the windows are written; UTC when not given.
+    pub timezone: TimeZone,
+    /// Zones in the order of the file.
+    pub zones: Vec<Zone>,
+    /// What may reach what.
+    pub conduits: Vec<Conduit>,
+    /// Services that their owner moved to other ports.
+    pub services: Vec<ServiceOverride>,
+    /// When changes may be made; an empty list sets no limit.
+    pub windows: Vec<MaintenanceWindow>,
+    /// Connections that must always get through.
+    pub keep: Vec<KeptConnection>,
+}
+
+/// A zone: a set of networks with the same need of protection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// Its name, unique on the site.
+    pub name: String,
+    /// Its addresses.
+    pub networks: Networks,
+}
+
+/// The addresses of a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Networks {
+    /// These networks.
+    Listed(NetworkSet),
+    /// Whatever no other zone claims.
+    Rest,
+}
+
+/// A permitted way from one zone to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conduit {
+    /// Zone that may open connections.
+    pub from: String,
+    /// Zone that is reached.
+    pub to: String,
+    /// Services that may be reached; everything else is an exposure.
+    pub services: Vec<ServiceName>,
+}
+
+/// A service that also listens elsewhere on this site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceOverride {
+    /// The service.
+    pub name: ServiceName,
+    /// Ports beside its usual ones.
+    pub also_on: Vec<Port>,
+}
+
+/// A connection that every change must leave alone, written `10.7.20.5 -> control tcp/22`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptConnection {
+    /// Who opens it.
+    pub from: KeptEnd,
+    /// Who is reached.
+    pub to: KeptEnd,
+    /// On which port.
+    pub port: Port,
+}
+
+/// One end of a kept connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptEnd {
+    /// A network, or one address as a network of its full length.
+    Network(IpNet),
+    /// All addresses of a zone.
+    Zone(String),
+}
+
+impl Site {
+    /// Reads a `site.toml` without judging its service names. `file` is the name used in messages.
+    ///
+    /// # Errors
+    /// All mistakes of the file at once, each with its line.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        read::site(file, text, None)
+    }
+
+    /// Reads a `site.toml` and reports service names that are not in `services`.
+    ///
+    /// # Errors
+    /// All mistakes of the file at once, each with its line.
+    pub fn parse_knowing(
+        file: &str,
+        text: &str,
+        services: &BTreeSet<ServiceName>,
+    ) -> Result<Self, ConfigError> {
+        read::site(file, text, Some(services))
+    }
+
+    /// The zone with this name.
+    pub fn zone(&self, name: &str) -> Option<&Zone> {
+        self.zones.iter().find(|zone| zone.name == name)
+    }
+
+    /// The zone that an address belongs to: the one whose networks hold it, else the one that takes the rest.
+    pub fn zone_of(&self, address: IpAddr) -> Option<&Zone> {
+        let address = address.to_canonical();
+        let listed = |zone: &&Zone| matches!(&zone.networks, Networks::Listed(set) if set.contains(address));
+        let rest = |zone: &&Zone| matches!(zone.networks, Networks::Rest);
+        self.zones
+            .iter()
+            .find(listed)
+            .or_else(|| self.zones.iter().find(rest))
+    }
+
+    /// Whether a declared zone (not the rest) holds the address.
+    pub fn declares(&self, address: IpAddr) -> bool {
+        self.zone_of(address)
+            .is_some_and(|zone| matches!(zone.networks, Networks::Listed(_)))
+    }
+
+    /// Whether a service may be reached from one zone in another. Inside a zone no conduit is needed: conduits
+    /// connect zones (IEC 62443-3-2).
+    pub fn permits(&self, from: &str, to: &str, service: &ServiceName) -> bool {
+        from == to
+            || self
+                .conduits
+                .iter()
+                .any(|conduit| conduit.from == from && conduit.to == to && conduit.services.contains(service))
+    }
+
+    /// The extra ports of a service on this site.
+    pub fn extra_ports(&self, service: &ServiceName) -> impl Iterator<Item = Port> {
+        self.services
+            .iter()
+            .filter(move |entry| &entry.name == service)
+            .flat_map(|entry| entry.also_on.iter().copied())
+    }
+
+    /// Whether one end of a kept connection holds the address.
+    pub fn end_holds(&self, end: &KeptEnd, address: IpAddr) -> bool {
+        match end {
+            KeptEnd::Network(network) => network.contains(&address),
+            KeptEnd::Zone(name) => self.zone_of(address).is_some_and(|zone| &zone.name == name),
+        }
+    }
+}

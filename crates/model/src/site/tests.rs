@@ -1,0 +1,126 @@
+use super::*;
+
+const PLANT: &str = r#"
+[site]
+name = "plant-7"
+timezone = "Europe/Oslo"
+[[zone]]
+name = "control"
+networks = ["10.7.10.0/24", "2001:db8:7:10::/64"]
+[[zone]]
+name = "engineering"
+networks = ["10.7.20.0/24"]
+[[zone]]
+name = "internet"
+networks = ["any"]
+[[conduit]]
+from = "engineering"
+to = "control"
+services = ["moxa-mdm-gateway"]
+[[service]]
+name = "moxa-mdm-gateway"
+also_on = ["tcp/5000"]
+[[window]]
+name = "sunday-night"
+when = "Sun 02:00-04:00"
+[keep]
+connections = ["10.7.20.5 -> control tcp/22", "control -> 10.7.30.9 udp/123"]
+"#;
+
+fn gateway() -> ServiceName {
+    ServiceName::new("moxa-mdm-gateway").unwrap()
+}
+
+#[test]
+fn the_plant_of_the_manual_is_read_whole() {
+    let site = Site::parse("site.toml", PLANT).unwrap();
+    assert_eq!(
+        site.zone_of("2001:db8:7:10::4".parse().unwrap()).unwrap().name,
+        "control"
+    );
+    assert_eq!(
+        site.zone_of("::ffff:10.7.20.9".parse().unwrap()).unwrap().name,
+        "engineering"
+    );
+    assert_eq!(site.zone_of("8.8.8.8".parse().unwrap()).unwrap().name, "internet");
+    assert!(!site.declares("8.8.8.8".parse().unwrap()));
+    assert!(site.permits("engineering", "control", &gateway()));
+    assert!(site.permits("control", "control", &gateway()));
+    assert!(!site.permits("internet", "control", &gateway()));
+    assert_eq!(
+        site.extra_ports(&gateway()).collect::<Vec<_>>(),
+        [Port::tcp(5000)]
+    );
+    assert_eq!(site.keep.len(), 2);
+    assert_eq!(site.windows.len(), 1);
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_its_line() {
+    let text = r#"[site]
+name = "p"
+timezon = "Europe/Oslo"
+[[zone]]
+name = "control"
+networks = ["10.7.10.0/24", "10.7.10.0/33"]
+[[zone]]
+name = "office"
+networks = ["10.7.10.128/25", "10.7.30.1/24"]
+[[conduit]]
+from = "ofice"
+to = "control"
+services = ["moxa-mdm-gatway"]
+[[window]]
+name = "w"
+when = "Sun 26:00-04:00"
+[keep]
+connections = ["control tcp/22"]
+"#;
+    let known = BTreeSet::from([gateway()]);
+    let error = Site::parse_knowing("site.toml", text, &known).unwrap_err();
+    let shown: Vec<String> = error
+        .problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.line, problem.what))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "3: unknown key `timezon` in site; did you mean `timezone`?",
+            "6: `10.7.10.0/33` is not a network such as 10.7.10.0/24",
+            "7: 10.7.10.128/25 of zone `office` overlaps 10.7.10.0/24 of zone `control`",
+            "9: `10.7.30.1/24` has bits set behind its prefix: did you mean `10.7.30.0/24`?",
+            "11: no zone is called `ofice`; did you mean `office`?",
+            "13: no service is called `moxa-mdm-gatway`; did you mean `moxa-mdm-gateway`?",
+            "16: `Sun 26:00-04:00` is not a window such as \"Sun 02:00-04:00\" or \"Mon-Fri 22:00-06:00\"",
+            "18: `connections`: `control tcp/22` is not a connection such as \"10.7.20.5 -> control tcp/22\"",
+        ]
+    );
+}
+
+#[test]
+fn broken_toml_is_reported_beside_the_other_mistakes() {
+    let error = Site::parse(
+        "site.toml",
+        "[site]\nname = \"p\"\n[[zone]]\nname = \nnetworks = 7\n",
+    )
+    .unwrap_err();
+    let lines: Vec<usize> = error.problems.iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [3, 4, 5], "{error}");
+}
+
+#[test]
+fn a_zone_may_repeat_its_own_networks_but_two_zones_may_not_take_the_rest() {
+    let text = "[site]\nname='p'\n[[zone]]\nname='a'\nnetworks=['10.0.0.0/8','10.1.0.0/16']\n\
+                [[zone]]\nname='b'\nnetworks=['any']\n[[zone]]\nname='c'\nnetworks=['any']\n";
+    let error = Site::parse("site.toml", text).unwrap_err();
+    assert_eq!(error.problems.len(), 1);
+    assert_eq!(error.problems[0].line, 9);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}|(\\[\\[?(site|zone|window|keep)\\]\\]?\\n|[a-z]+ ?= ?[\"\\[0-9a-z./\\]]*\\n){0,12}") {
+        let _ = Site::parse("x", &text);
+    }
+}
