@@ -82,8 +82,6 @@ pub enum NoteLevel {
     Info,
     /// Read this before you approve.
     Warning,
-    /// `apply` will refuse.
-    Refusal,
 }
 
 impl fmt::Display for NoteLevel {
@@ -91,7 +89,6 @@ impl fmt::Display for NoteLevel {
         f.write_str(match self {
             Self::Info => "note",
             Self::Warning => "warning",
-            Self::Refusal => "refused",
         })
     }
 }

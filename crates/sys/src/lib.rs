@@ -1,1 +1,31 @@
-//! Placeholder
+//! The operating system: sockets by netlink, processes and packages, network namespaces, child processes, NFLOG.
+//!
+//! It alone may hold unsafe code. It decides nothing: it reads what is there, starts what it is told to start, and
+//! says in an error what the system said.
+//!
+//! Verbs: [`sockets`], [`owners`], [`run`], [`namespace::in_network_of`], [`nflog::Group::open`], [`lock::Lock::take`].
+//!
+//! ```
+//! // Reading the socket table needs no privileges.
+//! let sockets = portcullis_sys::sockets()?;
+//! assert!(sockets.iter().all(|socket| socket.inode > 0 || !socket.is_listening()));
+//! # Ok::<(), portcullis_sys::SysError>(())
+//! ```
+
+mod command;
+pub mod conntrack;
+mod error;
+pub mod host;
+pub mod isolation;
+mod link;
+pub mod lock;
+pub mod namespace;
+pub mod nflog;
+mod package;
+mod process;
+mod socket_diag;
+
+pub use command::{Finished, find_program, run};
+pub use error::SysError;
+pub use process::{Owners, identity, owners};
+pub use socket_diag::{Socket, SocketState, sockets};

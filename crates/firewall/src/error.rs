@@ -1,0 +1,126 @@
+//! Why a firewall change cannot be planned, made or read.
+
+use std::net::SocketAddr;
+
+use portcullis_model::{Digest, Exit, Fault, Port};
+use portcullis_sys::SysError;
+
+/// An error of the firewall.
+#[derive(Debug, thiserror::Error)]
+pub enum FirewallError {
+    /// The tool that changes the firewall could not be run.
+    #[error("cannot {act} the nftables ruleset")]
+    Tool {
+        /// What was to be done.
+        act: &'static str,
+        /// Why not.
+        #[source]
+        source: SysError,
+    },
+    /// `nft` ran and refused.
+    #[error("cannot {act} the nftables ruleset: nft says: {said}")]
+    Nft {
+        /// What was to be done.
+        act: &'static str,
+        /// Its complaint, first lines.
+        said: String,
+    },
+    /// What `nft` printed cannot be understood.
+    #[error("cannot read the nftables ruleset: {0}")]
+    Unreadable(String),
+    /// The ruleset is another one than the plan was made for.
+    #[error("the ruleset changed after the plan was made")]
+    Stale {
+        /// Digest in the plan.
+        expected: Digest,
+        /// Digest now.
+        found: Digest,
+    },
+    /// The change would cut the connection over which it is made.
+    #[error("this would cut the connection that you are working over: {peer} -> {local}")]
+    WouldLockOut {
+        /// The operator's end.
+        peer: SocketAddr,
+        /// This host's end.
+        local: SocketAddr,
+    },
+    /// The change would cut a connection that `site.toml` says must always get through.
+    #[error("this would cut a connection that must be kept: {0}")]
+    WouldCutKept(String),
+    /// Nothing listens there.
+    #[error("nothing listens on {0} on this host")]
+    NothingListens(Port),
+    /// Another change governs the port already.
+    #[error("{port} is already governed by change {tag}")]
+    AlreadyGoverned {
+        /// The port.
+        port: Port,
+        /// The change.
+        tag: String,
+    },
+    /// After loading, the kernel does not hold what was loaded.
+    #[error("the kernel does not hold what was loaded: {0}")]
+    ReadBack(String),
+    /// There is nothing to confirm any more.
+    #[error("the trial is over: the kernel has let go of {0}")]
+    TrialOver(Port),
+}
+
+impl Fault for FirewallError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Tool { source, .. } => source.code(),
+            Self::Nft { .. } => "FW001",
+            Self::Unreadable(_) => "FW002",
+            Self::Stale { .. } => "FW003",
+            Self::WouldLockOut { .. } => "FW004",
+            Self::WouldCutKept(_) => "FW005",
+            Self::NothingListens(_) => "FW006",
+            Self::AlreadyGoverned { .. } => "FW007",
+            Self::ReadBack(_) => "FW008",
+            Self::TrialOver(_) => "FW009",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Tool { source, .. } => source.hint(),
+            Self::Nft { said, .. } if said.contains("Operation not permitted") => {
+                Some("changing and reading the firewall needs CAP_NET_ADMIN: run it as root (sudo)".into())
+            }
+            Self::Nft { .. } | Self::Unreadable(_) => {
+                Some("`portcullis doctor` shows what this machine's nftables can do".into())
+            }
+            Self::Stale { .. } => Some("run `portcullis plan` again and compare the two plans".into()),
+            Self::WouldLockOut { peer, .. } => Some(format!(
+                "connect in another way, or keep your own way open with `--allow {}`",
+                ipnet::IpNet::from(peer.ip())
+            )),
+            Self::WouldCutKept(_) => {
+                Some("let its source through with `--allow`, or change [keep] in site.toml".into())
+            }
+            Self::NothingListens(_) => Some(
+                "`portcullis check` lists what listens; to close the port all the same add --preventive"
+                    .into(),
+            ),
+            Self::AlreadyGoverned { tag, .. } => Some(format!(
+                "`portcullis changes` shows it; `portcullis rollback {tag}` takes it back first"
+            )),
+            Self::ReadBack(_) => Some("the change was taken back at once; nothing is left of it".into()),
+            Self::TrialOver(_) => Some("the port is open as before; apply the plan again".into()),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Tool { source, .. } => source.exit(),
+            Self::Nft { .. } | Self::Unreadable(_) | Self::ReadBack(_) => Exit::Failed,
+            Self::NothingListens(_) => Exit::Usage,
+            Self::Stale { .. }
+            | Self::WouldLockOut { .. }
+            | Self::WouldCutKept(_)
+            | Self::AlreadyGoverned { .. }
+            | Self::TrialOver(_) => Exit::Refused,
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The pure planner: what was read goes in, an immutable plan comes out. It touches nothing.
+
+use std::net::{IpAddr, SocketAddr};
+
+use jiff::Timestamp;
+use portcullis_model::{
+    AllowedSource, Binding, Connection, ExposureId, Listener, LiveConnection, NetworkSet, Networks, Note,
+    NoteLevel, Plan, PlanId, Port, Prediction, ServiceName, Site, Transport,
+};
+
+use crate::{FirewallError, lockout, nftables::Closing, state::Snapshot};
+
+/// Everything that a plan follows from.
+#[derive(Debug)]
+pub struct PlanInput<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// Name of this host.
+    pub host: String,
+    /// Addresses of this host, without loopback.
+    pub addresses: &'a [IpAddr],
+    /// The port to close.
+    pub port: Port,
+    /// Who shall still get through.
+    pub allow: Vec<AllowedSource>,
+    /// The exposure that is being closed.
+    pub exposure: Option<ExposureId>,
+    /// The site, if it is declared.
+    pub site: Option<&'a Site>,
+    /// What the firewall is now.
+    pub snapshot: Snapshot,
+    /// All listeners of this host.
+    pub listeners: &'a [Listener],
+    /// All live connections of this host.
+    pub connections: &'a [Connection],
+    /// Tracked connections as (originator, responder), when the connection tracker could be read.
+    pub tracked: &'a [(SocketAddr, SocketAddr)],
+    /// Connections that the processes above this one hold: the operator's way in.
+    pub above: &'a [Connection],
+    /// Range of source ports for outgoing connections, inclusive.
+    pub ephemeral: (u16, u16),
+    /// Whether a port on which nothing listens is closed all the same.
+    pub preventive: bool,
+}
+
+/// Makes a plan.
+///
+/// # Errors
+/// When nothing listens on the port, when another change governs it, and when it would lock somebody out.
+pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
+    let port = input.port;
+    let allow: NetworkSet = input.allow.iter().map(|source| source.network).collect();
+    let listeners: Vec<Listener> = input
+        .listeners
+        .iter()
+        .filter(|listener| listener.port() == port)
+        .cloned()
+        .collect();
+    if listeners.is_empty() && !input.preventive {
+        return Err(FirewallError::NothingListens(port));
+    }
+    let governing = input
+        .snapshot
+        .ruleset
+        .own
+        .changes
+        .values()
+        .find(|change| change.port == Some(port));
+    if let Some(change) = governing {
+        return Err(FirewallError::AlreadyGoverned {
+            port,
+            tag: change.tag.clone(),
+        });
+    }
+    lockout::operator(port, &allow, input.above)?;
+    if let Some(site) = input.site {
+        lockout::kept(port, &allow, site, input.addresses)?;
+    }
+    let connections: Vec<LiveConnection> = input
+        .connections
+        .iter()
+        .filter(|connection| connection.local.port() == port.number && port.transport == Transport::Tcp)
+        .map(|connection| {
+            outlook(
+                connection,
+                &allow,
+                opened_here(connection, &listeners, input.tracked),
+                input.site,
+            )
+        })
+        .collect();
+    let predictions = predictions(&allow, input.site);
+    let notes = notes(&input, &allow, &listeners, &connections);
+    Ok(Plan {
+        id: PlanId::of(&[]),
+        made: input.now,
+        host: input.host,
+        close: port,
+        allow: input.allow,
+        exposure: input.exposure,
+        ruleset: input.snapshot.foreign,
+        before: input.snapshot.parts,
+        listeners,
+        connections,
+        notes,
+        predictions,
+    }
+    .seal())
+}
+
+/// Who may reach a service of this host by the site's conduits: the zones with a conduit to a zone of this host, and
+/// the host's own zones, inside which no conduit is needed (IEC 62443-3-2).
+pub fn allowed_by_site(site: &Site, addresses: &[IpAddr], service: &ServiceName) -> Vec<AllowedSource> {
+    let own: Vec<&str> = site
+        .zones
+        .iter()
+        .filter(|zone| {
+            addresses
+                .iter()
+                .any(|address| site.zone_of(*address) == Some(*zone) && site.declares(*address))
+        })
+        .map(|zone| zone.name.as_str())
+        .collect();
+    let mut allowed = Vec::new();
+    for zone in &site.zones {
+        let because = if own.contains(&zone.name.as_str()) {
+            "the zone of this host".to_owned()
+        } else {
+            match own.iter().find(|to| site.permits(&zone.name, to, service)) {
+                Some(to) => format!("conduit {} -> {to} for {service}", zone.name),
+                None => continue,
+            }
+        };
+        let networks = match &zone.networks {
+            Networks::Listed(networks) => networks.networks().to_vec(),
+            Networks::Rest => ["0.0.0.0/0", "::/0"]
+                .iter()
+                .filter_map(|all| all.parse().ok())
+                .collect(),
+        };
+        allowed.extend(networks.into_iter().map(|network| AllowedSource {
+            network,
+            because: because.clone(),
+        }));
+    }
+    allowed
+}
+
+/// The rules of a plan, under the tag of a change.
+pub fn closing(plan: &Plan, tag: &str) -> Closing {
+    Closing {
+        outgoing_peers: plan
+            .connections
+            .iter()
+            .filter(|live| !live.cut && !plan.allowed_networks().contains(live.connection.peer.ip()))
+            .map(|live| live.connection.peer)
+            .filter(|peer: &SocketAddr| !peer.ip().is_loopback())
+            .collect(),
+        ..Closing::new(tag, plan.close, plan.allowed_networks())
+    }
+}
+
+/// What becomes of one live connection.
+fn outlook(
+    connection: &Connection,
+    allow: &NetworkSet,
+    opened_here: bool,
+    site: Option<&Site>,
+) -> LiveConnection {
+    let peer = connection.peer.ip();
+    let (cut, because) = if peer.is_loopback() {
+        (false, "loopback is not touched")
+    } else if allow.contains(peer) {
+        (false, "its source is allowed")
+    } else if opened_here {
+        (
+            false,
+            "this host's own outgoing connection: its source port only happens to be the closed one",
+        )
+    } else {
+        (true, "its source is not allowed")
+    };
+    LiveConnection {
+        connection: connection.clone(),
+        zone: site
+            .and_then(|site| site.zone_of(peer))
+            .map(|zone| zone.name.clone()),
+        cut,
+        because: because.into(),
+    }
+}
+
+/// Whether a connection with the closed port as its local port was opened by this host. The connection tracker knows;
+/// for connections that are older than the tracker's use, the holder tells: a server's connections are held by the
+/// process that listens or by one of the same program, all others are somebody's outgoing ones. When the holder cannot
+/// be read and something listens, it is taken for incoming: the closing must not fail open.
+fn opened_here(
+    connection: &Connection,
+    listeners: &[Listener],
+    tracked: &[(SocketAddr, SocketAddr)],
+) -> bool {
+    let (local, peer) = (connection.local, connection.peer);
+    if tracked.contains(&(local, peer)) {
+        return true;
+    }
+    if tracked.contains(&(peer, local)) {
+        return false;
+    }
+    let Some(holder) = &connection.process else {
+        return listeners.is_empty();
+    };
+    !listeners.iter().any(|listener| match &listener.process {
+        Some(server) => {
+            server.pid == holder.pid
+                || (server.executable.is_some() && server.executable == holder.executable)
+        }
+        None => true,
+    })
+}
+
+fn predictions(allow: &NetworkSet, site: Option<&Site>) -> Vec<Prediction> {
+    let mut predictions = vec![Prediction {
+        from: "this host (loopback)".into(),
+        networks: NetworkSet::default(),
+        passes: true,
+    }];
+    for zone in site.map(|site| site.zones.as_slice()).unwrap_or_default() {
+        if let Networks::Listed(networks) = &zone.networks {
+            predictions.push(Prediction {
+                from: zone.name.clone(),
+                networks: networks.clone(),
+                passes: networks.networks().iter().all(|network| allow.covers(network)),
+            });
+        }
+    }
+    let in_no_zone = |network: &&ipnet::IpNet| {
+        !predictions
+            .iter()
+            .any(|prediction| prediction.networks.covers(network))
+    };
+    let others: NetworkSet = allow.networks().iter().filter(in_no_zone).copied().collect();
+    if !others.is_empty() {
+        predictions.push(Prediction {
+            from: "other allowed sources".into(),
+            networks: others,
+            passes: true,
+        });
+    }
+    predictions.push(Prediction {
+        from: "everybody else".into(),
+        networks: NetworkSet::default(),
+        passes: allow.networks().iter().any(|network| network.prefix_len() == 0),
+    });
+    predictions
+}
+
+fn notes(
+    input: &PlanInput<'_>,
+    allow: &NetworkSet,
+    listeners: &[Listener],
+    connections: &[LiveConnection],
+) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut note = |level, text: String| notes.push(Note { level, text });
+    let port = input.port;
+    if allow.is_empty() {
+        note(
+            NoteLevel::Warning,
+            format!("nobody but this host itself will reach {port}"),
+        );
+    }
+    for network in allow
+        .networks()
+        .iter()
+        .filter(|network| network.prefix_len() == 0)
+    {
+        note(
+            NoteLevel::Warning,
+            format!("{network} is everybody: for this family nothing is closed"),
+        );
+    }
+    let families = |v4: bool| {
+        allow
+            .networks()
+            .iter()
+            .any(|network| network.addr().is_ipv4() == v4)
+    };
+    if !allow.is_empty() && families(true) != families(false) {
+        let missing = if families(true) { "IPv6" } else { "IPv4" };
+        note(
+            NoteLevel::Info,
+            format!("no {missing} source is allowed: over {missing} the port is closed to all"),
+        );
+    }
+    for zone in input.site.map(|site| site.zones.as_slice()).unwrap_or_default() {
+        if let Networks::Listed(networks) = &zone.networks {
+            let covered = networks
+                .networks()
+                .iter()
+                .filter(|network| allow.covers(network))
+                .count();
+            let touched = networks
+                .networks()
+                .iter()
+                .filter(|network| allow.overlaps(network))
+                .count();
+            if covered < networks.networks().len() && touched > 0 {
+                note(
+                    NoteLevel::Warning,
+                    format!("only a part of zone `{}` is allowed", zone.name),
+                );
+            }
+        }
+    }
+    if listeners.is_empty() {
+        note(
+            NoteLevel::Warning,
+            format!("nothing listens on {port}: it is closed in advance"),
+        );
+    } else if listeners
+        .iter()
+        .all(|listener| listener.binding() == Binding::LoopbackOnly)
+    {
+        note(
+            NoteLevel::Info,
+            format!("{port} listens on loopback only: nobody outside can reach it anyway"),
+        );
+    }
+    let (first, last) = input.ephemeral;
+    if (first..=last).contains(&port.number) {
+        let text = "this host may use the port as the source port of its own connections; their replies pass, \
+                    because replies are let through before anything is dropped";
+        note(NoteLevel::Info, text.into());
+    }
+    let cut = connections.iter().filter(|live| live.cut).count();
+    if cut > 0 {
+        note(
+            NoteLevel::Warning,
+            format!(
+                "{cut} live connection{} will be cut",
+                if cut == 1 { "" } else { "s" }
+            ),
+        );
+    }
+    if port.transport == Transport::Udp {
+        note(
+            NoteLevel::Info,
+            "UDP has no connections that could be listed: who uses it now is not known".into(),
+        );
+    }
+    for fault in &input.snapshot.ruleset.own.faults {
+        note(
+            NoteLevel::Warning,
+            format!("in the table inet portcullis: {fault}"),
+        );
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+use portcullis_model::{Digest, ProcessIdentity};
+
+use super::*;
+use crate::nftables::Ruleset;
+
+const SITE: &str = r#"
+[site]
+name = "p"
+[[zone]]
+name = "control"
+networks = ["10.7.10.0/24"]
+[[zone]]
+name = "engineering"
+networks = ["10.7.20.0/24"]
+[[zone]]
+name = "office"
+networks = ["10.7.30.0/24"]
+[[zone]]
+name = "internet"
+networks = ["any"]
+[[conduit]]
+from = "engineering"
+to = "control"
+services = ["moxa-mdm-gateway"]
+[keep]
+connections = ["10.7.20.5 -> control tcp/54321", "office -> control tcp/8443"]
+"#;
+
+fn snapshot() -> Snapshot {
+    let ruleset = Ruleset::parse(r#"{"nftables": []}"#).unwrap();
+    Snapshot {
+        foreign: Digest::ZERO,
+        parts: Vec::new(),
+        ruleset,
+    }
+}
+
+fn process(pid: u32) -> Option<ProcessIdentity> {
+    Some(ProcessIdentity {
+        pid,
+        ..ProcessIdentity::default()
+    })
+}
+
+fn listener(number: u16) -> Listener {
+    Listener {
+        transport: Transport::Tcp,
+        address: "0.0.0.0".parse().unwrap(),
+        number,
+        takes_ipv4: None,
+        process: process(7),
+    }
+}
+
+fn connection(local: u16, peer: &str, pid: u32) -> Connection {
+    Connection {
+        local: format!("10.7.10.10:{local}").parse().unwrap(),
+        peer: peer.parse().unwrap(),
+        process: process(pid),
+    }
+}
+
+struct Case {
+    site: Site,
+    listeners: Vec<Listener>,
+    connections: Vec<Connection>,
+    above: Vec<Connection>,
+    tracked: Vec<(SocketAddr, SocketAddr)>,
+}
+
+impl Case {
+    fn new() -> Self {
+        let site = Site::parse("site.toml", SITE).unwrap();
+        Self {
+            site,
+            listeners: vec![listener(54321), listener(8443)],
+            connections: vec![],
+            above: vec![],
+            tracked: vec![],
+        }
+    }
+
+    fn plan(&self, port: u16, allow: &[&str]) -> Result<Plan, FirewallError> {
+        let mut sources = allowed_by_site(
+            &self.site,
+            &["10.7.10.10".parse().unwrap()],
+            &ServiceName::new("moxa-mdm-gateway").unwrap(),
+        );
+        sources.extend(allow.iter().map(|text| AllowedSource {
+            network: text.parse().unwrap(),
+            because: "asked for".into(),
+        }));
+        plan(PlanInput {
+            now: Timestamp::UNIX_EPOCH,
+            host: "gw".into(),
+            addresses: &["10.7.10.10".parse().unwrap()],
+            port: Port::tcp(port),
+            allow: sources,
+            exposure: None,
+            site: Some(&self.site),
+            snapshot: snapshot(),
+            listeners: &self.listeners,
+            connections: &self.connections,
+            tracked: &self.tracked,
+            above: &self.above,
+            ephemeral: (32768, 60999),
+            preventive: false,
+        })
+    }
+}
+
+#[test]
+fn conduits_decide_who_still_gets_through() {
+    let plan = Case::new().plan(54321, &[]).unwrap();
+    assert_eq!(plan.allowed_networks().to_string(), "10.7.10.0/24, 10.7.20.0/24");
+    let expected: Vec<(String, bool)> = plan
+        .predictions
+        .iter()
+        .map(|prediction| (prediction.from.clone(), prediction.passes))
+        .collect();
+    let expected: Vec<(&str, bool)> = expected
+        .iter()
+        .map(|(from, passes)| (from.as_str(), *passes))
+        .collect();
+    assert_eq!(
+        expected,
+        [
+            ("this host (loopback)", true),
+            ("control", true),
+            ("engineering", true),
+            ("office", false),
+            ("everybody else", false)
+        ]
+    );
+}
+
+#[test]
+fn live_connections_are_told_their_fate_before_anything_happens() {
+    let mut case = Case::new();
+    case.connections = vec![
+        connection(54321, "10.7.30.5:40000", 7),
+        connection(54321, "10.7.20.5:40001", 7),
+        connection(54321, "192.0.2.9:502", 99),
+        connection(8443, "10.7.30.5:40002", 7),
+    ];
+    let plan = case.plan(54321, &[]).unwrap();
+    let cut: Vec<bool> = plan.connections.iter().map(|live| live.cut).collect();
+    assert_eq!(cut, [true, false, false]);
+    assert_eq!(plan.connections[0].zone.as_deref(), Some("office"));
+    let closing = closing(&plan, "abcdef");
+    assert_eq!(
+        closing.outgoing_peers,
+        ["192.0.2.9:502".parse().unwrap()],
+        "our own connection is looked after"
+    );
+}
+
+#[test]
+fn the_operator_s_own_connection_is_never_cut() {
+    let mut case = Case::new();
+    case.above = vec![connection(54321, "10.7.30.5:40000", 1)];
+    let error = case.plan(54321, &[]).unwrap_err();
+    assert!(matches!(error, FirewallError::WouldLockOut { .. }));
+    assert!(
+        portcullis_model::Fault::hint(&error)
+            .unwrap()
+            .contains("--allow 10.7.30.5/32")
+    );
+    assert!(case.plan(54321, &["10.7.30.0/24"]).is_ok());
+    case.above = vec![connection(22, "10.7.30.5:40000", 1)];
+    assert!(case.plan(54321, &[]).is_ok());
+}
+
+#[test]
+fn what_must_be_kept_is_kept() {
+    let case = Case::new();
+    let error = case.plan(8443, &[]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "this would cut a connection that must be kept: office -> control tcp/8443"
+    );
+    assert!(case.plan(8443, &["10.7.30.0/24"]).is_ok());
+}
+
+#[test]
+fn a_port_that_nothing_listens_on_is_not_closed_by_mistake() {
+    assert!(matches!(
+        Case::new().plan(5432, &[]),
+        Err(FirewallError::NothingListens(_))
+    ));
+}
+
+#[test]
+fn the_same_input_gives_the_same_plan_and_another_one_another() {
+    let case = Case::new();
+    assert_eq!(case.plan(54321, &[]).unwrap(), case.plan(54321, &[]).unwrap());
+    assert_ne!(
+        case.plan(54321, &[]).unwrap().id,
+        case.plan(54321, &["10.7.30.0/24"]).unwrap().id
+    );
+}
+
+#[test]
+fn the_connection_tracker_s_word_on_who_opened_a_connection_goes_before_the_holder_s_name() {
+    let mut case = Case::new();
+    case.connections = vec![
+        connection(54321, "10.7.30.5:7000", 7),
+        connection(54321, "10.7.30.6:40000", 99),
+    ];
+    let ends = |of: &Connection| (of.local, of.peer);
+    let (ours, theirs) = (ends(&case.connections[0]), ends(&case.connections[1]));
+    case.tracked = vec![ours, (theirs.1, theirs.0)];
+    let cut: Vec<bool> = case
+        .plan(54321, &[])
+        .unwrap()
+        .connections
+        .iter()
+        .map(|live| live.cut)
+        .collect();
+    assert_eq!(cut, [false, true]);
+}

@@ -1,0 +1,158 @@
+//! What the system refused, and what to do about it.
+
+use std::{io, path::PathBuf};
+
+use portcullis_model::{Exit, Fault};
+
+/// An error of the operating system, with what was being done.
+#[derive(Debug, thiserror::Error)]
+pub enum SysError {
+    /// A program that is needed is not installed.
+    #[error("cannot find the program `{program}`")]
+    MissingProgram {
+        /// Its name.
+        program: String,
+    },
+    /// A program could not be started.
+    #[error("cannot start `{program}`")]
+    Start {
+        /// Its name.
+        program: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A program did not end in time and was ended.
+    #[error("`{program}` did not end within {seconds} s and was ended")]
+    Slow {
+        /// Its name.
+        program: String,
+        /// How long it was given.
+        seconds: u64,
+    },
+    /// The kernel's socket table could not be read.
+    #[error("cannot read the kernel's socket table")]
+    SocketTable(#[source] io::Error),
+    /// A netlink answer that does not parse.
+    #[error("the kernel's {what} answer cannot be understood: {why}")]
+    Netlink {
+        /// What was asked.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A netfilter log group could not be opened.
+    #[error("cannot listen to netfilter log group {group}")]
+    LogGroup {
+        /// The group.
+        group: u16,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A namespace could not be opened, made or entered.
+    #[error("cannot {act} the namespace {what}")]
+    Namespace {
+        /// `open`, `make` or `enter`.
+        act: &'static str,
+        /// Which.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody else holds the lock.
+    #[error("another portcullis is changing the firewall of this host")]
+    Locked,
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Some other system call failed.
+    #[error("cannot {what}")]
+    Call {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The Debian package that a program comes in, for hints.
+pub(crate) fn package_of(program: &str) -> &str {
+    match program {
+        "nft" => "nftables",
+        "ip" => "iproute2",
+        "iptables"
+        | "iptables-save"
+        | "ip6tables-save"
+        | "iptables-legacy-save"
+        | "ip6tables-legacy-save" => "iptables",
+        other => other,
+    }
+}
+
+impl SysError {
+    fn is_permission(&self) -> bool {
+        let source = match self {
+            Self::Start { source, .. }
+            | Self::LogGroup { source, .. }
+            | Self::Namespace { source, .. }
+            | Self::Call { source, .. }
+            | Self::SocketTable(source)
+            | Self::Read { source, .. } => source,
+            _ => return false,
+        };
+        source.kind() == io::ErrorKind::PermissionDenied
+    }
+}
+
+impl Fault for SysError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::MissingProgram { .. } => "SY001",
+            Self::Start { .. } => "SY002",
+            Self::Slow { .. } => "SY003",
+            Self::SocketTable(_) => "SY004",
+            Self::Netlink { .. } => "SY005",
+            Self::LogGroup { .. } => "SY006",
+            Self::Namespace { .. } => "SY007",
+            Self::Locked => "SY008",
+            Self::Read { .. } => "SY009",
+            Self::Call { .. } => "SY010",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::MissingProgram { program } => {
+                let package = package_of(program);
+                Some(format!("install it: `apt install {package}`; `portcullis doctor` lists all that is missing"))
+            }
+            Self::Namespace { .. } if self.is_permission() => Some(
+                "run it as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+                 kernel.apparmor_restrict_unprivileged_userns=0)"
+                    .into(),
+            ),
+            _ if self.is_permission() => Some("run it as root (sudo)".into()),
+            Self::LogGroup { source, .. } if source.raw_os_error() == Some(nix::libc::EBUSY) => {
+                Some("another program listens to this group; stop it or choose another group".into())
+            }
+            Self::Locked => Some("wait until it has ended, then look at `portcullis changes`".into()),
+            _ => None,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Locked => Exit::Refused,
+            _ => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Children in namespaces of their own: the miniature plant, its hosts, and commands that enter it.
+//!
+//! The plant lives in a process-id namespace. When its first process dies the kernel ends all others, and with the
+//! last process of a network namespace its interfaces and rules are gone too: nothing has to be cleaned up.
+
+use std::{
+    ffi::CString,
+    fs, io,
+    os::{fd::AsRawFd, unix::process::CommandExt},
+    path::Path,
+    process::Command,
+};
+
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, setns, unshare},
+    sys::{prctl, signal::Signal},
+    unistd::{Uid, getgid, getppid, getuid, sethostname},
+};
+
+use crate::{
+    SysError,
+    namespace::{self, borrow},
+};
+
+/// Makes a command start in new namespaces for mounts, process ids (of its children), network, host name and IPC.
+/// Without root it also gets a user namespace in which it is root, and nothing more outside than before.
+///
+/// With `dies_with_parent` the kernel ends it when the thread that started it ends.
+pub fn apart(command: &mut Command, dies_with_parent: bool) {
+    let rootless = !Uid::effective().is_root();
+    let uid_map = format!("0 {} 1\n", getuid());
+    let gid_map = format!("0 {} 1\n", getgid());
+    let parent = nix::unistd::getpid();
+    let setgroups = CString::from(c"/proc/self/setgroups");
+    // SAFETY: between fork and exec only async-signal-safe calls are made (unshare, open, write, close, prctl); all
+    // texts were built before the fork.
+    unsafe {
+        command.pre_exec(move || {
+            if rootless {
+                unshare(CloneFlags::CLONE_NEWUSER)?;
+                write_once(&setgroups, b"deny")?;
+                write_once(c"/proc/self/uid_map", uid_map.as_bytes())?;
+                write_once(c"/proc/self/gid_map", gid_map.as_bytes())?;
+            }
+            unshare(
+                CloneFlags::CLONE_NEWNS
+                    | CloneFlags::CLONE_NEWPID
+                    | CloneFlags::CLONE_NEWNET
+                    | CloneFlags::CLONE_NEWUTS
+                    | CloneFlags::CLONE_NEWIPC,
+            )?;
+            // The kernel forgets the signal when credentials change: it is set after the user namespace.
+            if dies_with_parent {
+                die_with(parent)
+            } else {
+                Ok(())
+            }
+        });
+    }
+}
+
+/// Makes the kernel end a command when the thread that started it ends.
+pub fn die_with_parent(command: &mut Command) {
+    let parent = nix::unistd::getpid();
+    // SAFETY: prctl and getppid are async-signal-safe.
+    unsafe {
+        command.pre_exec(move || die_with(parent));
+    }
+}
+
+fn die_with(parent: nix::unistd::Pid) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // A parent that ended before the line above sends nothing. From inside a new process-id namespace the parent
+    // shows as 0.
+    let now = getppid();
+    if now != parent && now.as_raw() != 0 {
+        return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
+    }
+    Ok(())
+}
+
+/// Makes a command run as a host of its own: new network, new host name.
+pub fn as_host(command: &mut Command, name: &str) {
+    let name = std::ffi::OsString::from(name);
+    // SAFETY: unshare, sethostname and prctl are async-signal-safe; the name was built before the fork.
+    unsafe {
+        command.pre_exec(move || {
+            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS)?;
+            sethostname(&name)?;
+            Ok(())
+        });
+    }
+}
+
+/// Makes a command enter the user, mount, IPC and process-id namespaces of a process; its children will be inside the
+/// process-id namespace, it is not itself.
+///
+/// # Errors
+/// When the process has ended or may not be inspected.
+pub fn inside(command: &mut Command, pid: u32) -> Result<(), SysError> {
+    let mut entered = Vec::new();
+    // The user namespace comes first: it gives the right to enter the others. Entering one's own is refused (EINVAL).
+    let own_user = fs::read_link("/proc/self/ns/user").ok();
+    if fs::read_link(format!("/proc/{pid}/ns/user")).ok() != own_user {
+        entered.push((namespace::open(pid, "user")?, CloneFlags::CLONE_NEWUSER));
+    }
+    for (kind, flag) in [
+        ("pid", CloneFlags::CLONE_NEWPID),
+        ("net", CloneFlags::CLONE_NEWNET),
+        ("uts", CloneFlags::CLONE_NEWUTS),
+        ("ipc", CloneFlags::CLONE_NEWIPC),
+        ("mnt", CloneFlags::CLONE_NEWNS),
+    ] {
+        entered.push((namespace::open(pid, kind)?, flag));
+    }
+    // SAFETY: only `setns` is called between fork and exec; the closure owns the files.
+    unsafe {
+        command.pre_exec(move || {
+            for (file, flag) in &entered {
+                setns(borrow(file.as_raw_fd()), *flag)?;
+            }
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
+/// Prepares the file system of the plant: to be called by its first process. Mounts of the machine stay as they are;
+/// `/proc` shows the plant's processes only, and `/run` is empty, so that no tool meets the machine's locks.
+///
+/// # Errors
+/// When the kernel refuses a mount.
+pub fn mount_plant() -> Result<(), SysError> {
+    let step = |what: &'static str, result: nix::Result<()>| {
+        result.map_err(|error| SysError::Call {
+            what,
+            source: error.into(),
+        })
+    };
+    let none: Option<&str> = None;
+    step(
+        "keep mounts to this namespace",
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none),
+    )?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    step(
+        "mount /proc for the plant",
+        mount(Some("proc"), "/proc", Some("proc"), flags, none),
+    )?;
+    step(
+        "mount /run for the plant",
+        mount(Some("tmpfs"), "/run", Some("tmpfs"), flags, Some("size=16m")),
+    )
+}
+
+fn write_once(path: &std::ffi::CStr, bytes: &[u8]) -> io::Result<()> {
+    use nix::fcntl::{OFlag, open};
+    let file = open(
+        path,
+        OFlag::O_WRONLY | OFlag::O_CLOEXEC,
+        nix::sys::stat::Mode::empty(),
+    )?;
+    if nix::unistd::write(&file, bytes)? == bytes.len() {
+        return Ok(());
+    }
+    Err(io::Error::from_raw_os_error(nix::libc::EIO))
+}
+
+/// When a process began, in clock ticks since boot: with the process id it names a process for good.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    // The name in parentheses may hold anything; fields are counted behind its end (proc_pid_stat(5): field 22).
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Ends a process, if it is still the one that began at `started`.
+pub fn end(pid: u32, started: u64) -> bool {
+    if start_time(pid) != Some(started) {
+        return false;
+    }
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).is_ok()
+}

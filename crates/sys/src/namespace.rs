@@ -1,0 +1,99 @@
+//! Network namespaces of other processes (`network_namespaces(7)`).
+
+use std::{
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
+    thread,
+};
+
+use nix::sched::{CloneFlags, setns};
+
+use crate::SysError;
+
+/// The open network and host-name namespaces of a process. They live as long as this value, even when the process
+/// has ended.
+#[derive(Debug)]
+pub struct Network {
+    network: File,
+    host_name: File,
+    label: String,
+}
+
+impl Network {
+    /// Opens the namespaces of a process.
+    ///
+    /// # Errors
+    /// When the process has ended or may not be inspected.
+    pub fn of_process(pid: u32) -> Result<Self, SysError> {
+        Ok(Self {
+            network: open(pid, "net")?,
+            host_name: open(pid, "uts")?,
+            label: format!("of process {pid}"),
+        })
+    }
+
+    /// Runs `work` on a thread of its own inside the network, and waits for it. Sockets that it opens belong to that
+    /// network for ever; the calling thread stays where it is.
+    ///
+    /// # Errors
+    /// When the namespace may not be entered, or the work panicked.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, SysError> {
+        let enter = |source: io::Error| SysError::Namespace {
+            act: "enter",
+            what: self.label.clone(),
+            source,
+        };
+        thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    setns(&self.network, CloneFlags::CLONE_NEWNET).map_err(|error| enter(error.into()))?;
+                    Ok(work())
+                })
+                .join()
+                .unwrap_or_else(|_| Err(enter(io::Error::other("the work in it ended with a panic"))))
+        })
+    }
+
+    /// Makes a command run inside these namespaces.
+    pub fn enter(&self, command: &mut Command) {
+        let (network, host_name) = (self.network.as_raw_fd(), self.host_name.as_raw_fd());
+        // SAFETY: between fork and exec only `setns` is called, which is async-signal-safe. The raw descriptors stay
+        // valid there: fork copied the table, and the files are closed on exec only.
+        unsafe {
+            command.pre_exec(move || {
+                setns(borrow(network).as_fd(), CloneFlags::CLONE_NEWNET)?;
+                setns(borrow(host_name).as_fd(), CloneFlags::CLONE_NEWUTS)?;
+                Ok(())
+            });
+        }
+    }
+}
+
+/// Runs `work` inside the network of a process; see [`Network::run`].
+///
+/// # Errors
+/// When the process has ended, or its namespace may not be entered.
+pub fn in_network_of<T: Send>(pid: u32, work: impl FnOnce() -> T + Send) -> Result<T, SysError> {
+    Network::of_process(pid)?.run(work)
+}
+
+/// Opens one namespace of a process.
+pub(crate) fn open(pid: u32, kind: &str) -> Result<File, SysError> {
+    let what = format!("/proc/{pid}/ns/{kind}");
+    File::open(&what).map_err(|source| SysError::Namespace {
+        act: "open",
+        what,
+        source,
+    })
+}
+
+/// A descriptor that is known to be open, as a borrowed one.
+pub(crate) fn borrow(descriptor: i32) -> BorrowedFd<'static> {
+    // SAFETY: used only between fork and exec on descriptors that the parent keeps open while it forks.
+    unsafe { BorrowedFd::borrow_raw(descriptor) }
+}
