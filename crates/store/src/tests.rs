@@ -1,0 +1,419 @@
+//! The store from outside: round trips, lookups, and everything that can be wrong with a file.
+
+use std::{
+    fs,
+    net::IpAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use portcullis_model::{
+    Change, ChangeId, ChangeState, Digest, Exit, Fault, NotTested, Observation, ObservationId, Plan, PlanId,
+    Port, PortState, Run, RunId, Vantage,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+use crate::{Settings, Store, StoreError};
+
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) async fn open(&self) -> Store {
+        self.try_open("plant.db").await.unwrap()
+    }
+
+    async fn try_open(&self, name: &str) -> Result<Store, StoreError> {
+        let settings = Settings {
+            busy_timeout: Duration::from_millis(50),
+            ..Settings::default()
+        };
+        Store::open_with(self.file(name).to_str().unwrap(), settings).await
+    }
+
+    /// A connection without any of our settings, as another program would have.
+    pub(crate) async fn raw(&self) -> SqliteConnection {
+        raw(&self.file("plant.db")).await
+    }
+}
+
+async fn raw(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .foreign_keys(false)
+        .connect()
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn run_sql(connection: &mut SqliteConnection, sql: impl Into<String>) {
+    sqlx::raw_sql(AssertSqlSafe(sql.into()))
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn run(number: u8) -> Run {
+    Run {
+        id: RunId::of(&[&[number]]),
+        command: "scan".into(),
+        vantage: Vantage::this_host(),
+        started: at(number.into()),
+        ended: None,
+        settings: serde_json::json!({ "rate": 0.1 }),
+        not_tested: Vec::new(),
+    }
+}
+
+fn observation(run: &Run, address: &str, second: i64, state: PortState) -> Observation {
+    let (address, port): (IpAddr, _) = (address.parse().unwrap(), Port::tcp(54321));
+    Observation {
+        id: Observation::id_of(run.id, &run.vantage, address, port),
+        run: run.id,
+        at: at(second),
+        vantage: run.vantage.clone(),
+        source: None,
+        address,
+        port,
+        state,
+        because: "connection accepted after 0.4 ms".into(),
+        identifications: Vec::new(),
+        evidence: Vec::new(),
+    }
+}
+
+fn plan(id: &str, second: i64) -> Plan {
+    Plan {
+        id: id.parse().unwrap(),
+        made: at(second),
+        host: "gw-1".into(),
+        close: Port::tcp(54321),
+        allow: Vec::new(),
+        exposure: None,
+        ruleset: Digest::of("rules"),
+        before: Vec::new(),
+        listeners: Vec::new(),
+        connections: Vec::new(),
+        notes: Vec::new(),
+        predictions: Vec::new(),
+    }
+}
+
+fn change(number: u8, host: &str) -> Change {
+    Change {
+        id: ChangeId::of(&[&[number]]),
+        plan: PlanId::of(&[b"plan"]),
+        host: host.into(),
+        port: Port::tcp(54321),
+        state: ChangeState::Applying,
+        applied: at(number.into()),
+        trial_seconds: Some(120),
+        trial_until: Some(at(i64::from(number) + 120)),
+        since: at(number.into()),
+        actor: "ola".into(),
+        emergency: None,
+        session: None,
+        steps: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_run_keeps_its_beginning_and_gets_its_end() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut one = run(1);
+    store.begin_run(&one).await.unwrap();
+    store.begin_run(&run(2)).await.unwrap();
+    assert_eq!(store.run(one.id).await.unwrap(), Some(one.clone()));
+
+    one.ended = Some(at(9));
+    one.not_tested = vec![NotTested {
+        first: "10.7.10.1".parse().unwrap(),
+        last: "10.7.10.9".parse().unwrap(),
+        ports: vec![Port::udp(4800)],
+        reason: "stopped by hand".into(),
+    }];
+    let meddled = Run {
+        command: "check".into(),
+        ..one.clone()
+    };
+    store.finish_run(&meddled).await.unwrap();
+    assert_eq!(store.latest_runs(5).await.unwrap(), [run(2), one]);
+    assert_eq!(store.latest_runs(1).await.unwrap(), [run(2)]);
+
+    let never_begun = store.finish_run(&run(3)).await.unwrap_err();
+    assert!(matches!(never_begun, StoreError::NotFound { thing: "run", .. }));
+    assert_eq!(store.run(run(3).id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn observations_are_added_once_and_the_newest_is_found() {
+    let place = Place::new();
+    let store = place.open().await;
+    let (first, second) = (run(1), run(2));
+    store.begin_run(&first).await.unwrap();
+    store.begin_run(&second).await.unwrap();
+    let old = observation(&first, "10.7.10.9", 1, PortState::Open);
+    let other = observation(&first, "10.7.10.10", 1, PortState::NoAnswer);
+    let new = observation(&second, "10.7.10.9", 2, PortState::Closed);
+    store
+        .add_observations(&[new.clone(), old.clone(), other.clone()])
+        .await
+        .unwrap();
+
+    let edited = Observation {
+        state: PortState::Closed,
+        ..old.clone()
+    };
+    store.add_observations(&[edited]).await.unwrap();
+    assert_eq!(
+        store.observations_of_run(first.id).await.unwrap(),
+        [old, other.clone()]
+    );
+    assert_eq!(store.latest_observations().await.unwrap(), [new, other]);
+}
+
+#[tokio::test]
+async fn observations_come_all_or_none() {
+    let place = Place::new();
+    let store = place.open().await;
+    store.begin_run(&run(1)).await.unwrap();
+    let good = observation(&run(1), "10.7.10.9", 1, PortState::Open);
+    let orphan = observation(&run(7), "10.7.10.9", 1, PortState::Open);
+    let error = store.add_observations(&[good, orphan]).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { thing: "run", .. }));
+    assert!(store.latest_observations().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_plan_is_found_by_the_beginning_of_its_id_and_never_overwritten() {
+    let place = Place::new();
+    let store = place.open().await;
+    let (a, b) = (plan("7c1e000000000001", 1), plan("7c1e00ff00000002", 2));
+    store.save_plan(&a).await.unwrap();
+    store.save_plan(&b).await.unwrap();
+    let renamed = Plan {
+        host: "gw-2".into(),
+        ..a.clone()
+    };
+    store.save_plan(&renamed).await.unwrap();
+
+    assert_eq!(store.plan("7c1e0000").await.unwrap(), a);
+    assert_eq!(store.plan("7C1E00FF00000002").await.unwrap(), b);
+    assert_eq!(store.plans().await.unwrap(), [b, a]);
+    let ambiguous = store.plan("7c1e").await.unwrap_err();
+    assert_eq!(
+        ambiguous.to_string(),
+        "7c1e could be more than one plan: 7c1e000000000001, 7c1e00ff00000002"
+    );
+    assert_eq!((ambiguous.code(), ambiguous.exit()), ("ST013", Exit::Usage));
+    let unknown = store.plan("abcd").await.unwrap_err();
+    assert_eq!((unknown.code(), unknown.exit()), ("ST012", Exit::Usage));
+    assert!(matches!(
+        store.plan("7c1").await,
+        Err(StoreError::BadPrefix { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_change_moves_from_state_to_state() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut mine = change(1, "gw-1");
+    store.save_change(&mine).await.unwrap();
+    store.save_change(&change(2, "gw-2")).await.unwrap();
+    mine.state = ChangeState::Confirmed;
+    store.save_change(&mine).await.unwrap();
+
+    let id = mine.id.to_string();
+    assert_eq!(store.change(&id[..6]).await.unwrap(), mine);
+    assert_eq!(store.changes(Some("gw-1")).await.unwrap(), [mine.clone()]);
+    assert_eq!(store.changes(None).await.unwrap(), [change(2, "gw-2"), mine]);
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_closing_and_only_for_its_owner() {
+    let place = Place::new();
+    let store = place.try_open("deep/er/plant.db").await.unwrap();
+    store.begin_run(&run(1)).await.unwrap();
+    store.close().await;
+    let mode = |path: &str| fs::metadata(place.file(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        (mode("deep"), mode("deep/er"), mode("deep/er/plant.db")),
+        (0o700, 0o700, 0o600)
+    );
+    let store = place.try_open("deep/er/plant.db").await.unwrap();
+    assert_eq!(store.latest_runs(9).await.unwrap(), [run(1)]);
+}
+
+/// Written by tables of version 1; must stay readable.
+#[tokio::test]
+async fn values_of_version_1_are_understood() {
+    let place = Place::new();
+    let store = place.open().await;
+    run_sql(&mut place.raw().await, include_str!("../samples/values-v1.sql")).await;
+    let run = store.latest_runs(1).await.unwrap().remove(0);
+    assert_eq!(run.not_tested[0].ports, [Port::tcp(54321)]);
+    let observation = store.observations_of_run(run.id).await.unwrap().remove(0);
+    assert_eq!(
+        observation.id,
+        "00000000000000b1".parse::<ObservationId>().unwrap()
+    );
+    assert_eq!(observation.evidence[0].bytes, [1, 0xff]);
+    assert_eq!(store.plan("00000000000000c1").await.unwrap().predictions.len(), 1);
+    assert_eq!(
+        store.change("00000000000000d1").await.unwrap().state,
+        ChangeState::OnTrial
+    );
+}
+
+#[tokio::test]
+async fn a_locked_database_is_told_as_such_and_works_again_later() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut other = place.raw().await;
+    run_sql(&mut other, "BEGIN EXCLUSIVE").await;
+    for error in [
+        store.begin_run(&run(1)).await.unwrap_err(),
+        store.add_observations(&[]).await.unwrap_err(),
+        place.try_open("plant.db").await.unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
+        assert_eq!((error.code(), error.exit()), ("ST006", Exit::Failed));
+        assert!(error.hint().unwrap().contains("plant.db"));
+    }
+    run_sql(&mut other, "COMMIT").await;
+    store.begin_run(&run(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_as_such_and_loses_nothing() {
+    let place = Place::new();
+    let settings = Settings {
+        max_pages: Some(40),
+        ..Settings::default()
+    };
+    let store = Store::open_with(place.file("plant.db").to_str().unwrap(), settings)
+        .await
+        .unwrap();
+    store.begin_run(&run(1)).await.unwrap();
+    let large = Run {
+        settings: serde_json::json!("x".repeat(400_000)),
+        ..run(2)
+    };
+    let error = store.begin_run(&large).await.unwrap_err();
+    assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+    assert!(error.hint().is_some());
+    assert_eq!(store.latest_runs(9).await.unwrap(), [run(1)]);
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_written_is_told_as_such() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut connection = store.pool.acquire().await.unwrap();
+    run_sql(&mut connection, "PRAGMA query_only = 1").await;
+    let refused = sqlx::query("DELETE FROM run")
+        .execute(&mut *connection)
+        .await
+        .unwrap_err();
+    let error = store.failed("record a run")(refused);
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn files_that_are_something_else_are_refused_and_left_alone() {
+    let place = Place::new();
+    fs::write(place.file("letter.db"), "Dear Sir or Madam, ".repeat(100)).unwrap();
+    let mut other = raw(&place.file("browser.db")).await;
+    run_sql(
+        &mut other,
+        "CREATE TABLE bookmark (url TEXT); PRAGMA user_version = 1",
+    )
+    .await;
+    drop(other);
+    for name in ["letter.db", "browser.db"] {
+        let before = fs::read(place.file(name)).unwrap();
+        let error = place.try_open(name).await.unwrap_err();
+        assert!(matches!(error, StoreError::Foreign { .. }), "{name}: {error:?}");
+        assert_eq!(fs::read(place.file(name)).unwrap(), before, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_told_as_such() {
+    let place = Place::new();
+    let store = place.open().await;
+    for number in 0..50 {
+        store.begin_run(&run(number)).await.unwrap();
+    }
+    store.close().await;
+    let mut bytes = fs::read(place.file("plant.db")).unwrap();
+    bytes[4096..].fill(0xaa);
+    fs::write(place.file("plant.db"), bytes).unwrap();
+    let error = match place.try_open("plant.db").await {
+        Ok(store) => store.latest_runs(100).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn tables_of_a_newer_program_are_left_alone() {
+    let place = Place::new();
+    place.open().await.close().await;
+    run_sql(&mut place.raw().await, "PRAGMA user_version = 99").await;
+    let error = place.try_open("plant.db").await.unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_folder_or_a_file_in_the_way_is_named() {
+    let place = Place::new();
+    fs::create_dir(place.file("folder")).unwrap();
+    fs::write(place.file("file"), "").unwrap();
+    for name in ["folder", "file/plant.db", "file/deep/plant.db"] {
+        let error = place.try_open(name).await.unwrap_err();
+        assert!(matches!(error, StoreError::Create { .. }), "{name}: {error:?}");
+        assert!(error.to_string().contains("/f"), "{error}");
+        assert!(error.hint().is_some(), "{name}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn several_openers_of_a_new_database_agree() {
+    let place = Place::new();
+    let url = place.file("plant.db").to_string_lossy().into_owned();
+    let openers: Vec<_> = (0..8)
+        .map(|number| {
+            let url = url.clone();
+            tokio::spawn(async move {
+                let store = Store::open(&url).await?;
+                store.begin_run(&run(number)).await
+            })
+        })
+        .collect();
+    for opener in openers {
+        opener.await.unwrap().unwrap();
+    }
+    assert_eq!(place.open().await.latest_runs(100).await.unwrap().len(), 8);
+}
