@@ -1,1 +1,36 @@
-//! Placeholder
+//! What services are and how each is recognised safely: data plus a pure matcher.
+//!
+//! It says which ports a service has, what may be sent to a port (at most one harmless request, often nothing), and
+//! what the bytes that came back prove. It opens no socket and reads no clock; it never proposes a request that
+//! changes anything, needs a credential or asks for secrets.
+//!
+//! Verbs: [`Knowledge::builtin`], [`Knowledge::exchange`] (what to do after connect), [`Knowledge::identify`] (what was
+//! seen, judged), [`Knowledge::check`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use portcullis_knowledge::{Knowledge, Seen};
+//! use portcullis_model::{Grade, Port};
+//! let knowledge = Knowledge::builtin()?;
+//! let port = Port::tcp(54321);
+//! assert!(knowledge.exchange(port, &[]).request.is_none());
+//! let seen = Seen { silent_for: Duration::from_millis(800), ..Seen::default() };
+//! let found = knowledge.identify(port, &[], &seen);
+//! assert_eq!(found.first().map(|first| first.grade), Some(Grade::Possible));
+//! # Ok::<(), portcullis_knowledge::KnowledgeError>(())
+//! ```
+
+mod builtin;
+mod check;
+mod error;
+mod exchange;
+mod judge;
+mod knowledge;
+mod seen;
+mod service;
+
+pub use error::KnowledgeError;
+pub use exchange::{Exchange, Request};
+pub use knowledge::Knowledge;
+pub use seen::Seen;
+pub use service::{Hazard, Reference, Role, Service};

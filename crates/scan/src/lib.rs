@@ -1,1 +1,25 @@
-//! Placeholder
+//! Finds open ports and names services, gently; reads listings of sockets that were taken elsewhere.
+//!
+//! One connection to a host at a time, at most one harmless request to a port, never more packets than the pace allows,
+//! and none that the permission does not. It opens ordinary connections only; it never sweeps, floods, tries a
+//! credential or says "closed" of what it did not test.
+//!
+//! Verbs: [`targets::parse`] and [`targets::Targets::resolve`] (what is to be looked at), [`scan`] (look at all of it),
+//! [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets).
+//!
+//! ```
+//! use portcullis_scan::targets;
+//! let targets = targets::parse(&["10.7.10.0/30", "10.7.10.1-4"])?;
+//! assert_eq!(targets.addresses()?.len(), 4);
+//! # Ok::<(), targets::TargetError>(())
+//! ```
+
+pub mod listing;
+pub mod pace;
+mod probe;
+mod run;
+pub mod targets;
+
+pub use pace::Pace;
+pub use probe::{DEFAULT_CONNECT_TIMEOUT, ProbeSettings, Sighting, probe};
+pub use run::{Counters, Progress, ScanOutcome, ScanRequest, SilentRange, scan};

@@ -1,0 +1,38 @@
+//! Errors of the data files.
+
+use portcullis_model::{Exit, Fault};
+
+/// Why the data files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KnowledgeError {
+    /// A file is not TOML of the right shape.
+    #[error("cannot read service file {file}")]
+    Read {
+        /// The file as it was named.
+        file: String,
+        /// What is wrong with it, with line and column.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The files can be read and contradict the rules for services.
+    #[error("the service files break {} of the rules for services: {}", problems.len(), problems.join("; "))]
+    Invalid {
+        /// Each broken rule, naming its service; at least one.
+        problems: Vec<String>,
+    },
+}
+
+impl Fault for KnowledgeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "KN001",
+            Self::Invalid { .. } => "KN002",
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        Some("run `portcullis knowledge check` after correcting the file".into())
+    }
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}

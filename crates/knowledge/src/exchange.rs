@@ -1,0 +1,90 @@
+//! What to do with a port after it was reached: one connection, at most one request.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use portcullis_model::Port;
+use serde::Deserialize;
+
+/// The one request that may be sent to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// The same bytes for every device.
+    Bytes {
+        /// The request as it goes on the wire.
+        bytes: Vec<u8>,
+    },
+    /// `GET /` of HTTP/1.1, which must name the host it is sent to (RFC 9112, 3.2).
+    HttpGet,
+}
+
+impl Request {
+    /// The bytes to send to an address and port.
+    pub fn bytes_for(&self, address: IpAddr, port: Port) -> Vec<u8> {
+        match self {
+            Self::Bytes { bytes } => bytes.clone(),
+            Self::HttpGet => {
+                let host = SocketAddr::new(address.to_canonical(), port.number);
+                format!(
+                    "GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: portcullis\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+                )
+                .into_bytes()
+            }
+        }
+    }
+}
+
+/// What to do after connect. A server that speaks while it is listened to gets no request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// How long to listen before anything is sent.
+    pub listen_first: Duration,
+    /// What to send if the server stayed silent; `None`: send nothing.
+    pub request: Option<Request>,
+    /// How long to wait for the reply.
+    pub wait: Duration,
+    /// Why this port is not to be touched at all, if so.
+    pub not_testable: Option<&'static str>,
+}
+
+impl Exchange {
+    /// Listens and sends nothing.
+    pub(crate) fn listen(listen_first: Duration) -> Self {
+        Self {
+            listen_first,
+            request: None,
+            wait: Duration::ZERO,
+            not_testable: None,
+        }
+    }
+
+    /// A UDP port for which no request is known. An open port and a dropped packet are both silent there, and a made-up
+    /// datagram has stopped devices (CVE-2019-5636).
+    pub(crate) fn unknown_udp() -> Self {
+        Self {
+            not_testable: Some(
+                "no harmless request is known for this UDP port, and an empty one has stopped devices (CVE-2019-5636)",
+            ),
+            ..Self::listen(Duration::ZERO)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_get_names_the_host_it_is_sent_to() {
+        let text = |address: &str| {
+            let bytes = Request::HttpGet.bytes_for(address.parse().unwrap(), Port::tcp(5000));
+            String::from_utf8(bytes).unwrap()
+        };
+        assert!(text("10.0.0.1").contains("\r\nHost: 10.0.0.1:5000\r\n"));
+        assert!(text("2001:db8::1").contains("\r\nHost: [2001:db8::1]:5000\r\n"));
+        assert!(text("10.0.0.1").ends_with("\r\n\r\n"));
+    }
+}

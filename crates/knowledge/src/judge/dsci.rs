@@ -1,0 +1,104 @@
+//! Moxa device search (DSCI) on udp/4800: the reply to the search request.
+//!
+//! Layout (Moxa's own Linux driver): opcode, result, length (2 bytes), id (4), then AP id (4, little-endian), hardware
+//! id (2, little-endian), MAC (6), IPv4 address (4). Numbers in the header are big-endian.
+
+use std::net::Ipv4Addr;
+
+use portcullis_model::{Grade, Untrusted};
+
+use super::{Subject, Verdict, silence_reasons, speech::quoted_bytes};
+use crate::{Seen, service::Hardware};
+
+const SEARCH_REPLY: u8 = 0x81;
+/// Lengths of a search reply that Moxa's driver accepts.
+const LENGTHS: [usize; 2] = [24, 40];
+/// The block of hardware addresses that Moxa's devices have.
+const MOXA: [u8; 3] = [0x00, 0x90, 0xe8];
+
+struct SearchReply {
+    application: u32,
+    hardware: u16,
+    mac: [u8; 6],
+    address: Ipv4Addr,
+}
+
+pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
+    let place = subject.place_reason("Moxa device search (DSCI)")?;
+    // Without a reply a UDP port says nothing about its service.
+    seen.request.as_ref()?;
+    if seen.reply.is_empty() {
+        let reasons = std::iter::once(place).chain(silence_reasons(seen));
+        return Some(Verdict::new(Grade::Possible, reasons));
+    }
+    let Some(reply) = read(&seen.reply) else {
+        let reason = format!(
+            "answered the search request with {}, which is no search reply",
+            quoted_bytes(&seen.reply)
+        );
+        return Some(Verdict::new(Grade::RuledOut, [reason]));
+    };
+    Some(verdict(subject, &reply, seen.reply.len()))
+}
+
+fn read(reply: &[u8]) -> Option<SearchReply> {
+    if !LENGTHS.contains(&reply.len()) {
+        return None;
+    }
+    let (header, rest) = reply.split_first_chunk::<8>()?;
+    let [opcode, result, high, low, id @ ..] = header;
+    let length = usize::from(u16::from_be_bytes([*high, *low]));
+    if *opcode != SEARCH_REPLY || *result != 0 || length != reply.len() || *id != [0; 4] {
+        return None;
+    }
+    let (application, rest) = rest.split_first_chunk::<4>()?;
+    let (hardware, rest) = rest.split_first_chunk::<2>()?;
+    let (mac, rest) = rest.split_first_chunk::<6>()?;
+    let (address, _) = rest.split_first_chunk::<4>()?;
+    Some(SearchReply {
+        application: u32::from_le_bytes(*application),
+        hardware: u16::from_le_bytes(*hardware),
+        mac: *mac,
+        address: Ipv4Addr::from(*address),
+    })
+}
+
+fn verdict(subject: &Subject<'_>, reply: &SearchReply, length: usize) -> Verdict {
+    let mac: Vec<String> = reply.mac.iter().map(|byte| format!("{byte:02X}")).collect();
+    let mac = mac.join(":");
+    let valid =
+        format!("answered the search request with a valid reply: opcode 81, result 0, length {length}");
+    let (grade, owner) = if reply.mac.starts_with(&MOXA) {
+        (
+            Grade::Proven,
+            format!("its hardware address {mac} is in Moxa's block 00:90:E8"),
+        )
+    } else {
+        // Re-branded and virtual units have other addresses; so could something that only imitates the reply.
+        (
+            Grade::Likely,
+            format!("its hardware address {mac} is not in Moxa's block 00:90:E8"),
+        )
+    };
+    let verdict = Verdict::new(grade, [valid, owner])
+        .field("mac", Untrusted::new(mac))
+        .field("address", Untrusted::new(reply.address.to_string()));
+    match model(&subject.service.hardware, reply) {
+        Some(model) => verdict
+            .field("vendor", Untrusted::new("Moxa"))
+            .field("model", Untrusted::new(model)),
+        None => verdict,
+    }
+}
+
+fn model<'k>(known: &'k [Hardware], reply: &SearchReply) -> Option<&'k str> {
+    known
+        .iter()
+        .find(|hardware| {
+            hardware.id == reply.hardware
+                && hardware
+                    .application
+                    .is_none_or(|application| application == reply.application)
+        })
+        .map(|hardware| hardware.name.as_str())
+}

@@ -1,0 +1,334 @@
+use std::net::IpAddr;
+
+use portcullis_model::{Grade, Untrusted};
+use proptest::prelude::*;
+
+use super::*;
+
+const MDM: Port = Port::tcp(54321);
+const MOVED: Port = Port::tcp(5000);
+
+fn knowledge() -> Knowledge {
+    Knowledge::builtin().unwrap()
+}
+
+fn name(text: &str) -> ServiceName {
+    ServiceName::new(text).unwrap()
+}
+
+fn mdm_on_5000() -> Vec<(ServiceName, Port)> {
+    vec![(name("moxa-mdm-gateway"), MOVED)]
+}
+
+fn request(port: Port) -> Vec<u8> {
+    let address: IpAddr = [127, 0, 0, 1].into();
+    let request = knowledge().exchange(port, &[]).request.unwrap();
+    request.bytes_for(address, port)
+}
+
+fn greeting(bytes: &[u8]) -> Seen {
+    Seen {
+        spoke_first: bytes.into(),
+        ..Seen::default()
+    }
+}
+
+fn answer(port: Port, reply: &[u8]) -> Seen {
+    Seen {
+        request: Some(request(port)),
+        reply: reply.into(),
+        silent_for: Duration::from_millis(800),
+        ..Seen::default()
+    }
+}
+
+fn grades(found: &[Identification]) -> Vec<(&str, Grade)> {
+    found
+        .iter()
+        .map(|found| (found.service.as_str(), found.grade))
+        .collect()
+}
+
+fn field(found: &[Identification], key: &str) -> Option<String> {
+    found.first()?.fields.get(key).map(Untrusted::to_string)
+}
+
+#[test]
+fn the_compiled_in_data_keeps_the_rules() {
+    let knowledge = knowledge();
+    knowledge.check().unwrap();
+    assert_eq!(
+        knowledge.default_ports(),
+        [Port::tcp(502), Port::tcp(54321), Port::udp(4800)]
+    );
+    assert_eq!(
+        knowledge.service(&name("moxa-mdm-gateway")).unwrap().hazard,
+        Hazard::Silent
+    );
+    assert_eq!(knowledge.names().len(), 6);
+}
+
+#[test]
+fn the_port_of_mdm_never_gets_a_payload_whatever_the_site_says() {
+    let moved = [
+        (name("http"), MDM),
+        (name("modbus-tcp"), MDM),
+        (name("moxa-dsci"), MDM),
+    ];
+    for moved in [&moved[..], &[]] {
+        let exchange = knowledge().exchange(MDM, moved);
+        assert_eq!(exchange, Exchange::listen(exchange.listen_first));
+    }
+    assert_eq!(
+        knowledge().exchange(MDM, &[]).listen_first,
+        Duration::from_millis(800)
+    );
+}
+
+#[test]
+fn a_port_gets_the_request_of_its_service_and_of_the_one_the_site_put_there_first() {
+    let knowledge = knowledge();
+    assert_eq!(
+        knowledge.exchange(MOVED, &mdm_on_5000()).request,
+        Some(crate::Request::HttpGet)
+    );
+    let modbus = knowledge.exchange(Port::tcp(502), &[]).request;
+    assert!(modbus.is_some());
+    assert_eq!(
+        knowledge.exchange(MOVED, &[(name("modbus-tcp"), MOVED)]).request,
+        modbus
+    );
+    for port in [Port::tcp(22), Port::tcp(443), Port::tcp(4001)] {
+        assert_eq!(knowledge.exchange(port, &[]).request, None, "{port}");
+    }
+    // The bytes of a UDP service mean nothing on TCP.
+    let dsci = [(name("moxa-dsci"), Port::tcp(4800))];
+    assert_eq!(knowledge.exchange(Port::tcp(4800), &dsci).request, None);
+}
+
+#[test]
+fn a_udp_port_without_a_known_request_is_not_testable() {
+    assert!(knowledge().exchange(Port::udp(30718), &[]).not_testable.is_some());
+    let dsci = knowledge().exchange(Port::udp(4800), &[]);
+    assert_eq!((dsci.not_testable, dsci.request.is_some()), (None, true));
+}
+
+#[test]
+fn silence_on_the_port_of_mdm_is_possible_and_says_why() {
+    let seen = Seen {
+        silent_for: Duration::from_millis(800),
+        ..Seen::default()
+    };
+    let found = knowledge().identify(MDM, &[], &seen);
+    assert_eq!(grades(&found), [("moxa-mdm-gateway", Grade::Possible)]);
+    assert_eq!(
+        found[0].reasons,
+        [
+            "tcp/54321 is the port of MDM Gateway (CVE-2010-4741)",
+            "silent for 800 ms after connect, as a server that waits for its client",
+            "no harmless MDM request is publicly known, so port and silence give no more than possible",
+        ]
+    );
+}
+
+#[test]
+fn a_moved_mdm_that_is_silent_even_to_a_get_stays_possible() {
+    let seen = Seen {
+        waited: Duration::from_secs(3),
+        ..answer(MOVED, b"")
+    };
+    let found = knowledge().identify(MOVED, &mdm_on_5000(), &seen);
+    assert_eq!(grades(&found), [("moxa-mdm-gateway", Grade::Possible)]);
+    assert_eq!(
+        found[0].reasons[0],
+        "site.toml says its owner moved it to tcp/5000"
+    );
+    assert_eq!(found[0].reasons[2], "no answer to the request for 3000 ms");
+}
+
+#[test]
+fn a_web_page_on_the_moved_port_rules_mdm_out_and_is_named() {
+    let page = b"HTTP/1.1 200 OK\r\nServer: MoxaHttp/1.0\r\n\r\n<HTML><TITLE>\n Pump \x1b[2Jhouse</TITLE>";
+    let found = knowledge().identify(MOVED, &mdm_on_5000(), &answer(MOVED, page));
+    assert_eq!(
+        grades(&found),
+        [("http", Grade::Proven), ("moxa-mdm-gateway", Grade::RuledOut)]
+    );
+    assert_eq!(field(&found, "name").as_deref(), Some("Pump \\u{1b}[2Jhouse"));
+    assert_eq!(field(&found, "server").as_deref(), Some("MoxaHttp/1.0"));
+    assert_eq!(
+        found[1].reasons,
+        ["the server answers in HTTP: `HTTP/1.1 200 OK`"]
+    );
+}
+
+#[test]
+fn whoever_speaks_first_in_a_known_way_is_not_mdm() {
+    let knowledge = knowledge();
+    let ssh = knowledge.identify(MDM, &[], &greeting(b"SSH-2.0-OpenSSH_9.2\r\n"));
+    assert_eq!(
+        grades(&ssh),
+        [("ssh", Grade::Proven), ("moxa-mdm-gateway", Grade::RuledOut)]
+    );
+    let chargen: Vec<u8> = (b' '..=b'~').cycle().take(512).collect();
+    let chargen = knowledge.identify(MDM, &[], &greeting(&chargen));
+    assert_eq!(grades(&chargen), [("moxa-mdm-gateway", Grade::RuledOut)]);
+    let tls = knowledge.identify(MDM, &[], &greeting(&[0x15, 3, 3, 0, 2, 2, 40]));
+    assert_eq!(
+        grades(&tls),
+        [("tls", Grade::Proven), ("moxa-mdm-gateway", Grade::RuledOut)]
+    );
+    let hostile = knowledge.identify(MDM, &[], &greeting(b"220 \x1b]0;x\x07 ready ready"));
+    assert!(
+        hostile
+            .iter()
+            .all(|found| !found.reasons.concat().contains('\x1b'))
+    );
+}
+
+#[test]
+fn the_bytes_of_the_published_exploit_are_a_weak_hint_only() {
+    let seen = greeting(&[0x28, 0x10, 0x00, 0x29, 0xff]);
+    assert_eq!(
+        grades(&knowledge().identify(MDM, &[], &seen)),
+        [("moxa-mdm-gateway", Grade::Likely)]
+    );
+    assert!(knowledge().identify(Port::tcp(9999), &[], &seen).is_empty());
+}
+
+#[test]
+fn echo_and_closing_at_once_prove_nothing() {
+    let echo = answer(MOVED, &request(MOVED));
+    let found = knowledge().identify(MOVED, &mdm_on_5000(), &echo);
+    assert!(
+        found.iter().all(|found| found.grade == Grade::RuledOut),
+        "{found:?}"
+    );
+    let modbus = Port::tcp(502);
+    let found = knowledge().identify(modbus, &[], &answer(modbus, &request(modbus)));
+    assert_eq!(grades(&found), [("modbus-tcp", Grade::RuledOut)]);
+    let closed = Seen {
+        closed_by_peer: true,
+        ..Seen::default()
+    };
+    let found = knowledge().identify(MDM, &[], &closed);
+    assert_eq!(grades(&found), [("moxa-mdm-gateway", Grade::Possible)]);
+    assert!(found[0].reasons[1].starts_with("closed the connection"));
+}
+
+fn search_reply(mac: [u8; 6]) -> Vec<u8> {
+    let mut reply = vec![0x81, 0, 0, 24, 0, 0, 0, 0, 0x10, 0x51, 0x00, 0x80, 0x10, 0x51];
+    reply.extend(mac);
+    reply.extend([192, 168, 127, 254]);
+    reply
+}
+
+#[test]
+fn a_search_reply_proves_moxa_and_names_the_model() {
+    let port = Port::udp(4800);
+    let moxa = search_reply([0x00, 0x90, 0xe8, 1, 2, 3]);
+    let found = knowledge().identify(port, &[], &answer(port, &moxa));
+    assert_eq!(grades(&found), [("moxa-dsci", Grade::Proven)]);
+    for (key, value) in [
+        ("mac", "00:90:E8:01:02:03"),
+        ("model", "NPort 5110"),
+        ("address", "192.168.127.254"),
+    ] {
+        assert_eq!(field(&found, key).as_deref(), Some(value));
+    }
+    let rebranded = search_reply([2, 0, 0, 1, 2, 3]);
+    let found = knowledge().identify(port, &[], &answer(port, &rebranded));
+    assert_eq!(grades(&found), [("moxa-dsci", Grade::Likely)]);
+    let mut refused = moxa;
+    refused[1] = 4;
+    let found = knowledge().identify(port, &[], &answer(port, &refused));
+    assert_eq!(grades(&found), [("moxa-dsci", Grade::RuledOut)]);
+}
+
+#[test]
+fn a_modbus_device_tells_its_name_and_an_exception_proves_it_too() {
+    let port = Port::tcp(502);
+    let mut reply = vec![0, 0, 0, 0, 0, 0, 1, 0x2b, 0x0e, 1, 1, 0, 0, 3];
+    for (id, text) in [(0, "Acme"), (1, "PLC-7"), (2, "v1.2")] {
+        reply.extend([id, text.len() as u8]);
+        reply.extend(text.as_bytes());
+    }
+    reply[5] = (reply.len() - 6) as u8;
+    let found = knowledge().identify(port, &[], &answer(port, &reply));
+    assert_eq!(grades(&found), [("modbus-tcp", Grade::Proven)]);
+    assert_eq!(field(&found, "vendor").as_deref(), Some("Acme"));
+    assert_eq!(field(&found, "product").as_deref(), Some("PLC-7"));
+    assert_eq!(field(&found, "revision").as_deref(), Some("v1.2"));
+    let exception = [0, 0, 0, 0, 0, 3, 1, 0xab, 1];
+    let found = knowledge().identify(port, &[], &answer(port, &exception));
+    assert_eq!(grades(&found), [("modbus-tcp", Grade::Proven)]);
+    reply.pop();
+    let cut = knowledge().identify(port, &[], &answer(port, &reply));
+    assert_eq!(grades(&cut), [("modbus-tcp", Grade::RuledOut)]);
+}
+
+#[test]
+fn silence_on_the_web_port_names_nothing_and_on_443_is_only_possible() {
+    let http = Port::tcp(80);
+    assert!(knowledge().identify(http, &[], &answer(http, b"")).is_empty());
+    let tls = knowledge().identify(Port::tcp(443), &[], &Seen::default());
+    assert_eq!(grades(&tls), [("tls", Grade::Possible)]);
+}
+
+fn ports() -> impl Strategy<Value = Port> {
+    prop_oneof![
+        any::<u16>().prop_map(Port::tcp),
+        Just(MDM),
+        Just(MOVED),
+        Just(Port::tcp(502)),
+        Just(Port::tcp(80)),
+        Just(Port::udp(4800)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_give_more_than_possible(port in ports(), first in prop::collection::vec(any::<u8>(), 0..64),
+        reply in prop::collection::vec(any::<u8>(), 0..600), asked: bool, closed: bool) {
+        // The published hint is four bytes: chance must not be able to hit it in this test.
+        prop_assume!(!first.starts_with(&[0x28, 0x10]) && !reply.starts_with(&[0x28, 0x10]));
+        let request = if asked { knowledge().exchange(port, &[]).request } else { None };
+        let seen = Seen {
+            request: request.map(|request| request.bytes_for([127, 0, 0, 1].into(), port)),
+            spoke_first: first,
+            reply,
+            closed_by_peer: closed,
+            ..Seen::default()
+        };
+        for found in knowledge().identify(port, &mdm_on_5000(), &seen) {
+            prop_assert!(found.grade <= Grade::Possible, "{found:?}");
+            prop_assert!(!found.reasons.is_empty());
+            prop_assert!(found.reasons.iter().all(|reason| reason.len() < 1000));
+        }
+    }
+
+    #[test]
+    fn bytes_that_resemble_a_protocol_never_make_a_judge_panic(port in ports(), cut in 0usize..80, place in 0usize..80,
+        byte: u8, which in 0usize..5) {
+        let samples: [&[u8]; 5] = [
+            b"HTTP/1.1 200 OK\r\nServer: \r\n\r\n<title>x</title>",
+            b"SSH-2.0-x\r\n",
+            &search_reply([0, 0x90, 0xe8, 1, 2, 3]),
+            &[0, 0, 0, 0, 0, 14, 1, 0x2b, 0x0e, 1, 1, 0, 0, 2, 0, 2, b'a', b'b', 1, 0],
+            &[0x16, 3, 3, 0, 0x7a, 2, 0, 0, 0x76, 3, 3],
+        ];
+        let mut bytes = samples[which].to_vec();
+        bytes.truncate(cut);
+        if let Some(at) = bytes.get_mut(place) {
+            *at = byte;
+        }
+        let request = knowledge().exchange(port, &[]).request;
+        let asked = Seen {
+            request: request.map(|request| request.bytes_for([127, 0, 0, 1].into(), port)),
+            reply: bytes.clone(),
+            ..Seen::default()
+        };
+        knowledge().identify(port, &mdm_on_5000(), &asked);
+        knowledge().identify(port, &mdm_on_5000(), &greeting(&bytes));
+    }
+}

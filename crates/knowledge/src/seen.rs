@@ -1,0 +1,41 @@
+//! What was seen of one port: the input of the matcher.
+
+use std::time::Duration;
+
+/// What one connection, or one datagram, brought to light.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Bytes that the server sent before we sent any.
+    pub spoke_first: Vec<u8>,
+    /// The request that was sent, if any.
+    pub request: Option<Vec<u8>>,
+    /// Bytes that came after the request.
+    pub reply: Vec<u8>,
+    /// How long the server was silent after connect, before the request or the end.
+    pub silent_for: Duration,
+    /// How long we waited for a reply that did not come; zero when one came or nothing was sent.
+    pub waited: Duration,
+    /// Whether the server ended the connection.
+    pub closed_by_peer: bool,
+}
+
+impl Seen {
+    /// The bytes that tell most: what came unasked, else the reply.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        if self.spoke_first.is_empty() {
+            &self.reply
+        } else {
+            &self.spoke_first
+        }
+    }
+
+    /// Whether the reply is nothing but the beginning of our own request.
+    pub(crate) fn is_echo(&self) -> bool {
+        // Fewer than four bytes can be equal by chance.
+        self.reply.len() >= 4
+            && self
+                .request
+                .as_ref()
+                .is_some_and(|request| request.starts_with(&self.reply))
+    }
+}

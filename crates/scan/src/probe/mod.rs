@@ -1,0 +1,164 @@
+//! One look at one port: one connection or datagram, and at most one request.
+
+pub(crate) mod gate;
+mod icmp;
+mod tcp;
+mod trace;
+mod udp;
+mod verdict;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use portcullis_knowledge::{Exchange, Knowledge};
+use portcullis_model::{
+    Evidence, Identification, Observation, Port, PortState, RunId, ServiceName, Transport, Vantage,
+};
+
+use gate::Gate;
+pub(crate) use trace::Trace;
+
+/// How long a connection attempt waits for its answer. The kernel repeats an unanswered SYN after one second (RFC 6298,
+/// 2.1); an attempt that ends before it sends exactly one packet, and so the pace can hold.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_millis(950);
+/// How long to wait before an attempt that got no answer is repeated, once.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How one port is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// How long an attempt waits for its answer; there are two attempts.
+    pub connect_timeout: Duration,
+    /// Where the site says a service also listens.
+    pub moved: Vec<(ServiceName, Port)>,
+    /// Whether to listen and ask what the service is. A TCP port is found open or not without it; UDP needs the request.
+    pub identify: bool,
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            moved: Vec::new(),
+            identify: true,
+        }
+    }
+}
+
+/// What one look at one port has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The address that was asked.
+    pub address: IpAddr,
+    /// The port that was asked.
+    pub port: Port,
+    /// When the look ended.
+    pub at: Timestamp,
+    /// Our own address, when known.
+    pub source: Option<IpAddr>,
+    /// What the port answered.
+    pub state: PortState,
+    /// Why that is its state.
+    pub because: String,
+    /// The services that were considered.
+    pub identifications: Vec<Identification>,
+    /// The bytes and circumstances behind it.
+    pub evidence: Vec<Evidence>,
+    /// Packets that we decided to send: connection attempts with the kernel's repeats, requests, closes. The bare
+    /// acknowledgements of TCP are not counted.
+    pub packets: u32,
+}
+
+impl Sighting {
+    /// The sighting as an observation of a run.
+    pub fn into_observation(self, run: RunId, vantage: &Vantage) -> Observation {
+        Observation {
+            id: Observation::id_of(run, vantage, self.address, self.port),
+            run,
+            at: self.at,
+            vantage: vantage.clone(),
+            source: self.source,
+            address: self.address,
+            port: self.port,
+            state: self.state,
+            because: self.because,
+            identifications: self.identifications,
+            evidence: self.evidence,
+        }
+    }
+
+    pub(crate) fn of(
+        target: &Target,
+        trace: Trace,
+        moved: &[(ServiceName, Port)],
+        knowledge: &Knowledge,
+    ) -> Self {
+        let identifications = trace
+            .seen
+            .as_ref()
+            .map(|seen| knowledge.identify(target.port, moved, seen));
+        Self {
+            address: target.address,
+            port: target.port,
+            at: trace.at,
+            source: trace.source,
+            state: trace.state,
+            identifications: identifications.unwrap_or_default(),
+            evidence: trace.evidence(target.port.transport),
+            because: trace.because,
+            packets: trace.packets,
+        }
+    }
+}
+
+/// One port of one address, and what to do with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) address: IpAddr,
+    pub(crate) port: Port,
+    pub(crate) connect_timeout: Duration,
+    /// `None`: connect and close.
+    pub(crate) exchange: Option<Exchange>,
+}
+
+impl Target {
+    fn socket_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port.number)
+    }
+}
+
+/// Looks at one port, at once and without asking for a permission: both are the caller's to arrange. It never fails; what
+/// could not be tested is `not-tested` and says why.
+pub async fn probe(address: IpAddr, port: Port, settings: &ProbeSettings, knowledge: &Knowledge) -> Sighting {
+    let exchange = knowledge.exchange(port, &settings.moved);
+    let asks = settings.identify || port.transport == Transport::Udp;
+    let target = Target {
+        address,
+        port,
+        connect_timeout: settings.connect_timeout,
+        exchange: asks.then_some(exchange),
+    };
+    let trace = look(&target, &Gate::Free).await;
+    Sighting::of(&target, trace, &settings.moved, knowledge)
+}
+
+/// Looks at one port; each packet waits for its turn at the gate.
+pub(crate) async fn look(target: &Target, gate: &Gate) -> Trace {
+    let refusal = target
+        .exchange
+        .as_ref()
+        .and_then(|exchange| exchange.not_testable);
+    if let Some(reason) = refusal {
+        return Trace::not_tested(reason);
+    }
+    match target.port.transport {
+        Transport::Tcp => tcp::look(target, gate).await,
+        Transport::Udp => udp::look(target, gate).await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

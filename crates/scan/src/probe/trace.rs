@@ -1,0 +1,107 @@
+//! What a look leaves behind before it is judged.
+
+use std::{net::IpAddr, time::Duration};
+
+use jiff::Timestamp;
+use portcullis_knowledge::Seen;
+use portcullis_model::{Evidence, EvidenceKind, PortState, Transport};
+
+/// How many bytes of what was received are kept.
+const KEPT: usize = 512;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Trace {
+    pub(crate) at: Timestamp,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) state: PortState,
+    pub(crate) because: String,
+    /// What came back on an open port; `None` when there was nothing to judge.
+    pub(crate) seen: Option<Seen>,
+    pub(crate) packets: u32,
+}
+
+impl Trace {
+    pub(crate) fn new(state: PortState, because: impl Into<String>) -> Self {
+        Self {
+            at: Timestamp::now(),
+            source: None,
+            state,
+            because: because.into(),
+            seen: None,
+            packets: 0,
+        }
+    }
+
+    pub(crate) fn not_tested(reason: impl Into<String>) -> Self {
+        Self::new(PortState::NotTested, reason)
+    }
+
+    pub(super) fn sent(mut self, source: Option<IpAddr>, packets: u32) -> Self {
+        self.source = source;
+        self.packets = packets;
+        self
+    }
+
+    /// The evidence, in the order in which it came.
+    pub(crate) fn evidence(&self, transport: Transport) -> Vec<Evidence> {
+        if self.state == PortState::NotTested {
+            return Vec::new();
+        }
+        let mut evidence = vec![piece(EvidenceKind::Handshake, self.because.clone(), &[])];
+        let Some(seen) = &self.seen else {
+            return evidence;
+        };
+        if !seen.spoke_first.is_empty() {
+            let note = format!("{} without being asked", received(&seen.spoke_first));
+            evidence.push(piece(EvidenceKind::ServerSpokeFirst, note, &seen.spoke_first));
+        } else if transport == Transport::Tcp && !seen.silent_for.is_zero() {
+            let end = if seen.closed_by_peer && seen.request.is_none() {
+                ", then it closed the connection"
+            } else {
+                ""
+            };
+            let note = format!("silent for {} after connect{end}", milliseconds(seen.silent_for));
+            evidence.push(piece(EvidenceKind::Silence, note, &[]));
+        }
+        if let Some(request) = &seen.request {
+            let sent = request.len();
+            evidence.push(if seen.reply.is_empty() {
+                let note = format!(
+                    "no reply for {} to a request of {sent} bytes",
+                    milliseconds(seen.waited)
+                );
+                piece(EvidenceKind::Silence, note, &[])
+            } else {
+                let note = format!("{} after a request of {sent} bytes", received(&seen.reply));
+                piece(EvidenceKind::Reply, note, &seen.reply)
+            });
+        }
+        evidence
+    }
+}
+
+fn piece(kind: EvidenceKind, note: String, bytes: &[u8]) -> Evidence {
+    Evidence {
+        kind,
+        note,
+        bytes: bytes.get(..KEPT).unwrap_or(bytes).to_vec(),
+    }
+}
+
+fn received(bytes: &[u8]) -> String {
+    if bytes.len() > KEPT {
+        format!("received {} bytes ({KEPT} kept)", bytes.len())
+    } else {
+        format!("received {} bytes", bytes.len())
+    }
+}
+
+/// A duration for people: whole milliseconds, or tenths below ten.
+pub(super) fn milliseconds(duration: Duration) -> String {
+    let milliseconds = duration.as_secs_f64() * 1000.0;
+    if milliseconds < 10.0 {
+        format!("{milliseconds:.1} ms")
+    } else {
+        format!("{milliseconds:.0} ms")
+    }
+}

@@ -1,0 +1,218 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::TcpListener;
+
+use super::*;
+
+const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// Every address of 127.0.0.0/8 is this machine.
+fn host(last: u8) -> IpAddr {
+    [127, 9, 0, last].into()
+}
+
+fn request(addresses: Vec<IpAddr>, ports: Vec<Port>) -> ScanRequest {
+    ScanRequest {
+        run: RunId::of(&[b"test"]),
+        vantage: Vantage::this_host(),
+        addresses,
+        ports,
+        moved: Vec::new(),
+        pace: Pace {
+            total_per_second: 5000,
+            per_host_per_second: 200,
+            host_connections: 1,
+        },
+        connect_timeout: crate::DEFAULT_CONNECT_TIMEOUT,
+    }
+}
+
+async fn run(request: ScanRequest, permit: Permit<'_>) -> ScanOutcome {
+    let (_running, stop) = watch::channel(false);
+    let knowledge = Knowledge::builtin().unwrap();
+    scan(request, &knowledge, permit, &mut |_| {}, stop).await
+}
+
+fn everything(_: IpAddr, _: Port) -> Result<(), String> {
+    Ok(())
+}
+
+/// Numbers that this process holds without listening, so that each refuses.
+fn refusing(count: usize) -> (Vec<tokio::net::TcpSocket>, Vec<Port>) {
+    let sockets: Vec<_> = (0..count)
+        .map(|_| {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(([0, 0, 0, 0], 0).into()).unwrap();
+            socket
+        })
+        .collect();
+    let ports = sockets
+        .iter()
+        .map(|socket| Port::tcp(socket.local_addr().unwrap().port()))
+        .collect();
+    (sockets, ports)
+}
+
+fn covered(outcome: &ScanOutcome) -> usize {
+    let not_tested: usize = outcome
+        .not_tested
+        .iter()
+        .map(|range| {
+            let (IpAddr::V4(first), IpAddr::V4(last)) = (range.first, range.last) else {
+                panic!("only IPv4 is scanned here")
+            };
+            (u32::from(last) - u32::from(first) + 1) as usize * range.ports.len()
+        })
+        .sum();
+    outcome.observations.len() + not_tested
+}
+
+#[tokio::test]
+async fn every_port_of_every_host_is_in_the_outcome_once() {
+    let (_held, mut ports) = refusing(5);
+    let server = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
+    let open = Port::tcp(server.local_addr().unwrap().port());
+    ports.extend([open, Port::udp(9)]);
+    let mut addresses: Vec<IpAddr> = (1..=20).map(host).collect();
+    addresses.push(LOOPBACK);
+    let outcome = run(request(addresses, ports), &everything).await;
+
+    assert_eq!(covered(&outcome), 21 * 7);
+    assert!(!outcome.interrupted);
+    let found: Vec<_> = outcome
+        .observations
+        .iter()
+        .filter(|seen| seen.state == PortState::Open)
+        .collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].address, found[0].port), (LOOPBACK, open));
+    assert_eq!(found[0].source, Some(LOOPBACK));
+    let vantage = Vantage::this_host();
+    let id = portcullis_model::Observation::id_of(found[0].run, &vantage, LOOPBACK, open);
+    assert_eq!(found[0].id, id);
+    // A UDP port without a known request is told as not tested, in as few ranges as the addresses make.
+    assert_eq!(outcome.not_tested.len(), 2);
+    assert!(outcome.not_tested[0].reason.contains("CVE-2019-5636"));
+    assert_eq!(outcome.counters.most_connections_per_host, 1);
+    assert_eq!(outcome.counters.answers, 21 * 6);
+    let sorted = outcome
+        .observations
+        .is_sorted_by_key(|seen| (seen.address, seen.port));
+    assert!(sorted);
+}
+
+#[tokio::test]
+async fn what_the_permission_denies_gets_no_packet_and_is_told() {
+    let server = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
+    let port = Port::tcp(server.local_addr().unwrap().port());
+    let nothing = |_: IpAddr, _: Port| Err("not in the permission of Kari".to_owned());
+    let outcome = run(request(vec![LOOPBACK], vec![port]), &nothing).await;
+    assert!(outcome.observations.is_empty());
+    assert_eq!(outcome.not_tested[0].reason, "not in the permission of Kari");
+    assert_eq!(outcome.counters.packets_sent, 0);
+}
+
+#[tokio::test]
+async fn a_permission_that_ends_stops_the_packets() {
+    let (_held, ports) = refusing(30);
+    let asked = AtomicUsize::new(0);
+    let permit = |_: IpAddr, _: Port| {
+        if asked.fetch_add(1, Ordering::SeqCst) < 20 {
+            Ok(())
+        } else {
+            Err("expired".to_owned())
+        }
+    };
+    let outcome = run(request(vec![LOOPBACK], ports), &permit).await;
+    assert_eq!(covered(&outcome), 30);
+    // Each probe asks once before it starts and once before its packet.
+    assert_eq!(outcome.observations.len(), 10);
+    assert_eq!(outcome.counters.packets_sent, 10);
+}
+
+#[tokio::test]
+async fn a_scan_that_is_told_to_stop_says_what_it_did_not_test() {
+    let (_held, ports) = refusing(40);
+    let addresses = (1..=200).map(host).collect();
+    let (switch, stop) = watch::channel(false);
+    let knowledge = Knowledge::builtin().unwrap();
+    let slow = ScanRequest {
+        pace: Pace {
+            total_per_second: 100,
+            ..Pace::default()
+        },
+        ..request(addresses, ports)
+    };
+    let mut last = None;
+    let mut watch = |progress: &Progress| {
+        if progress.probes_done >= 10 {
+            switch.send_replace(true);
+        }
+        last = Some(*progress);
+    };
+    let outcome = scan(slow, &knowledge, &everything, &mut watch, stop).await;
+    assert!(outcome.interrupted);
+    assert_eq!(covered(&outcome), 8000);
+    assert!((10..1000).contains(&outcome.observations.len()));
+    assert!(
+        outcome
+            .not_tested
+            .iter()
+            .all(|range| range.reason == "interrupted")
+    );
+    let last = last.unwrap();
+    assert_eq!((last.probes_done, last.probes_total), (8000, 8000));
+}
+
+#[tokio::test]
+async fn a_host_never_gets_more_than_its_pace() {
+    let (_held, ports) = refusing(12);
+    let begun = Instant::now();
+    let gentle = ScanRequest {
+        pace: Pace {
+            per_host_per_second: 20,
+            ..Pace::default()
+        },
+        ..request(vec![LOOPBACK], ports)
+    };
+    let outcome = run(gentle, &everything).await;
+    assert_eq!(outcome.counters.packets_sent, 12);
+    assert!(begun.elapsed() >= Duration::from_millis(11 * 50));
+}
+
+#[tokio::test]
+async fn an_open_port_gets_one_connection() {
+    let server = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
+    let port = Port::tcp(server.local_addr().unwrap().port());
+    let counting = tokio::spawn(async move {
+        let (_stream, _) = server.accept().await.unwrap();
+        server
+    });
+    let outcome = run(request(vec![LOOPBACK], vec![port]), &everything).await;
+    assert_eq!(outcome.counters.packets_sent, 2);
+    let server = counting.await.unwrap();
+    let second =
+        std::future::poll_fn(|context| std::task::Poll::Ready(server.poll_accept(context).is_ready()));
+    assert!(!second.await, "there was a second connection");
+}
+
+#[tokio::test]
+async fn nothing_to_do_ends_at_once() {
+    let outcome = run(request(Vec::new(), vec![Port::tcp(1)]), &everything).await;
+    assert_eq!(covered(&outcome), 0);
+    let outcome = run(request(vec![LOOPBACK], Vec::new()), &everything).await;
+    assert_eq!(covered(&outcome), 0);
+}
+
+#[test]
+fn it_runs_on_a_runtime_of_one_thread_of_its_own() {
+    let outcome = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (_held, ports) = runtime.block_on(async { refusing(3) });
+        runtime.block_on(run(request(vec![LOOPBACK], ports), &everything))
+    });
+    assert_eq!(outcome.join().unwrap().observations.len(), 3);
+}
