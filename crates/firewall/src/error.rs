@@ -29,7 +29,7 @@ pub enum FirewallError {
     #[error("cannot read the nftables ruleset: {0}")]
     Unreadable(String),
     /// The ruleset is another one than the plan was made for.
-    #[error("the ruleset changed after the plan was made")]
+    #[error("the ruleset changed after the plan was made: expected digest {}, found {}", expected.short(), found.short())]
     Stale {
         /// Digest in the plan.
         expected: Digest,

@@ -7,17 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ExposureId, Grade, ObservationId, Port, ServiceName, Vantage};
 
-/// How urgent an exposure is: derived from who can reach it and how sure the identification is.
+/// How urgent an exposure is. Reached from addresses that no zone claims it is `High`, from another zone of the site
+/// `Medium`; one step up when it is at least likely a management or control service, one step down when it is another
+/// kind of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Reached from another zone of the site, identity only possible.
+    /// Look at it when there is time.
     Low,
-    /// Reached from another zone of the site.
+    /// Close it in the next window.
     Medium,
-    /// Reached from addresses that no zone claims, identity only possible.
+    /// Close it now if the process allows.
     High,
-    /// Reached from addresses that no zone claims.
+    /// Close it now.
     Critical,
 }
 

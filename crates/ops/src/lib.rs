@@ -1,1 +1,20 @@
-//! Placeholder
+//! The use-cases: check, scan, exposures, plan, apply, confirm, rollback, verify, logs, doctor.
+//!
+//! Here, and only here, it is decided whether something may be done, and here it is written to the audit record before
+//! it is done. It prints nothing and parses no arguments.
+//!
+//! Verbs: [`Desk::open`], then one function or module per use-case.
+
+pub mod audit;
+pub mod change;
+pub mod check;
+mod desk;
+pub mod doctor;
+mod error;
+pub mod exposures;
+pub mod logs;
+pub mod scan;
+pub mod verify;
+
+pub use desk::{Desk, Stop};
+pub use error::OpsError;

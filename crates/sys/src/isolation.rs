@@ -3,13 +3,7 @@
 //! The plant lives in a process-id namespace. When its first process dies the kernel ends all others, and with the
 //! last process of a network namespace its interfaces and rules are gone too: nothing has to be cleaned up.
 
-use std::{
-    ffi::CString,
-    fs, io,
-    os::{fd::AsRawFd, unix::process::CommandExt},
-    path::Path,
-    process::Command,
-};
+use std::{ffi::CString, fs, io, os::unix::process::CommandExt, path::Path, process::Command};
 
 use nix::{
     mount::{MsFlags, mount},
@@ -18,10 +12,7 @@ use nix::{
     unistd::{Uid, getgid, getppid, getuid, sethostname},
 };
 
-use crate::{
-    SysError,
-    namespace::{self, borrow},
-};
+use crate::{SysError, namespace};
 
 /// Makes a command start in new namespaces for mounts, process ids (of its children), network, host name and IPC.
 /// Without root it also gets a user namespace in which it is root, and nothing more outside than before.
@@ -118,7 +109,7 @@ pub fn inside(command: &mut Command, pid: u32) -> Result<(), SysError> {
     unsafe {
         command.pre_exec(move || {
             for (file, flag) in &entered {
-                setns(borrow(file.as_raw_fd()), *flag)?;
+                setns(file, *flag)?;
             }
             Ok(())
         });
@@ -181,4 +172,51 @@ pub fn end(pid: u32, started: u64) -> bool {
     }
     let Ok(pid) = i32::try_from(pid) else { return false };
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).is_ok()
+}
+
+/// Waits for any child to end and collects it.
+///
+/// # Errors
+/// When there is no child.
+pub fn collect_child() -> Result<(), SysError> {
+    nix::sys::wait::wait()
+        .map(|_| ())
+        .map_err(|error| SysError::Call {
+            what: "wait for a child",
+            source: error.into(),
+        })
+}
+
+/// Gives this process a name of its own in process lists, at most 15 bytes.
+pub fn name_this_process(name: &str) {
+    let short: String = name.chars().take(15).collect();
+    if let Ok(name) = CString::new(short) {
+        // A name is only for people to read; without it nothing is lost.
+        let _ = prctl::set_name(&name);
+    }
+}
+
+/// Whether a child can be set apart on this machine; says how.
+///
+/// # Errors
+/// What the kernel said when it was tried.
+pub fn can_isolate() -> Result<String, SysError> {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg("--version")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    apart(&mut command, true);
+    let tried = command.status();
+    tried.map_err(|source| SysError::Namespace {
+        act: "make",
+        what: "of a child".into(),
+        source,
+    })?;
+    let how = if Uid::effective().is_root() {
+        "as root"
+    } else {
+        "without root, in a user namespace"
+    };
+    Ok(format!("namespaces can be made {how}"))
 }

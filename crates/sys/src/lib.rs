@@ -23,9 +23,11 @@ pub mod namespace;
 pub mod nflog;
 mod package;
 mod process;
+mod queue;
 mod socket_diag;
 
 pub use command::{Finished, find_program, run};
 pub use error::SysError;
 pub use process::{Owners, identity, owners};
+pub use queue::unacknowledged;
 pub use socket_diag::{Socket, SocketState, sockets};

@@ -1,15 +1,6 @@
 //! Network namespaces of other processes (`network_namespaces(7)`).
 
-use std::{
-    fs::File,
-    io,
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd},
-        unix::process::CommandExt,
-    },
-    process::Command,
-    thread,
-};
+use std::{fs::File, io, os::unix::process::CommandExt, process::Command, thread};
 
 use nix::sched::{CloneFlags, setns};
 
@@ -60,17 +51,26 @@ impl Network {
     }
 
     /// Makes a command run inside these namespaces.
-    pub fn enter(&self, command: &mut Command) {
-        let (network, host_name) = (self.network.as_raw_fd(), self.host_name.as_raw_fd());
-        // SAFETY: between fork and exec only `setns` is called, which is async-signal-safe. The raw descriptors stay
-        // valid there: fork copied the table, and the files are closed on exec only.
+    ///
+    /// # Errors
+    /// When this process has no descriptors left.
+    pub fn enter(&self, command: &mut Command) -> Result<(), SysError> {
+        let duplicate = |file: &File| {
+            file.try_clone().map_err(|source| SysError::Call {
+                what: "duplicate a descriptor",
+                source,
+            })
+        };
+        let (network, host_name) = (duplicate(&self.network)?, duplicate(&self.host_name)?);
+        // SAFETY: between fork and exec only `setns` is called, which is async-signal-safe; the closure owns the files.
         unsafe {
             command.pre_exec(move || {
-                setns(borrow(network).as_fd(), CloneFlags::CLONE_NEWNET)?;
-                setns(borrow(host_name).as_fd(), CloneFlags::CLONE_NEWUTS)?;
+                setns(&network, CloneFlags::CLONE_NEWNET)?;
+                setns(&host_name, CloneFlags::CLONE_NEWUTS)?;
                 Ok(())
             });
         }
+        Ok(())
     }
 }
 
@@ -90,10 +90,4 @@ pub(crate) fn open(pid: u32, kind: &str) -> Result<File, SysError> {
         what,
         source,
     })
-}
-
-/// A descriptor that is known to be open, as a borrowed one.
-pub(crate) fn borrow(descriptor: i32) -> BorrowedFd<'static> {
-    // SAFETY: used only between fork and exec on descriptors that the parent keeps open while it forks.
-    unsafe { BorrowedFd::borrow_raw(descriptor) }
 }

@@ -1,0 +1,311 @@
+//! The command line as typed. What it means is decided in `cmds`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, builder::styling::Styles};
+use ipnet::IpNet;
+use portcullis_model::{Port, Vantage};
+
+use crate::{environment, output::Format};
+
+/// Finds industrial remote-management services that can be reached from where they should not be, closes them with a
+/// firewall change that cannot lock anybody out, proves it with packets, and puts everything back when asked.
+#[derive(Debug, Parser)]
+#[command(
+    name = "portcullis",
+    version,
+    styles = Styles::plain(),
+    disable_help_subcommand = true,
+    max_term_width = 110,
+    after_help = "Start with `portcullis lab run` (a plant in namespaces of this machine), then `portcullis doctor` and \
+                  `portcullis check`.\n\nExit codes: 0 nothing wrong, 1 exposures found or not closed, 2 bad usage or \
+                  configuration, 3 done in part (something was not tested), 4 refused, 5 failed."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// How to print what was found
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        help_heading = "Everywhere"
+    )]
+    pub(crate) format: Format,
+    /// Where findings and changes are kept: a file or sqlite:FILE [default: portcullis.sqlite in the user's data folder]
+    #[arg(long, global = true, value_name = "URL", env = environment::STORE, hide_env_values = true, help_heading = "Everywhere")]
+    pub(crate) store: Option<String>,
+    /// The site: zones, conduits, windows
+    #[arg(long, global = true, value_name = "SITE.TOML", env = environment::CONFIG, hide_env_values = true, help_heading = "Everywhere")]
+    pub(crate) config: Option<PathBuf>,
+    /// Only data and errors, no progress and no remarks
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+    /// More messages; twice for more still
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Everywhere")]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// What listens on this host: process, package, addresses
+    Check(Check),
+    /// Find open ports and name the services behind them, gently
+    Scan(Scan),
+    /// What can be reached from a zone without a conduit, most urgent first
+    Exposures,
+    /// Think a closing through: who is cut, who still gets through, what is loaded and how it is taken back
+    Plan(Plan),
+    /// Make a planned change on trial: the kernel itself lets go unless it is confirmed in time
+    Apply(Apply),
+    /// Keep a change that is on trial
+    Confirm(OfChange),
+    /// Take a change back
+    Rollback(OfChange),
+    /// All changes of this host, held against what the kernel holds now
+    Changes,
+    /// Prove with packets, from every vantage and with a positive control, what is closed and what is not
+    Verify(Verify),
+    /// Read firewall logs: who tried, who got through, since when
+    Logs(Logs),
+    /// The record of what was done: chained, signed, verifiable
+    #[command(subcommand)]
+    Audit(Audit),
+    /// What this machine can and cannot do, and what to install
+    Doctor,
+    /// A miniature plant in network namespaces of this machine
+    #[command(subcommand)]
+    Lab(Lab),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Only this port number, TCP and UDP
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    /// Read the output of `netstat -an`, `netstat -ano`, `ss -tlnp` or `Get-NetTCPConnection` from another host; - reads
+    /// standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) import: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    /// Addresses, networks (10.0.0.0/24), ranges (10.0.0.1-20), names, or @FILE with one or more on a line
+    #[arg(required = true, value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// Ports such as 54321,udp/4800 [default: those of all known management and control services]
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    pub(crate) ports: Vec<Port>,
+    /// Packets per second in all
+    #[arg(long, value_name = "PPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rate: u32,
+    /// Packets per second to one host
+    #[arg(long, value_name = "PPS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) per_host: u32,
+    /// The owner's permission for what lies outside the declared zones
+    #[arg(long, value_name = "FILE")]
+    pub(crate) permission: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("subject").required(true).multiple(true).args(["exposure", "port"]))]
+pub(crate) struct Plan {
+    /// An exposure of this host, by the beginning of its id
+    #[arg(value_name = "EXPOSURE")]
+    pub(crate) exposure: Option<String>,
+    /// The port to close, such as 54321 or udp/4800
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<Port>,
+    /// Who gets through beside those who have a conduit; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub(crate) allow: Vec<IpNet>,
+    /// Close the port although nothing listens on it
+    #[arg(long)]
+    pub(crate) preventive: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The plan, by the beginning of its id
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: String,
+    /// How long the kernel holds the change without a confirmation, e.g. 90s, 2m, 1h
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time_span)]
+    pub(crate) trial: Duration,
+    /// Why it cannot wait for a maintenance window; goes into the audit record
+    #[arg(long, value_name = "REASON")]
+    pub(crate) emergency: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfChange {
+    /// The change, by the beginning of its id
+    #[arg(value_name = "CHANGE")]
+    pub(crate) change: String,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["subject", "port"]))]
+pub(crate) struct Verify {
+    /// A plan or a change, by the beginning of its id: its prediction is held against the packets
+    #[arg(value_name = "PLAN")]
+    pub(crate) subject: Option<String>,
+    /// A port of this host: the conduits of the site say what is expected
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<Port>,
+    /// Where to look from: this-host, lab:HOST; may be repeated [default: all there are]
+    #[arg(long, value_name = "VANTAGE")]
+    pub(crate) from: Vec<Vantage>,
+    /// A command that must succeed afterwards, run by the shell
+    #[arg(long, value_name = "CMD")]
+    pub(crate) smoke: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("input").required(true).args(["files", "nflog"]))]
+pub(crate) struct Logs {
+    /// Files with kernel log lines; - reads standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Listen to a netfilter log group; 54 is the one that Portcullis' own rules write to
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) nflog: Option<u16>,
+    /// How long to listen, e.g. 30s [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = time_span, requires = "nflog")]
+    pub(crate) patience: Option<Duration>,
+    /// Print each event as it comes
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only events to these ports, such as 54321,udp/4800
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    pub(crate) port: Vec<Port>,
+    /// How many sources to name
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Show the record
+    List,
+    /// Find any record that was changed, removed or moved
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lab {
+    /// Build the plant and run the whole loop in it: find, close, prove, log, put back
+    Run,
+    /// Build the plant and leave it running
+    Up,
+    /// Take the plant away
+    Down,
+    /// Open a shell on a host of the plant
+    Shell {
+        /// The host, e.g. engineering
+        host: String,
+    },
+    /// Run a command on a host of the plant
+    Exec {
+        /// The host
+        host: String,
+        /// The command with its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Hold a connection from a host of the plant and tell when it is cut
+    Hold {
+        /// The peer, e.g. 10.7.10.10:54321
+        peer: std::net::SocketAddr,
+        /// Our own port
+        #[arg(long)]
+        source_port: Option<u16>,
+        /// How long to hold it
+        #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = time_span)]
+        patience: Duration,
+    },
+    /// Keep the plant's first process
+    #[command(hide = true)]
+    Keep {
+        /// Go on when the starting process ends
+        #[arg(long)]
+        detached: bool,
+    },
+    /// Be the plant's first process
+    #[command(hide = true)]
+    Plant,
+    /// Play a device
+    #[command(hide = true)]
+    Device {
+        /// The host
+        host: String,
+    },
+}
+
+/// A network, or one address as a network of its full length.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
+    text.parse()
+        .or(address)
+        .map_err(|_| "not an address or a network such as 10.7.20.0/24".into())
+}
+
+/// A time span such as `90s`, `2m`, `1h`, `1m30s`; a bare number means seconds.
+fn time_span(text: &str) -> Result<Duration, String> {
+    let wrong = || "not a time span such as 90s, 2m or 1h".to_owned();
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let (mut total, mut number) = (0_u64, String::new());
+    for character in text.chars() {
+        if character.is_ascii_digit() {
+            number.push(character);
+            continue;
+        }
+        let unit = match character {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return Err(wrong()),
+        };
+        let count: u64 = std::mem::take(&mut number).parse().map_err(|_| wrong())?;
+        total = count
+            .checked_mul(unit)
+            .and_then(|seconds| total.checked_add(seconds))
+            .ok_or_else(wrong)?;
+    }
+    if text.is_empty() || !number.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(Duration::from_secs(total))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn time_spans_are_read_as_people_write_them() {
+        for (text, seconds) in [("90", 90), ("90s", 90), ("2m", 120), ("1h", 3600), ("1m30s", 90)] {
+            assert_eq!(time_span(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for wrong in ["", "m", "2x", "1h2", "-1s", "99999999999999999999h"] {
+            assert!(time_span(wrong).is_err(), "{wrong}");
+        }
+    }
+}

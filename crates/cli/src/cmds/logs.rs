@@ -1,0 +1,129 @@
+//! `portcullis logs`
+
+use std::fmt::Write as _;
+
+use jiff::{Timestamp, tz::TimeZone};
+use portcullis_model::{Exit, LogEvent};
+use portcullis_ops::logs::{self, Report, Request};
+
+use super::{Frame, Outcome, fault};
+use crate::{
+    arguments::Logs,
+    output::{Format, View, table},
+    report,
+};
+
+pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
+    let request = Request {
+        ports: arguments.port.clone(),
+        timezone: frame
+            .desk
+            .site
+            .as_ref()
+            .map_or_else(TimeZone::system, |site| site.timezone.clone()),
+        top: arguments.top,
+    };
+    let format = frame.format();
+    let mut each = |event: &LogEvent| {
+        if arguments.follow {
+            // One event a line whatever the format of the summary: a stream has no end to wait for.
+            let format = if format == Format::Json {
+                Format::Jsonl
+            } else {
+                format
+            };
+            View::text(line(event)).all("log-event", [event]).print(format);
+        }
+    };
+    let (report, failures) = match arguments.nflog {
+        Some(group) => {
+            let ready = || frame.say(&format!("listening to netfilter log group {group}; Ctrl-C ends"));
+            let report = logs::live(&request, group, arguments.patience, &frame.stop, ready, &mut each);
+            (report.map_err(fault)?, Vec::new())
+        }
+        None => {
+            let read = logs::files(&request, &arguments.files, &mut each);
+            (read.report, read.failures)
+        }
+    };
+    View::text(text(&report))
+        .all("log-report", [&report])
+        .print(format);
+    for failure in &failures {
+        report::remark(failure);
+    }
+    let everything = failures.is_empty() && report.unreadable == 0;
+    Ok(if everything { Exit::Clean } else { Exit::Partial })
+}
+
+fn line(event: &LogEvent) -> String {
+    let port = event.port.map_or_else(|| "-".to_owned(), |port| port.to_string());
+    format!(
+        "{} {:8} {} -> {} {port}",
+        clock(event.at),
+        event.verdict.to_string(),
+        event.source,
+        event.destination
+    )
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    if !report.sources.is_empty() {
+        let rows = report.sources.iter().map(|source| {
+            let ports: Vec<String> = source.ports.iter().map(|port| port.port.to_string()).collect();
+            [
+                source.address.to_string(),
+                source.attempts.to_string(),
+                source.verdicts.blocked.to_string(),
+                source.verdicts.allowed.to_string(),
+                source.verdicts.unknown.to_string(),
+                clock(source.first),
+                clock(source.last),
+                ports.join(" "),
+            ]
+        });
+        let header = [
+            "source",
+            "packets",
+            "blocked",
+            "got through",
+            "unknown",
+            "first (utc)",
+            "last (utc)",
+            "to",
+        ];
+        let _ = writeln!(text, "{}\n", table(header, rows));
+    }
+    let _ = write!(
+        text,
+        "{} logged packets from {} source(s): {} blocked, {} got through, {} unknown; first {}, last {}.",
+        report.attempts,
+        report.distinct_sources,
+        report.verdicts.blocked,
+        report.verdicts.allowed,
+        report.verdicts.unknown,
+        clock(report.first),
+        clock(report.last),
+    );
+    if report.unreadable > 0 {
+        let _ = write!(text, "\n{} lines could not be read:", report.unreadable);
+        for reason in &report.unreadable_reasons {
+            let _ = write!(text, "\n  {}", portcullis_model::sanitize(reason));
+        }
+    }
+    if report.unrelated > 0 {
+        let _ = write!(text, "\n{} lines are no firewall log.", report.unrelated);
+    }
+    for note in &report.notes {
+        let _ = write!(text, "\nNote: {note}");
+    }
+    text
+}
+
+fn clock(at: Option<Timestamp>) -> String {
+    at.map_or_else(
+        || "no time".to_owned(),
+        |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}

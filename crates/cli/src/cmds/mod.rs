@@ -1,0 +1,105 @@
+//! One file per noun: arguments to request, use-case, view.
+
+mod audit;
+mod change;
+mod check;
+mod doctor;
+mod exposures;
+mod lab;
+mod logs;
+mod plan;
+mod scan;
+mod verify;
+
+use portcullis_model::{Exit, Fault};
+use portcullis_ops::{Desk, OpsError, Stop};
+
+use crate::{
+    arguments::{Cli, Command, Global},
+    environment,
+    output::Format,
+    report, stop,
+};
+
+/// How a command ended, or what ended it.
+type Outcome = Result<Exit, Box<dyn Fault>>;
+
+/// What every command is given.
+struct Frame<'a> {
+    global: &'a Global,
+    desk: &'a Desk,
+    stop: Stop,
+}
+
+impl Frame<'_> {
+    fn format(&self) -> Format {
+        self.global.format
+    }
+
+    /// Says something to the person at the terminal, unless they want only data.
+    fn say(&self, text: &str) {
+        if !self.global.quiet && self.global.format == Format::Text {
+            report::eprintln_all(text);
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(cli: Cli) -> Outcome {
+    let global = &cli.global;
+    match &cli.command {
+        // The lab makes namespaces, which only a process with a single thread may enter.
+        Command::Lab(arguments) => lab::run(arguments),
+        Command::Check(arguments) => check::run(global, arguments),
+        Command::Doctor => doctor::run(global),
+        command => with_desk(global, command),
+    }
+}
+
+/// Opens the store and the site, then runs a command that needs them.
+fn with_desk(global: &Global, command: &Command) -> Outcome {
+    // One worker looks after signals while the command works on the main thread.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|source| {
+        fault(OpsError::Read {
+            path: "the runtime".into(),
+            source,
+        })
+    })?;
+    runtime.block_on(async {
+        let stop = stop::listen();
+        let store = global
+            .store
+            .clone()
+            .unwrap_or_else(|| environment::default_store().to_string_lossy().into_owned());
+        let desk = Desk::open(&store, global.config.as_deref())
+            .await
+            .map_err(fault)?;
+        let frame = Frame {
+            global,
+            desk: &desk,
+            stop,
+        };
+        match command {
+            Command::Scan(arguments) => scan::run(&frame, arguments).await,
+            Command::Exposures => exposures::run(&frame).await,
+            Command::Plan(arguments) => plan::run(&frame, arguments).await,
+            Command::Apply(arguments) => change::apply(&frame, arguments).await,
+            Command::Confirm(arguments) => change::confirm(&frame, arguments).await,
+            Command::Rollback(arguments) => change::rollback(&frame, arguments).await,
+            Command::Changes => change::list(&frame).await,
+            Command::Verify(arguments) => verify::run(&frame, arguments).await,
+            Command::Logs(arguments) => logs::run(&frame, arguments),
+            Command::Audit(arguments) => audit::run(&frame, arguments).await,
+            Command::Lab(_) | Command::Check(_) | Command::Doctor => Ok(Exit::Clean),
+        }
+    })
+}
+
+/// Any error that a person can read.
+fn fault(error: impl Fault + 'static) -> Box<dyn Fault> {
+    Box::new(error)
+}

@@ -1,0 +1,177 @@
+//! What a command found, as text, JSON, JSON lines or CSV. Data goes to standard output, nothing else does.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use comfy_table::{Table, presets};
+use portcullis_model::sanitize;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON document: a list of records.
+    Json,
+    /// One JSON record a line.
+    Jsonl,
+    /// Comma-separated values with a header (RFC 4180); nested values as JSON.
+    Csv,
+}
+
+/// What a command found: records for programs, text for people.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    records: Vec<Value>,
+    text: String,
+}
+
+impl View {
+    /// A view with this text and no records yet.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self {
+            records: Vec::new(),
+            text: text.into(),
+        }
+    }
+
+    /// Adds a record. `kind` names its schema, e.g. `listener` for `portcullis.listener/1`.
+    pub(crate) fn record(&mut self, kind: &str, value: &impl Serialize) {
+        let mut record = json!({ "schema": format!("portcullis.{kind}/1") });
+        let value = serde_json::to_value(value).unwrap_or_default();
+        match (record.as_object_mut(), value) {
+            (Some(record), Value::Object(fields)) => record.extend(fields),
+            (Some(record), value) => {
+                record.insert("value".into(), value);
+            }
+            _ => {}
+        }
+        self.records.push(record);
+    }
+
+    /// Adds one record for each value.
+    pub(crate) fn all<'a, T: Serialize + 'a>(
+        mut self,
+        kind: &str,
+        values: impl IntoIterator<Item = &'a T>,
+    ) -> Self {
+        for value in values {
+            self.record(kind, value);
+        }
+        self
+    }
+
+    /// Prints it.
+    pub(crate) fn print(&self, format: Format) {
+        // A reader that has had enough (`| head`) is no failure.
+        let _ = self.write(format, &mut io::stdout().lock());
+    }
+
+    fn write(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
+        match format {
+            Format::Text => writeln!(out, "{}", self.text.trim_end())?,
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut *out, &self.records)?;
+                writeln!(out)?;
+            }
+            Format::Jsonl => {
+                for record in &self.records {
+                    writeln!(out, "{record}")?;
+                }
+            }
+            Format::Csv => self.write_csv(out)?,
+        }
+        out.flush()
+    }
+
+    fn write_csv(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut columns: Vec<&str> = Vec::new();
+        for record in self.records.iter().filter_map(Value::as_object) {
+            for key in record.keys() {
+                if !columns.contains(&key.as_str()) {
+                    columns.push(key);
+                }
+            }
+        }
+        let mut writer = csv::Writer::from_writer(out);
+        if !columns.is_empty() {
+            writer.write_record(&columns)?;
+        }
+        for record in &self.records {
+            writer.write_record(columns.iter().map(|column| match record.get(column) {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => harmless_cell(text),
+                Some(other) => other.to_string(),
+            }))?;
+        }
+        writer.flush()
+    }
+}
+
+/// A spreadsheet takes a cell that begins so for a formula (CWE-1236): names of processes and banners come from outside.
+fn harmless_cell(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A table without lines, which pastes well into mails and tickets.
+pub(crate) fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.map(str::to_uppercase));
+    for row in rows {
+        table.add_row(row.map(|cell| sanitize(&cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(format: Format) -> String {
+        let mut view = View::text("two things");
+        view.record("thing", &json!({ "name": "=1+1", "list": [1, 2] }));
+        view.record("thing", &json!({ "name": "a, b", "more": null }));
+        let mut out = Vec::new();
+        view.write(format, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_format_says_the_same() {
+        assert_eq!(shown(Format::Text), "two things\n");
+        assert_eq!(
+            shown(Format::Jsonl),
+            "{\"list\":[1,2],\"name\":\"=1+1\",\"schema\":\"portcullis.thing/1\"}\n\
+             {\"more\":null,\"name\":\"a, b\",\"schema\":\"portcullis.thing/1\"}\n"
+        );
+        assert_eq!(
+            shown(Format::Csv),
+            "list,name,schema,more\n\"[1,2]\",'=1+1,portcullis.thing/1,\n,\"a, b\",portcullis.thing/1,\n"
+        );
+        let json: Value = serde_json::from_str(&shown(Format::Json)).unwrap();
+        assert_eq!(json.as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_table_shows_no_escape_sequences() {
+        let shown = table(["name"], [["x\x1b[2J".to_owned()]]);
+        assert_eq!(shown, "NAME\nx\\u{1b}[2J");
+    }
+}

@@ -1,0 +1,57 @@
+//! Progress of a long command, on standard error, and only where somebody looks at it.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use portcullis_scan::Progress;
+
+/// A line that is drawn over itself.
+pub(crate) struct ProgressLine(ProgressBar);
+
+impl ProgressLine {
+    /// A line; none when `quiet`, or when standard error is no terminal.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let target = if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(5)
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// Tells how far a scan has come.
+    pub(crate) fn scan(&self, progress: &Progress) {
+        let left = match progress.time_left {
+            Some(left) => format!("about {} left", duration(left)),
+            None => "time left not known yet".into(),
+        };
+        self.0.set_message(format!(
+            "scan: {} of {} ports, {} open, {} answers, {:.0} packets/s, {left}",
+            progress.probes_done,
+            progress.probes_total,
+            progress.open,
+            progress.answers,
+            progress.rate_per_second,
+        ));
+        self.0.tick();
+    }
+
+    /// Takes the line away.
+    pub(crate) fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A time span as people say it: `4 s`, `3 min 20 s`, `2 h 5 min`.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}

@@ -1,0 +1,208 @@
+//! Applying a plan: always on trial, with the kernel itself as the dead man's switch.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use portcullis_firewall::{
+    FirewallError, PlanInput,
+    nftables::{self, Transaction},
+    plan::closing,
+    state,
+};
+use portcullis_model::{Change, ChangeId, ChangeState, MaintenanceWindow, Plan};
+use serde_json::json;
+
+use super::{lock, own_table, plan, remove, sweep, tag_of};
+use crate::{Desk, OpsError, Stop, check, error::next_opening};
+
+/// What is to be applied, and how.
+#[derive(Debug, Clone)]
+pub struct ApplyRequest {
+    /// Beginning of the plan's id.
+    pub plan: String,
+    /// How long the kernel holds it without a confirmation.
+    pub trial: Duration,
+    /// Why it cannot wait for a maintenance window.
+    pub emergency: Option<String>,
+}
+
+const SHORTEST_TRIAL: Duration = Duration::from_secs(5);
+const LONGEST_TRIAL: Duration = Duration::from_secs(24 * 3600);
+
+/// Applies a plan. When it returns an error, the ruleset is as it was.
+///
+/// The steps, each recorded: read, compare, announce (audit record), load, read back.
+///
+/// # Errors
+/// Outside the windows, for another host, when the ruleset is not the one that the plan was made for, when it would
+/// lock somebody out, when `nft` refuses, when another change is being made, when the operator stops it.
+pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<Change, OpsError> {
+    if !(SHORTEST_TRIAL..=LONGEST_TRIAL).contains(&request.trial) {
+        return Err(OpsError::TrialLength);
+    }
+    let plan = desk.store.plan(&request.plan).await.map_err(OpsError::Store)?;
+    if plan.host != desk.host {
+        return Err(OpsError::OtherHost {
+            plan: plan.id.short(),
+            wanted: plan.host,
+            here: desk.host.clone(),
+        });
+    }
+    window(desk, request.emergency.as_deref())?;
+    let _lock = lock()?;
+    sweep::sweep_locked(desk).await?;
+    let current = compare(desk, &plan)?;
+
+    let mut change = announce(desk, request, &plan).await?;
+    let tag = tag_of(&change);
+    if *stop.borrow() {
+        let outcome = "stopped by the operator before loading".to_owned();
+        desk.step(&mut change, ChangeState::Failed, "load", false, outcome)
+            .await?;
+        return Err(OpsError::Interrupted);
+    }
+    let closing = closing(&current, &tag);
+    let joins = own_table()?.present;
+    let transaction = Transaction::load(&closing, Some(request.trial), joins);
+    if let Err(error) = nftables::load(&transaction) {
+        desk.step(&mut change, ChangeState::Failed, "load", false, error.to_string())
+            .await?;
+        return Err(OpsError::Firewall(error));
+    }
+    change.trial_until = (desk.now)().checked_add(signed(request.trial)).ok();
+    let outcome = format!(
+        "in force for {} s, then the kernel lets go",
+        request.trial.as_secs()
+    );
+    desk.step(&mut change, ChangeState::OnTrial, "load", true, outcome)
+        .await?;
+
+    let own = own_table()?;
+    let mut differences = own.faults.clone();
+    match own.changes.get(&tag) {
+        Some(loaded) => differences.extend(loaded.differences(&closing)),
+        None => differences.push("it is not there".into()),
+    }
+    if !differences.is_empty() || *stop.borrow() {
+        remove(&own, &tag)?;
+        let stopped = differences.is_empty();
+        let outcome = if stopped {
+            "stopped by the operator".to_owned()
+        } else {
+            differences.join("; ")
+        };
+        desk.step(
+            &mut change,
+            ChangeState::Failed,
+            "read back",
+            false,
+            outcome.clone(),
+        )
+        .await?;
+        return Err(if stopped {
+            OpsError::TakenBack
+        } else {
+            OpsError::Firewall(FirewallError::ReadBack(outcome))
+        });
+    }
+    desk.step(
+        &mut change,
+        ChangeState::OnTrial,
+        "read back",
+        true,
+        "the kernel holds what was loaded".into(),
+    )
+    .await?;
+    Ok(change)
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+/// Refuses outside the maintenance windows, unless it is an emergency. A site without windows sets no limit.
+fn window(desk: &Desk, emergency: Option<&str>) -> Result<(), OpsError> {
+    if let Some(reason) = emergency {
+        return if reason.trim().is_empty() {
+            Err(OpsError::EmptyReason)
+        } else {
+            Ok(())
+        };
+    }
+    let windows: &[MaintenanceWindow] = desk.site.as_ref().map_or(&[], |site| &site.windows);
+    let now = (desk.now)();
+    if windows.is_empty() || windows.iter().any(|window| window.is_open(now)) {
+        return Ok(());
+    }
+    let next = windows
+        .iter()
+        .filter_map(|window| Some((window.name.clone(), window.next_opening(now)?)));
+    Err(OpsError::OutsideWindow {
+        next: next_opening(next.min_by_key(|(_, at)| *at)),
+    })
+}
+
+/// Reads everything again and plans the same closing anew: the ruleset must be the one of the plan, and nobody may be
+/// locked out who has come since. What the new plan says of live connections is what counts for the rules.
+fn compare(desk: &Desk, plan: &Plan) -> Result<Plan, OpsError> {
+    let checked = check::this_host()?;
+    let snapshot = state::read(&checked.listeners, &checked.connections).map_err(OpsError::Firewall)?;
+    if snapshot.foreign != plan.ruleset {
+        let stale = FirewallError::Stale {
+            expected: plan.ruleset,
+            found: snapshot.foreign,
+        };
+        return Err(OpsError::Firewall(stale));
+    }
+    portcullis_firewall::plan(PlanInput {
+        now: (desk.now)(),
+        host: desk.host.clone(),
+        addresses: &portcullis_sys::host::addresses(),
+        port: plan.close,
+        allow: plan.allow.clone(),
+        exposure: plan.exposure,
+        site: desk.site.as_ref(),
+        snapshot,
+        listeners: &checked.listeners,
+        connections: &checked.connections,
+        tracked: &plan::tracked(),
+        above: &plan::above(&checked.connections)?,
+        ephemeral: portcullis_sys::host::ephemeral_ports(),
+        // Whether something listens was judged when the plan was made.
+        preventive: true,
+    })
+    .map_err(OpsError::Firewall)
+}
+
+/// Writes down what is about to happen, before it happens.
+async fn announce(desk: &Desk, request: &ApplyRequest, plan: &Plan) -> Result<Change, OpsError> {
+    let now = (desk.now)();
+    let mut change = Change {
+        id: ChangeId::of(&[plan.id.to_string().as_bytes(), now.to_string().as_bytes()]),
+        plan: plan.id,
+        host: desk.host.clone(),
+        port: plan.close,
+        state: ChangeState::Applying,
+        applied: now,
+        trial_seconds: Some(request.trial.as_secs()),
+        trial_until: None,
+        since: now,
+        actor: desk.actor.clone(),
+        emergency: request.emergency.clone(),
+        session: plan::session(),
+        steps: Vec::new(),
+    };
+    let details = json!({
+        "plan": plan.id,
+        "allow": plan.allowed_networks(),
+        "trial_seconds": request.trial.as_secs(),
+        "emergency": request.emergency,
+        "ruleset": plan.ruleset,
+    });
+    let subject = format!("change {} host {} {}", change.id, change.host, change.port);
+    desk.record("change.apply", subject, details).await?;
+    let outcome = format!("the ruleset is the one of plan {}", plan.id.short());
+    desk.step(&mut change, ChangeState::Applying, "compare", true, outcome)
+        .await?;
+    Ok(change)
+}

@@ -1,0 +1,164 @@
+//! Making a plan for this host.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use portcullis_firewall::{PlanInput, plan::allowed_by_site, state};
+use portcullis_model::{AllowedSource, Connection, ExposureId, Plan, Port, ServiceName};
+
+use super::sweep;
+use crate::{Desk, OpsError, check, exposures};
+
+/// What is to be closed, and for whom it stays open.
+#[derive(Debug, Clone, Default)]
+pub struct PlanRequest {
+    /// Beginning of the id of an exposure.
+    pub exposure: Option<String>,
+    /// The port; that of the exposure when not given.
+    pub port: Option<Port>,
+    /// Who gets through beside those who have a conduit.
+    pub allow: Vec<IpNet>,
+    /// Whether a port on which nothing listens is closed all the same.
+    pub preventive: bool,
+}
+
+/// Makes a plan and keeps it. Nothing is changed, except that remains of ended trials are cleared away.
+///
+/// # Errors
+/// See [`portcullis_firewall::plan()`]; an exposure that is not known or not on this host; without privileges.
+pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Plan, OpsError> {
+    sweep::sweep(desk).await?;
+    let addresses = portcullis_sys::host::addresses();
+    let (port, service, exposure) = subject(desk, request, &addresses).await?;
+    let mut allow = match &desk.site {
+        Some(site) => service
+            .iter()
+            .flat_map(|service| allowed_by_site(site, &addresses, service))
+            .collect(),
+        None => Vec::new(),
+    };
+    let asked = |network: &IpNet| AllowedSource {
+        network: network.trunc(),
+        because: "asked for with --allow".into(),
+    };
+    allow.extend(request.allow.iter().map(asked));
+    let checked = check::this_host()?;
+    let plan = portcullis_firewall::plan(PlanInput {
+        now: (desk.now)(),
+        host: desk.host.clone(),
+        addresses: &addresses,
+        port,
+        allow,
+        exposure,
+        site: desk.site.as_ref(),
+        snapshot: state::read(&checked.listeners, &checked.connections).map_err(OpsError::Firewall)?,
+        listeners: &checked.listeners,
+        connections: &checked.connections,
+        tracked: &tracked(),
+        above: &above(&checked.connections)?,
+        ephemeral: portcullis_sys::host::ephemeral_ports(),
+        preventive: request.preventive,
+    })
+    .map_err(OpsError::Firewall)?;
+    desk.store.save_plan(&plan).await.map_err(OpsError::Store)?;
+    Ok(plan)
+}
+
+async fn subject(
+    desk: &Desk,
+    request: &PlanRequest,
+    addresses: &[IpAddr],
+) -> Result<(Port, Option<ServiceName>, Option<ExposureId>), OpsError> {
+    let by_port = |port: Port| service_on(desk, port);
+    match (&request.exposure, request.port) {
+        (Some(prefix), port) => {
+            let exposure = exposures::find(desk, prefix).await?;
+            if !addresses.contains(&exposure.address) {
+                let id = exposure.id.short();
+                return Err(OpsError::ExposureElsewhere {
+                    exposure: id,
+                    address: exposure.address,
+                });
+            }
+            let port = port.unwrap_or(exposure.port);
+            Ok((
+                port,
+                exposure.service.clone().or_else(|| by_port(port)),
+                Some(exposure.id),
+            ))
+        }
+        (None, Some(port)) => Ok((port, by_port(port), None)),
+        (None, None) => Err(OpsError::NoSuchExposure(String::new())),
+    }
+}
+
+/// The service that a port stands for on this site: what was last seen there counts for more than its number.
+fn service_on(desk: &Desk, port: Port) -> Option<ServiceName> {
+    let moved = desk
+        .moved()
+        .into_iter()
+        .find(|(_, moved)| *moved == port)
+        .map(|(name, _)| name);
+    moved.or_else(|| {
+        let names = desk.knowledge.names();
+        names.into_iter().find(|name| {
+            desk.knowledge
+                .service(name)
+                .is_some_and(|known| known.ports.contains(&port))
+        })
+    })
+}
+
+/// The tracked connections; none when the tracker cannot be read, which the planner can live with.
+pub(super) fn tracked() -> Vec<(SocketAddr, SocketAddr)> {
+    match portcullis_sys::conntrack::flows() {
+        Ok(flows) => flows
+            .iter()
+            .map(|flow| (flow.originator, flow.responder))
+            .collect(),
+        Err(error) => {
+            tracing::debug!(%error, "the connection tracker cannot be read");
+            Vec::new()
+        }
+    }
+}
+
+/// The connections over which the operator works: those of processes above, and the one that ssh tells of.
+pub(super) fn above(connections: &[Connection]) -> Result<Vec<Connection>, OpsError> {
+    let sockets = portcullis_sys::sockets().map_err(OpsError::System)?;
+    let held = portcullis_sys::host::sockets_above(&sockets);
+    let session = session_ends(session().as_deref());
+    let mut above: Vec<Connection> = held
+        .iter()
+        .map(|socket| Connection {
+            local: socket.local,
+            peer: socket.peer,
+            process: None,
+        })
+        .collect();
+    above.extend(
+        connections
+            .iter()
+            .filter(|c| session == Some((c.peer, c.local)))
+            .cloned(),
+    );
+    Ok(above)
+}
+
+/// The remote session that this process runs in, as ssh tells it: `client port server port`.
+pub(super) fn session() -> Option<String> {
+    std::env::var("SSH_CONNECTION")
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
+fn session_ends(session: Option<&str>) -> Option<(SocketAddr, SocketAddr)> {
+    let mut words = session?.split_whitespace();
+    let mut end = || {
+        Some(SocketAddr::new(
+            words.next()?.parse().ok()?,
+            words.next()?.parse().ok()?,
+        ))
+    };
+    Some((end()?, end()?))
+}

@@ -1,0 +1,244 @@
+//! Why a use-case did not do what was asked.
+
+use std::{io, path::PathBuf};
+
+use jiff::Timestamp;
+use portcullis_firewall::FirewallError;
+use portcullis_knowledge::KnowledgeError;
+use portcullis_lab::LabError;
+use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, Vantage};
+use portcullis_scan::{listing::ListingError, targets::TargetError};
+use portcullis_store::StoreError;
+use portcullis_sys::SysError;
+
+/// An error of a use-case.
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    /// A configuration file has mistakes.
+    #[error(transparent)]
+    Config(ConfigError),
+    /// The compiled-in knowledge is damaged.
+    #[error("cannot read what is known of services")]
+    Knowledge(#[source] KnowledgeError),
+    /// The store.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The firewall.
+    #[error(transparent)]
+    Firewall(FirewallError),
+    /// The operating system.
+    #[error(transparent)]
+    System(SysError),
+    /// The lab.
+    #[error(transparent)]
+    Lab(LabError),
+    /// The targets of a scan.
+    #[error(transparent)]
+    Targets(TargetError),
+    /// An imported listing.
+    #[error("cannot import {path}")]
+    Listing {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ListingError,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The targets may not be scanned.
+    #[error("not permitted to scan {count} of {total} targets: {first}")]
+    NotPermitted {
+        /// How many addresses are refused.
+        count: usize,
+        /// How many were asked for.
+        total: usize,
+        /// The first refusal.
+        first: Denial,
+    },
+    /// No maintenance window is open.
+    #[error("no maintenance window is open now; {next}")]
+    OutsideWindow {
+        /// When the next one opens, in words.
+        next: String,
+    },
+    /// An emergency needs a reason.
+    #[error("an emergency change needs a reason")]
+    EmptyReason,
+    /// The plan is for another host.
+    #[error("plan {plan} is for host {wanted}, and this is {here}")]
+    OtherHost {
+        /// The plan.
+        plan: String,
+        /// Its host.
+        wanted: String,
+        /// This host.
+        here: String,
+    },
+    /// The change is not in a state in which this can be done.
+    #[error("change {change} is {state}, so it cannot be {verb}")]
+    WrongState {
+        /// The change.
+        change: String,
+        /// Where it stands.
+        state: ChangeState,
+        /// `confirmed` or `rolled back`.
+        verb: &'static str,
+    },
+    /// Confirming over the session that applied proves nothing.
+    #[error("this is the very session that applied the change: it proves nothing about new connections")]
+    SameSession,
+    /// The operator stopped it in time.
+    #[error("stopped before anything was changed")]
+    Interrupted,
+    /// The operator stopped it after the rules were loaded; they were taken back.
+    #[error("stopped while the change was being made; it was taken back")]
+    TakenBack,
+    /// Exposures need a declared site.
+    #[error("without a site.toml there are no zones and conduits to compare with")]
+    NoSite,
+    /// There is no exposure with this id.
+    #[error("no exposure has the id `{0}`")]
+    NoSuchExposure(String),
+    /// The exposure is on another host.
+    #[error("exposure {exposure} is on {address}, which is not an address of this host")]
+    ExposureElsewhere {
+        /// Its id.
+        exposure: String,
+        /// Where it is.
+        address: std::net::IpAddr,
+    },
+    /// A vantage that cannot be used from here.
+    #[error("cannot look from {vantage}: {why}")]
+    Vantage {
+        /// The vantage.
+        vantage: Vantage,
+        /// Why not.
+        why: String,
+    },
+    /// Only ports that can be probed without harm can be verified by packets.
+    #[error("no harmless request is known for {0}, so packets cannot prove anything about it")]
+    NotProvable(Port),
+    /// A time span that cannot be used.
+    #[error("a trial must last from 5 seconds to 24 hours")]
+    TrialLength,
+    /// The check that was to be run after the change could not be started.
+    #[error("cannot run the smoke check")]
+    Smoke(#[source] SysError),
+}
+
+impl OpsError {
+    fn inner(&self) -> Option<&dyn Fault> {
+        Some(match self {
+            Self::Config(error) => error,
+            Self::Store(error) => error,
+            Self::Firewall(error) => error,
+            Self::System(error) | Self::Smoke(error) => error,
+            Self::Lab(error) => error,
+            Self::Targets(error) => error,
+            Self::Listing { source, .. } => source,
+            _ => return None,
+        })
+    }
+}
+
+impl Fault for OpsError {
+    fn code(&self) -> &'static str {
+        if let Some(inner) = self.inner() {
+            return inner.code();
+        }
+        match self {
+            Self::Read { .. } => "OP001",
+            Self::NotPermitted { .. } => "OP002",
+            Self::OutsideWindow { .. } => "OP003",
+            Self::EmptyReason => "OP004",
+            Self::OtherHost { .. } => "OP005",
+            Self::WrongState { .. } => "OP006",
+            Self::SameSession => "OP007",
+            Self::Interrupted => "OP008",
+            Self::TakenBack => "OP009",
+            Self::NoSite => "OP010",
+            Self::NoSuchExposure(_) => "OP011",
+            Self::ExposureElsewhere { .. } => "OP012",
+            Self::Vantage { .. } => "OP013",
+            Self::NotProvable(_) => "OP014",
+            Self::TrialLength => "OP015",
+            Self::Knowledge(_) => "OP016",
+            _ => "OP000",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        if let Some(inner) = self.inner() {
+            return inner.hint();
+        }
+        let hint = match self {
+            Self::NotPermitted {
+                first: Denial::Public { .. },
+                ..
+            } => {
+                "scan public addresses only with their owner's word: --permission FILE (see docs/permission.md)"
+            }
+            Self::NotPermitted {
+                first: Denial::NoZone { .. },
+                ..
+            } => {
+                "declare the network in site.toml, or give its owner's word: --permission FILE (see docs/permission.md)"
+            }
+            Self::NotPermitted { .. } => "ask the owner for a permission that covers it; nothing was sent",
+            Self::OutsideWindow { .. } => "wait for the window, or say why not: --emergency \"reason\"",
+            Self::EmptyReason => "write what would happen if it waited: --emergency \"reason\"",
+            Self::OtherHost { .. } => "run it there, or make a plan for this host: `portcullis plan`",
+            Self::WrongState { .. } => "`portcullis changes` lists where each change stands",
+            Self::SameSession => {
+                "open a second session to this host and confirm from there; until then the trial goes on"
+            }
+            Self::NoSite => "name one with --config site.toml (see docs/site.md)",
+            Self::NoSuchExposure(_) => "`portcullis exposures` lists them with their ids",
+            Self::ExposureElsewhere { .. } => "run `portcullis plan` on that host",
+            Self::Vantage { .. } => {
+                "`portcullis lab up` builds hosts to look from; this-host is always there"
+            }
+            Self::Knowledge(_) => "the program file is damaged: install it again",
+            _ => return None,
+        };
+        Some(hint.into())
+    }
+
+    fn exit(&self) -> Exit {
+        if let Some(inner) = self.inner() {
+            return inner.exit();
+        }
+        match self {
+            Self::NotPermitted { .. }
+            | Self::OutsideWindow { .. }
+            | Self::SameSession
+            | Self::WrongState { .. } => Exit::Refused,
+            Self::Read { .. }
+            | Self::EmptyReason
+            | Self::OtherHost { .. }
+            | Self::NoSite
+            | Self::NoSuchExposure(_)
+            | Self::ExposureElsewhere { .. }
+            | Self::Vantage { .. }
+            | Self::NotProvable(_)
+            | Self::TrialLength => Exit::Usage,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// The words for the next opening of a window.
+pub(crate) fn next_opening(next: Option<(String, Timestamp)>) -> String {
+    match next {
+        Some((name, at)) => format!("the next is `{name}`, from {at}"),
+        None => "none is declared that ever opens".into(),
+    }
+}

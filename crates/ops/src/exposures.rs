@@ -1,0 +1,218 @@
+//! Exposures: what was observed, minus what the conduits permit.
+
+use std::collections::BTreeMap;
+
+use portcullis_knowledge::{Knowledge, Role};
+use portcullis_model::{
+    Exposure, ExposureId, Grade, Networks, Observation, ObservationId, PortState, Severity, Site,
+};
+
+use crate::{Desk, OpsError};
+
+/// The exposures of the site, most urgent first, as of the latest observation from each vantage.
+///
+/// # Errors
+/// Without a site, or when the store cannot be read.
+pub async fn exposures(desk: &Desk) -> Result<Vec<Exposure>, OpsError> {
+    let site = desk.site.as_ref().ok_or(OpsError::NoSite)?;
+    let observations = desk.store.latest_observations().await.map_err(OpsError::Store)?;
+    Ok(derive(site, &observations, &desk.knowledge))
+}
+
+/// The exposure whose id begins so.
+///
+/// # Errors
+/// When there is none, or more than one.
+pub(crate) async fn find(desk: &Desk, prefix: &str) -> Result<Exposure, OpsError> {
+    let mut matching = exposures(desk).await?;
+    matching.retain(|exposure| !prefix.is_empty() && exposure.id.to_string().starts_with(prefix));
+    match (matching.pop(), matching.is_empty()) {
+        (Some(exposure), true) => Ok(exposure),
+        _ => Err(OpsError::NoSuchExposure(portcullis_model::sanitize(prefix))),
+    }
+}
+
+/// Holds observations against the conduits. Pure.
+pub fn derive(site: &Site, observations: &[Observation], knowledge: &Knowledge) -> Vec<Exposure> {
+    let mut exposures: BTreeMap<ExposureId, Exposure> = BTreeMap::new();
+    for observation in observations
+        .iter()
+        .filter(|observation| observation.state == PortState::Open)
+    {
+        let Some(exposure) = exposure_of(site, observation, knowledge) else {
+            continue;
+        };
+        match exposures.get_mut(&exposure.id) {
+            Some(known) => join(known, exposure),
+            None => {
+                exposures.insert(exposure.id, exposure);
+            }
+        }
+    }
+    let mut exposures: Vec<Exposure> = exposures.into_values().collect();
+    exposures.sort_by(|a, b| {
+        (b.severity, b.grade)
+            .cmp(&(a.severity, a.grade))
+            .then((a.address, a.port, a.id).cmp(&(b.address, b.port, b.id)))
+    });
+    exposures
+}
+
+/// Two vantages of one zone that saw the same make one exposure, with the evidence of both.
+fn join(known: &mut Exposure, further: Exposure) {
+    let evidence: Vec<ObservationId> = if further.seen > known.seen {
+        let earlier = std::mem::replace(known, further);
+        earlier.evidence
+    } else {
+        further.evidence
+    };
+    known.evidence.extend(evidence);
+}
+
+fn exposure_of(site: &Site, observation: &Observation, knowledge: &Knowledge) -> Option<Exposure> {
+    let from = site.zone_of(observation.source?)?;
+    let to = site.zone_of(observation.address);
+    let best = observation.best();
+    let to_name = to.map_or("", |zone| zone.name.as_str());
+    if from.name == to_name || best.is_some_and(|best| site.permits(&from.name, to_name, &best.service)) {
+        return None;
+    }
+    let from_anywhere = from.networks == Networks::Rest;
+    let manages = best.is_some_and(|best| {
+        knowledge
+            .service(&best.service)
+            .is_some_and(|known| known.role != Role::General)
+    });
+    let grade = best.map(|best| best.grade);
+    let what = best.map_or_else(
+        || "a service that was not identified".to_owned(),
+        |best| best.service.to_string(),
+    );
+    let whose = to.map_or_else(
+        || "no declared zone".to_owned(),
+        |zone| format!("zone {}", zone.name),
+    );
+    Some(Exposure {
+        id: ExposureId::of(&[
+            observation.address.to_string().as_bytes(),
+            observation.port.to_string().as_bytes(),
+            from.name.as_bytes(),
+        ]),
+        severity: severity(from_anywhere, manages, grade),
+        address: observation.address,
+        zone: to.map(|zone| zone.name.clone()),
+        port: observation.port,
+        service: best.map(|best| best.service.clone()),
+        grade,
+        from_zone: from.name.clone(),
+        from_anywhere,
+        vantage: observation.vantage.clone(),
+        seen: observation.at,
+        because: format!(
+            "{what} in {whose} answers zone {}, and no conduit permits it",
+            from.name
+        ),
+        evidence: vec![observation.id],
+    })
+}
+
+fn severity(from_anywhere: bool, manages: bool, grade: Option<Grade>) -> Severity {
+    let sure = grade >= Some(Grade::Likely);
+    match (from_anywhere, manages, sure) {
+        (true, true, true) => Severity::Critical,
+        (true, true, false) | (false, true, true) => Severity::High,
+        (true, false, _) | (false, true, false) => Severity::Medium,
+        (false, false, _) => Severity::Low,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_model::{Identification, Port, RunId, ServiceName, Vantage};
+
+    const SITE: &str = "[site]\nname='p'\n[[zone]]\nname='control'\nnetworks=['10.7.10.0/24']\n\
+        [[zone]]\nname='engineering'\nnetworks=['10.7.20.0/24']\n[[zone]]\nname='internet'\nnetworks=['any']\n\
+        [[conduit]]\nfrom='engineering'\nto='control'\nservices=['moxa-mdm-gateway']\n";
+
+    fn observation(source: &str, port: u16, service: &str, grade: Grade) -> Observation {
+        let (run, vantage) = (RunId::of(&[source.as_bytes()]), Vantage::this_host());
+        let address = "10.7.10.10".parse().unwrap();
+        Observation {
+            id: Observation::id_of(run, &vantage, address, Port::tcp(port)),
+            run,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            vantage,
+            source: Some(source.parse().unwrap()),
+            address,
+            port: Port::tcp(port),
+            state: PortState::Open,
+            because: String::new(),
+            identifications: vec![Identification {
+                service: ServiceName::new(service).unwrap(),
+                grade,
+                reasons: Vec::new(),
+                fields: BTreeMap::new(),
+            }],
+            evidence: Vec::new(),
+        }
+    }
+
+    fn derived(observations: &[Observation]) -> Vec<(Severity, String, u16)> {
+        let site = Site::parse("s", SITE).unwrap();
+        derive(&site, observations, &Knowledge::builtin().unwrap())
+            .into_iter()
+            .map(|exposure| (exposure.severity, exposure.from_zone, exposure.port.number))
+            .collect()
+    }
+
+    #[test]
+    fn what_a_conduit_permits_is_no_exposure_and_the_rest_is_ranked() {
+        let found = derived(&[
+            observation("10.7.20.5", 54321, "moxa-mdm-gateway", Grade::Possible),
+            observation("10.7.20.5", 80, "http", Grade::Proven),
+            observation("203.0.113.5", 80, "http", Grade::Proven),
+            observation("203.0.113.5", 54321, "moxa-mdm-gateway", Grade::Possible),
+            observation("203.0.113.5", 502, "modbus-tcp", Grade::Proven),
+            observation("10.7.10.9", 54321, "moxa-mdm-gateway", Grade::Possible),
+        ]);
+        let found: Vec<(Severity, &str, u16)> = found.iter().map(|(s, z, p)| (*s, z.as_str(), *p)).collect();
+        assert_eq!(
+            found,
+            [
+                (Severity::Critical, "internet", 502),
+                (Severity::High, "internet", 54321),
+                (Severity::Medium, "internet", 80),
+                (Severity::Low, "engineering", 80),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_service_that_was_ruled_out_gives_no_right_to_its_conduit() {
+        let found = derived(&[observation(
+            "10.7.20.5",
+            54321,
+            "moxa-mdm-gateway",
+            Grade::RuledOut,
+        )]);
+        assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn the_same_seen_twice_is_one_exposure_with_both_as_evidence() {
+        let (mut first, second) = (
+            observation("203.0.113.5", 54321, "moxa-mdm-gateway", Grade::Possible),
+            observation("203.0.113.6", 54321, "moxa-mdm-gateway", Grade::Possible),
+        );
+        first.at = "2026-01-01T00:00:00Z".parse().unwrap();
+        let site = Site::parse("s", SITE).unwrap();
+        let found = derive(
+            &site,
+            &[second.clone(), first.clone()],
+            &Knowledge::builtin().unwrap(),
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].evidence, [first.id, second.id]);
+    }
+}

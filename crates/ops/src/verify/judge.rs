@@ -1,0 +1,204 @@
+//! From what was seen to a verdict. Pure.
+
+use std::{fmt, net::IpAddr};
+
+use portcullis_model::{Exit, Observation, Plan, Port, PortState, Site, Vantage};
+use portcullis_scan::Sighting;
+use serde::Serialize;
+
+use crate::Desk;
+
+/// What one vantage saw of one address, and what that means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Where it was seen from.
+    pub vantage: Vantage,
+    /// Our own address there.
+    pub source: Option<IpAddr>,
+    /// The address that was asked.
+    pub address: IpAddr,
+    /// What the same vantage saw the last time.
+    pub before: Option<PortState>,
+    /// What it sees now.
+    pub now: PortState,
+    /// Why, in plain words.
+    pub because: String,
+    /// Whether the positive control answered; `None` when there was none.
+    pub control: Option<bool>,
+    /// Whether it should get through; `None` when nothing says so.
+    pub expected: Option<bool>,
+    /// The verdict on this row.
+    pub verdict: Verdict,
+}
+
+/// What packets have shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it should be: closed where it should be closed, open where it should be open.
+    AsExpected,
+    /// Nothing says what it should be.
+    NoExpectation,
+    /// The packets prove nothing: the positive control did not answer either.
+    CannotConclude,
+    /// Cut, though it should get through, or nothing listens any more.
+    Cut,
+    /// Open, though it should be closed.
+    NotClosed,
+}
+
+impl Verdict {
+    /// How the process ends on this verdict.
+    pub fn exit(self) -> Exit {
+        match self {
+            Self::AsExpected | Self::NoExpectation => Exit::Clean,
+            Self::CannotConclude => Exit::Partial,
+            Self::Cut | Self::NotClosed => Exit::Found,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AsExpected => "as expected",
+            Self::NoExpectation => "no expectation",
+            Self::CannotConclude => "cannot conclude",
+            Self::Cut => "CUT",
+            Self::NotClosed => "NOT CLOSED",
+        })
+    }
+}
+
+impl Row {
+    pub(super) fn new(
+        vantage: Vantage,
+        before: Option<PortState>,
+        now: &Sighting,
+        control: Option<bool>,
+        expected: Option<bool>,
+    ) -> Self {
+        Self {
+            vantage,
+            source: now.source,
+            address: now.address,
+            before,
+            now: now.state,
+            because: now.because.clone(),
+            control,
+            expected,
+            verdict: verdict(now.state, control, expected),
+        }
+    }
+}
+
+/// The verdict on one look.
+fn verdict(now: PortState, control: Option<bool>, expected: Option<bool>) -> Verdict {
+    match (now, expected) {
+        (PortState::NotTested, _) => Verdict::CannotConclude,
+        (_, None) => Verdict::NoExpectation,
+        (PortState::Open, Some(true)) => Verdict::AsExpected,
+        (PortState::Open, Some(false)) => Verdict::NotClosed,
+        // Silence means something only where the control beside it was heard.
+        (_, Some(_)) if control != Some(true) => Verdict::CannotConclude,
+        (_, Some(false)) => Verdict::AsExpected,
+        (_, Some(true)) => Verdict::Cut,
+    }
+}
+
+/// The word over all: the worst of the rows. A service that no longer listens has been cut, whatever the rows say.
+pub(super) fn overall(rows: &[Row], listening: bool, smoke: Option<bool>) -> Verdict {
+    let worst = rows
+        .iter()
+        .map(|row| row.verdict)
+        .max()
+        .unwrap_or(Verdict::CannotConclude);
+    if !listening || smoke == Some(false) {
+        worst.max(Verdict::Cut)
+    } else {
+        worst
+    }
+}
+
+/// Whether a vantage should get through: the plan says it; without a plan the conduits do.
+pub(super) fn expected(
+    desk: &Desk,
+    plan: Option<&Plan>,
+    port: Port,
+    vantage: &Vantage,
+    seen: &Observation,
+) -> Option<bool> {
+    if *vantage == Vantage::this_host() {
+        return Some(true);
+    }
+    let source = seen.source.map(|source| source.to_canonical());
+    match plan {
+        Some(plan) => source.map(|source| plan.allowed_networks().contains(source)),
+        None => by_conduit(
+            desk.site.as_ref()?,
+            &desk.knowledge.names(),
+            port,
+            source?,
+            seen.address,
+            desk,
+        ),
+    }
+}
+
+fn by_conduit(
+    site: &Site,
+    names: &std::collections::BTreeSet<portcullis_model::ServiceName>,
+    port: Port,
+    source: IpAddr,
+    address: IpAddr,
+    desk: &Desk,
+) -> Option<bool> {
+    let (from, to) = (site.zone_of(source)?, site.zone_of(address)?);
+    let on_port = |name: &&portcullis_model::ServiceName| {
+        desk.knowledge
+            .service(name)
+            .is_some_and(|known| known.ports.contains(&port))
+            || site.extra_ports(name).any(|moved| moved == port)
+    };
+    Some(
+        from == to
+            || names
+                .iter()
+                .filter(on_port)
+                .any(|name| site.permits(&from.name, &to.name, name)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_proves_nothing_where_the_control_is_silent_too() {
+        use PortState::{Closed, NoAnswer, NotTested, Open};
+        for (now, control, expected, verdict) in [
+            (NoAnswer, Some(true), Some(false), Verdict::AsExpected),
+            (NoAnswer, Some(false), Some(false), Verdict::CannotConclude),
+            (NoAnswer, None, Some(false), Verdict::CannotConclude),
+            (NoAnswer, Some(true), Some(true), Verdict::Cut),
+            (Closed, Some(true), Some(true), Verdict::Cut),
+            (Open, Some(false), Some(false), Verdict::NotClosed),
+            (Open, None, Some(true), Verdict::AsExpected),
+            (Open, None, None, Verdict::NoExpectation),
+            (NotTested, Some(true), None, Verdict::CannotConclude),
+        ] {
+            assert_eq!(
+                super::verdict(now, control, expected),
+                verdict,
+                "{now} {control:?} {expected:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_worst_row_decides_and_nothing_at_all_concludes_nothing() {
+        assert_eq!(overall(&[], true, None), Verdict::CannotConclude);
+        assert_eq!(overall(&[], false, None), Verdict::Cut);
+        assert_eq!(overall(&[], true, Some(false)), Verdict::Cut);
+    }
+}

@@ -1,0 +1,230 @@
+//! Verifying: packets from every vantage against what was expected, each with a positive control, so that a dead cable
+//! is never taken for a closed port.
+
+mod control;
+mod judge;
+mod look;
+
+use std::net::IpAddr;
+
+use portcullis_firewall::nftables;
+use portcullis_lab::{Lab, plant};
+use portcullis_model::{Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage};
+use portcullis_scan::Sighting;
+use serde::Serialize;
+use serde_json::json;
+
+pub use judge::{Row, Verdict};
+
+use crate::{Desk, OpsError, check};
+use control::Control;
+
+/// What is to be verified.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Beginning of the id of a plan or a change; its expectations are held against the packets.
+    pub subject: Option<String>,
+    /// The port, when there is no plan: the conduits say what is expected.
+    pub port: Option<Port>,
+    /// Where to look from; this host and every vantage of the lab when empty.
+    pub from: Vec<Vantage>,
+    /// A command that must succeed afterwards.
+    pub smoke: Option<String>,
+}
+
+/// What the packets have shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verification {
+    /// This host.
+    pub host: String,
+    /// The port.
+    pub port: Port,
+    /// One row for each vantage and address.
+    pub rows: Vec<Row>,
+    /// Whether something still listens on the port.
+    pub listening: bool,
+    /// Packets that the drop rules for this port dropped while we looked; `None` when the firewall cannot be read.
+    pub dropped_while_looking: Option<u64>,
+    /// Whether the smoke check succeeded, when there was one.
+    pub smoke: Option<bool>,
+    /// The word over all.
+    pub verdict: Verdict,
+}
+
+/// Looks from every vantage and judges.
+///
+/// # Errors
+/// When a vantage cannot be used, or packets cannot prove anything about the port.
+pub async fn verify(desk: &Desk, request: &Request) -> Result<Verification, OpsError> {
+    let plan = match &request.subject {
+        Some(prefix) => Some(plan_of(desk, prefix).await?),
+        None => None,
+    };
+    let port = plan
+        .as_ref()
+        .map(|plan| plan.close)
+        .or(request.port)
+        .unwrap_or(Port::tcp(0));
+    if port.transport == Transport::Udp
+        && desk
+            .knowledge
+            .exchange(port, &desk.moved())
+            .not_testable
+            .is_some()
+    {
+        return Err(OpsError::NotProvable(port));
+    }
+    let vantages = if request.from.is_empty() {
+        every_vantage()
+    } else {
+        request.from.clone()
+    };
+    let addresses = portcullis_sys::host::addresses();
+    let addresses: Vec<IpAddr> = addresses
+        .into_iter()
+        .filter(|address| !is_link_local(*address))
+        .collect();
+
+    let run = begin(desk, port, &vantages).await?;
+    let control = Control::open();
+    let dropped_before = dropped(port);
+    let looker = look::Looker {
+        desk,
+        port,
+        control: control.as_ref(),
+        addresses: &addresses,
+    };
+    let mut rows = Vec::new();
+    for (vantage, seen) in looker.look_from_all(&vantages)? {
+        for seen in seen {
+            let before = before(desk, &run, &vantage, seen.port.address, port).await?;
+            let observation = seen.port.clone().into_observation(run.id, &vantage);
+            // What was not tested must not hide what was seen before.
+            if observation.state != PortState::NotTested {
+                desk.store
+                    .add_observations(std::slice::from_ref(&observation))
+                    .await
+                    .map_err(OpsError::Store)?;
+            }
+            let expected = judge::expected(desk, plan.as_ref(), port, &vantage, &observation);
+            rows.push(Row::new(
+                vantage.clone(),
+                before,
+                &seen.port,
+                seen.control,
+                expected,
+            ));
+        }
+    }
+    desk.store
+        .finish_run(&Run {
+            ended: Some((desk.now)()),
+            ..run
+        })
+        .await
+        .map_err(OpsError::Store)?;
+    let dropped_while_looking = dropped_before.and_then(|before| Some(dropped(port)?.saturating_sub(before)));
+    let listening = check::listens(&check::this_host()?, port);
+    let smoke = request.smoke.as_deref().map(look::smoke).transpose()?;
+    let verdict = judge::overall(&rows, listening, smoke);
+    Ok(Verification {
+        host: desk.host.clone(),
+        port,
+        rows,
+        listening,
+        dropped_while_looking,
+        smoke,
+        verdict,
+    })
+}
+
+/// The plan with this id, or the plan of the change with this id.
+async fn plan_of(desk: &Desk, prefix: &str) -> Result<Plan, OpsError> {
+    match desk.store.plan(prefix).await {
+        Ok(plan) => Ok(plan),
+        Err(no_plan) => match desk.store.change(prefix).await {
+            Ok(change) => desk
+                .store
+                .plan(&change.plan.to_string())
+                .await
+                .map_err(OpsError::Store),
+            Err(_) => Err(OpsError::Store(no_plan)),
+        },
+    }
+}
+
+/// This host, and every host of the lab that is a place to look from.
+fn every_vantage() -> Vec<Vantage> {
+    let mut vantages = vec![Vantage::this_host()];
+    if Lab::around_us().is_some() {
+        let stations = plant::HOSTS
+            .iter()
+            .filter(|host| host.device == portcullis_lab::device::Device::Station);
+        vantages.extend(stations.map(|host| Vantage::lab(host.name)));
+    }
+    vantages
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+async fn begin(desk: &Desk, port: Port, vantages: &[Vantage]) -> Result<Run, OpsError> {
+    let started = (desk.now)();
+    let run = Run {
+        id: RunId::of(&[b"verify", desk.host.as_bytes(), started.to_string().as_bytes()]),
+        command: "verify".into(),
+        vantage: desk.vantage(),
+        started,
+        ended: None,
+        settings: json!({ "port": port, "from": vantages }),
+        not_tested: Vec::new(),
+    };
+    desk.record(
+        "verify.start",
+        format!("host {} {port}", desk.host),
+        run.settings.clone(),
+    )
+    .await?;
+    desk.store.begin_run(&run).await.map_err(OpsError::Store)?;
+    Ok(run)
+}
+
+/// What the same vantage saw of the same port the last time.
+async fn before(
+    desk: &Desk,
+    now: &Run,
+    vantage: &Vantage,
+    address: IpAddr,
+    port: Port,
+) -> Result<Option<PortState>, OpsError> {
+    let latest: Vec<Observation> = desk.store.latest_observations().await.map_err(OpsError::Store)?;
+    Ok(latest
+        .into_iter()
+        .filter(|seen| {
+            seen.run != now.id && &seen.vantage == vantage && seen.address == address && seen.port == port
+        })
+        .max_by_key(|seen| seen.at)
+        .map(|seen| seen.state))
+}
+
+fn dropped(port: Port) -> Option<u64> {
+    let own = nftables::read().ok()?.own;
+    Some(
+        own.changes
+            .values()
+            .filter(|change| change.port == Some(port))
+            .map(|change| change.dropped_packets)
+            .sum(),
+    )
+}
+
+/// One look: at the port, and at the positive control beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    port: Sighting,
+    control: Option<bool>,
+}
