@@ -68,7 +68,8 @@ pub struct Identification {
     pub grade: Grade,
     /// Why, in plain words, strongest first. May quote text from outside, already sanitized.
     pub reasons: Vec<String>,
-    /// What the reply tells of the device: `vendor`, `model`, `firmware`, `mac`, `serial`, `name`.
+    /// What the reply tells of the device: `vendor`, `model`, `product`, `revision`, `firmware`,
+    /// `mac`, `serial`, `name`, `address`, `server`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, Untrusted>,
 }

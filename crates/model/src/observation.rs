@@ -146,12 +146,17 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// The service that it most probably is; `None` when every candidate is ruled out or there was none.
+    /// The service that it most probably is, the first of equals; `None` when every candidate is ruled out or there
+    /// was none.
     pub fn best(&self) -> Option<&Identification> {
+        let best = self
+            .identifications
+            .iter()
+            .map(|candidate| candidate.grade)
+            .max()?;
         self.identifications
             .iter()
-            .filter(|candidate| candidate.grade > Grade::RuledOut)
-            .max_by_key(|candidate| candidate.grade)
+            .find(|candidate| candidate.grade == best && best > Grade::RuledOut)
     }
 
     /// The id for a port seen from a vantage in a run.

@@ -67,6 +67,20 @@ pub enum Denial {
     },
 }
 
+impl Denial {
+    /// The reason without the address, so that neighbours that are refused for the same reason make one range.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Address { owner, .. } => format!("not in the permission of {owner}"),
+            Self::NoZone { site, .. } => {
+                format!("in no declared zone of {site}, and there is no permission for it")
+            }
+            Self::Public { .. } => "a public address, and there is no permission for it".into(),
+            Self::Expired { .. } | Self::Port { .. } => self.to_string(),
+        }
+    }
+}
+
 impl Permission {
     /// Reads a `permission.toml`. `file` is the name used in messages.
     ///

@@ -72,7 +72,7 @@ pub async fn scan(
     let mut run = begin(desk, request, permission.as_ref(), addresses.len(), &ports).await?;
     let (site, now) = (desk.site.as_ref(), desk.now);
     let permit = |address: IpAddr, port: Port| {
-        may_scan(address, port, site, permission.as_ref(), now()).map_err(|denial| denial.to_string())
+        may_scan(address, port, site, permission.as_ref(), now()).map_err(|denial| denial.reason())
     };
     let scan = ScanRequest {
         run: run.id,

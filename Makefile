@@ -1,0 +1,28 @@
+# Two commands matter: `make demo` and `make test`. Both install what is missing (see scripts/setup).
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export CARGO_TERM_PROGRESS_WHEN ?= never
+
+.PHONY: help setup build demo test clean
+
+help:
+	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
+	@echo 'make test   format, lints, and every test'
+	@echo 'make build  build target/debug/portcullis'
+
+setup:
+	@scripts/setup
+
+build: setup
+	cargo build --quiet --locked -p portcullis-cli
+
+demo: build
+	target/debug/portcullis lab run
+
+test: setup
+	cargo fmt --all --check
+	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+	scripts/with-namespaces cargo test --quiet --locked --workspace
+
+clean:
+	cargo clean --quiet

@@ -1,0 +1,200 @@
+//! Finding: check, scan, exposures, logs.
+
+use serde_json::Value;
+
+use crate::plant::{Ended, GATEWAY, PROGRAM, Plant};
+
+fn records(text: &str) -> Vec<Value> {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn check_names_the_process_behind_the_port() {
+    let plant = Plant::up();
+    let checked = plant
+        .portcullis(GATEWAY, &["check", "--port", "54321", "--format", "json"])
+        .with(0);
+    let listeners = records(&checked.stdout);
+    assert_eq!(listeners.len(), 1, "{}", checked.stdout);
+    assert_eq!(listeners[0]["schema"], "portcullis.listener/1");
+    assert_eq!(listeners[0]["process"]["name"], "mdmgw-stand-in");
+    assert_eq!(listeners[0]["takes_ipv4"], true);
+}
+
+#[test]
+fn the_silent_port_is_possible_the_web_page_is_ruled_out_and_the_others_prove_themselves() {
+    let plant = Plant::up();
+    let scan = [
+        "scan",
+        "10.7.10.10-14",
+        "2001:db8:7:10::c",
+        "--quiet",
+        "--format",
+        "json",
+    ];
+    let observations = records(&plant.portcullis("engineering", &scan).with(0).stdout);
+    let grades = |address: &str, port: &str| -> Vec<String> {
+        let found = observations
+            .iter()
+            .find(|seen| seen["address"] == address && seen["port"] == port)
+            .unwrap();
+        let identifications = found["identifications"].as_array().unwrap();
+        identifications
+            .iter()
+            .map(|one| {
+                format!(
+                    "{} {}",
+                    one["service"].as_str().unwrap(),
+                    one["grade"].as_str().unwrap()
+                )
+            })
+            .collect()
+    };
+    assert_eq!(grades("10.7.10.10", "tcp/54321"), ["moxa-mdm-gateway possible"]);
+    assert_eq!(grades("10.7.10.11", "tcp/5000"), ["moxa-mdm-gateway possible"]);
+    for page in ["10.7.10.12", "2001:db8:7:10::c"] {
+        assert_eq!(
+            grades(page, "tcp/5000"),
+            ["http proven", "moxa-mdm-gateway ruled-out"]
+        );
+    }
+    assert_eq!(grades("10.7.10.13", "udp/4800"), ["moxa-dsci proven"]);
+    assert_eq!(grades("10.7.10.14", "tcp/502"), ["modbus-tcp proven"]);
+}
+
+/// What the firewall of the target counts is what the target felt.
+#[test]
+fn an_open_port_feels_one_connection_and_the_gateway_s_own_port_no_payload() {
+    let plant = Plant::up();
+    let count = "table inet count { chain in { type filter hook input priority -300; \
+                 tcp dport 54321 tcp flags & (syn|ack) == syn counter comment \"opened\"; \
+                 tcp dport 54321 meta length > 80 counter comment \"payload\"; } }";
+    plant
+        .shell(
+            GATEWAY,
+            &format!("echo '{count}' | PATH=$PATH:/usr/sbin nft -f -"),
+        )
+        .with(0);
+    plant
+        .portcullis("internet", &["scan", "10.7.10.10", "--ports", "54321", "--quiet"])
+        .with(0);
+    let counted = plant
+        .shell(GATEWAY, "PATH=$PATH:/usr/sbin nft list table inet count")
+        .with(0)
+        .stdout;
+    let packets = |comment: &str| -> u64 {
+        let line = counted.lines().find(|line| line.contains(comment)).unwrap();
+        line.split_once("packets ")
+            .unwrap()
+            .1
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    assert_eq!((packets("opened"), packets("payload")), (1, 0), "{counted}");
+}
+
+#[test]
+fn exposures_are_what_no_conduit_permits() {
+    let plant = Plant::up();
+    for host in ["internet", "engineering"] {
+        plant.portcullis(host, &["scan", "10.7.10.10", "--quiet"]).with(0);
+    }
+    let exposures = records(
+        &plant
+            .portcullis(GATEWAY, &["exposures", "--format", "json"])
+            .with(1)
+            .stdout,
+    );
+    assert_eq!(exposures.len(), 1, "{exposures:?}");
+    assert_eq!(exposures[0]["from_zone"], "internet");
+    assert_eq!(exposures[0]["severity"], "high");
+    let id = exposures[0]["id"].as_str().unwrap();
+    plant.portcullis(GATEWAY, &["plan", id]).with(0);
+    plant.portcullis("office", &["plan", id]).refused(2, "OP012");
+}
+
+#[test]
+fn what_may_not_be_scanned_is_refused_before_anything_is_sent() {
+    let plant = Plant::up();
+    let refused = plant
+        .portcullis("office", &["scan", "198.51.100.7"])
+        .refused(4, "OP002");
+    assert!(refused.stderr.contains("--permission"), "{}", refused.stderr);
+    // One address too many refuses the whole scan.
+    plant
+        .portcullis("office", &["scan", "10.7.10.10", "198.51.100.7"])
+        .refused(4, "OP002");
+    let sent = plant
+        .shell("office", "cat /sys/class/net/eth0/statistics/tx_packets")
+        .with(0)
+        .stdout;
+    let permission = plant.folder().join("permission.toml");
+    let text = |expires: &str| {
+        format!(
+            "[permission]\nowner = \"Kari\"\ncontact = \"+47\"\nranges = [\"203.0.113.0/24\"]\nexpires = \"{expires}\"\n"
+        )
+    };
+    std::fs::write(&permission, text("2020-01-01T00:00:00Z")).unwrap();
+    let file = permission.to_str().unwrap();
+    let scan = [
+        "scan",
+        "203.0.113.5",
+        "--ports",
+        "7000",
+        "--quiet",
+        "--permission",
+        file,
+    ];
+    plant.portcullis("office", &scan).refused(4, "OP002");
+    let after = plant
+        .shell("office", "cat /sys/class/net/eth0/statistics/tx_packets")
+        .with(0)
+        .stdout;
+    assert_eq!(sent, after, "a refused scan has sent something");
+    std::fs::write(&permission, text("2999-01-01T00:00:00Z")).unwrap();
+    assert!(plant.portcullis("office", &scan).with(0).stdout.contains("open"));
+}
+
+#[test]
+fn logs_of_a_file_are_counted_honestly() {
+    let plant = Plant::up();
+    let file = plant.folder().join("kern.log");
+    let line = |prefix: &str, source: &str| {
+        format!(
+            "2026-11-22T23:56:51.000001+01:00 gw kernel: {prefix}IN=eth0 OUT= SRC={source} DST=10.7.10.10 LEN=60 \
+             TOS=0x00 PREC=0x00 TTL=63 ID=1 DF PROTO=TCP SPT=40000 DPT=54321 WINDOW=64240 RES=0x00 SYN URGP=0\n"
+        )
+    };
+    let text = [
+        line("portcullis-drop 3f2a91 ", "203.0.113.5"),
+        line("somebody's rule ", "203.0.113.6"),
+        "2026-11-22T23:56:52+01:00 gw sshd[7]: Accepted publickey for ola\n".into(),
+    ];
+    std::fs::write(&file, text.concat()).unwrap();
+    let read = plant.portcullis(
+        GATEWAY,
+        &[
+            "logs",
+            file.to_str().unwrap(),
+            "--port",
+            "54321",
+            "--format",
+            "json",
+        ],
+    );
+    let report = &records(&read.with(0).stdout)[0];
+    assert_eq!(report["attempts"], 2);
+    assert_eq!(report["verdicts"]["blocked"], 1);
+    assert_eq!(report["verdicts"]["unknown"], 1);
+    assert_eq!(report["unrelated"], 1);
+    assert_eq!(report["first"], "2026-11-22T22:56:51.000001Z");
+    let ended = Ended::of(&mut plant.command(GATEWAY, PROGRAM, &["logs", "/nonexistent/kern.log"]));
+    assert_eq!(
+        ended.code, 3,
+        "a file that cannot be read is told and the rest goes on"
+    );
+    assert!(ended.stderr.starts_with("error[OP001]"), "{}", ended.stderr);
+}
