@@ -66,13 +66,16 @@ fn the_silent_port_is_possible_the_web_page_is_ruled_out_and_the_others_prove_th
 #[test]
 fn an_open_port_feels_one_connection_and_the_gateway_s_own_port_no_payload() {
     let plant = Plant::up();
-    let count = "table inet count { chain in { type filter hook input priority -300; \
-                 tcp dport 54321 tcp flags & (syn|ack) == syn counter comment \"opened\"; \
-                 tcp dport 54321 meta length > 80 counter comment \"payload\"; } }";
+    let count = "add table inet count\n\
+                 add chain inet count input { type filter hook input priority -300; }\n\
+                 add rule inet count input tcp dport 54321 tcp flags & (syn|ack) == syn counter comment \"opened\"\n\
+                 add rule inet count input tcp dport 54321 meta length > 80 counter comment \"payload\"\n";
+    let file = plant.folder().join("count.nft");
+    std::fs::write(&file, count).unwrap();
     plant
         .shell(
             GATEWAY,
-            &format!("echo '{count}' | PATH=$PATH:/usr/sbin nft -f -"),
+            &format!("PATH=$PATH:/usr/sbin nft -f {}", file.display()),
         )
         .with(0);
     plant
