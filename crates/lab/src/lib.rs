@@ -9,6 +9,7 @@
 
 pub mod device;
 mod error;
+mod handshake;
 mod hold;
 mod network;
 pub mod plant;

@@ -1,8 +1,6 @@
 //! What the miniature plant consists of: zones, hosts, and its `site.toml`.
 
-use std::{fmt::Write as _, net::IpAddr};
-
-use crate::device::Device;
+use std::{fmt, fmt::Write as _, net::IpAddr};
 
 /// A zone of the plant. The router has address `.1` (`::1`) in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +36,39 @@ pub const ZONES: [Zone; 4] = [
         v6: "2001:db8:ffff:1",
     },
 ];
+
+/// What a host of the plant plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// An MDM Gateway: listens and says nothing.
+    MdmGateway {
+        /// Its TCP port.
+        port: u16,
+    },
+    /// An ordinary web page.
+    WebPage {
+        /// Its TCP port.
+        port: u16,
+    },
+    /// A serial device server that answers DSCI on UDP 4800.
+    SerialServer,
+    /// A controller that speaks Modbus/TCP on TCP 502.
+    ModbusController,
+    /// A computer: a place to look from, with a historian on TCP 7000 that takes what it is sent.
+    Station,
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MdmGateway { port } => write!(f, "MDM Gateway, tcp/{port}"),
+            Self::WebPage { port } => write!(f, "web page, tcp/{port}"),
+            Self::SerialServer => f.write_str("serial device server, udp/4800"),
+            Self::ModbusController => f.write_str("Modbus controller, tcp/502"),
+            Self::Station => f.write_str("computer to look from"),
+        }
+    }
+}
 
 /// A host of the plant.
 #[derive(Debug, Clone, Copy)]

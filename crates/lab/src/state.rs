@@ -2,7 +2,6 @@
 
 use std::{
     env, fs, io,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,7 +10,7 @@ use std::{
 use portcullis_sys::{isolation, namespace::Network};
 use serde::{Deserialize, Serialize};
 
-use crate::{LabError, plant, plant::Host};
+use crate::{LabError, handshake, plant, plant::Host};
 
 /// Set inside the plant: the folder of the lab. A command that finds it knows that it runs inside.
 pub(crate) const INSIDE: &str = "PORTCULLIS_LAB";
@@ -178,9 +177,7 @@ impl Lab {
         let (sender, receiver) = std::sync::mpsc::channel();
         if let Some(stdout) = keeper.stdout.take() {
             std::thread::spawn(move || {
-                let mut line = String::new();
-                let _ = BufReader::new(stdout).read_line(&mut line);
-                let _ = sender.send(line);
+                let _ = sender.send(handshake::first_line(stdout));
             });
         }
         let line = receiver.recv_timeout(PATIENCE).unwrap_or_default();

@@ -1,14 +1,16 @@
 //! What runs inside: the keeper, which stays outside the process-id namespace, and the plant's first process.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, Write},
     process::{Child, ChildStdin, Command, Stdio},
 };
 
 use portcullis_sys::{SysError, isolation, namespace::Network};
 
 use crate::{
-    Lab, LabError, network,
+    Lab, LabError,
+    handshake::{line_of, say_ready, say_ready_as},
+    network,
     plant::{GATEWAY_FIREWALL, HOSTS, Host},
     state::{Hosts, own_program},
 };
@@ -27,15 +29,11 @@ pub fn keep() -> Result<(), LabError> {
     let mut plant = command
         .spawn()
         .map_err(|source| start_error("portcullis", source))?;
-    let mut line = String::new();
-    if let Some(stdout) = plant.stdout.take() {
-        let _ = BufReader::new(stdout).read_line(&mut line);
-    }
-    if line.trim() != "ready" {
+    if line_of(&mut plant) != "ready" {
         let _ = plant.wait();
         return Err(LabError::Start("its first process ended".into()));
     }
-    say(&format!("ready {}", plant.id()));
+    say_ready_as(plant.id());
     let _ = plant.wait();
     Ok(())
 }
@@ -74,7 +72,7 @@ pub fn plant(lab: &Lab) -> Result<(), LabError> {
         .map(|(host, process)| (host.name.to_owned(), process.child.id()))
         .collect();
     lab.note_hosts(&Hosts(pids))?;
-    say("ready");
+    say_ready();
     reap_for_ever()
 }
 
@@ -87,11 +85,7 @@ impl HostProcess {
     /// Lets the device begin and waits until it listens.
     fn begin(&mut self) -> io::Result<()> {
         self.go.write_all(b"go\n")?;
-        let mut line = String::new();
-        if let Some(stdout) = self.child.stdout.as_mut() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        if line.trim() == "ready" {
+        if line_of(&mut self.child) == "ready" {
             Ok(())
         } else {
             Err(io::Error::other("it did not begin to listen"))
@@ -140,11 +134,4 @@ fn start_error(program: &str, source: io::Error) -> LabError {
             source,
         },
     }
-}
-
-/// Tells the process above, which reads one line; it may have gone.
-pub(crate) fn say(line: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{line}");
-    let _ = stdout.flush();
 }

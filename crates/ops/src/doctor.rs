@@ -26,12 +26,12 @@ pub fn doctor() -> Vec<Finding> {
         processes(),
         program("nft", "firewall changes (nftables)"),
         ruleset(),
-        program("ip", "the lab"),
+        program("ip", "building the lab's network"),
         program("iptables-save", "reading iptables rules"),
         program("iptables-legacy-save", "reading legacy iptables rules"),
         tracker(),
         log_group(),
-        user_namespaces(),
+        rights(),
         lab(),
     ]
 }
@@ -135,7 +135,7 @@ fn log_group() -> Finding {
     }
 }
 
-fn user_namespaces() -> Finding {
+fn rights() -> Finding {
     let what = "rights to change the firewall".to_owned();
     if host::has_capability(host::CAP_NET_ADMIN) {
         return Finding {
@@ -155,7 +155,7 @@ fn user_namespaces() -> Finding {
 }
 
 fn lab() -> Finding {
-    let what = "the lab".to_owned();
+    let what = "namespaces for the lab".to_owned();
     if Lab::around_us().is_some() {
         return Finding {
             what,

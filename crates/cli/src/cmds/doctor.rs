@@ -18,17 +18,15 @@ pub(super) fn run(global: &Global) -> Outcome {
         [finding.what.clone(), works.into(), finding.seen.clone()]
     });
     let mut text = table(["what", "works", "seen"], rows);
-    let advice: Vec<&String> = findings
+    let advised = findings
         .iter()
-        .filter_map(|finding| finding.advice.as_ref())
-        .collect();
-    if !advice.is_empty() {
-        text.push_str("\n\nTo do:");
-        for (position, line) in advice.iter().enumerate() {
-            if !advice.iter().take(position).any(|earlier| earlier == line) {
-                let _ = write!(text, "\n  {line}");
-            }
-        }
+        .filter_map(|finding| Some((&finding.what, finding.advice.as_ref()?)));
+    for (position, (what, advice)) in advised.enumerate() {
+        let _ = write!(
+            text,
+            "{}  {what}: {advice}",
+            if position == 0 { "\n\nTo do:\n" } else { "\n" }
+        );
     }
     View::text(text)
         .all("doctor-finding", &findings)

@@ -7,8 +7,7 @@ mod station;
 mod web_page;
 
 use std::{
-    fmt,
-    io::{self, BufRead},
+    io,
     net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     thread,
     time::Duration,
@@ -16,40 +15,11 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-use crate::{LabError, plant::Host, supervisor::say};
-
-/// What a host of the plant plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device {
-    /// An MDM Gateway: listens and says nothing.
-    MdmGateway {
-        /// Its TCP port.
-        port: u16,
-    },
-    /// An ordinary web page.
-    WebPage {
-        /// Its TCP port.
-        port: u16,
-    },
-    /// A serial device server that answers DSCI on UDP 4800.
-    SerialServer,
-    /// A controller that speaks Modbus/TCP on TCP 502.
-    ModbusController,
-    /// A computer: a place to look from, with a historian on TCP 7000 that takes what it is sent.
-    Station,
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MdmGateway { port } => write!(f, "MDM Gateway, tcp/{port}"),
-            Self::WebPage { port } => write!(f, "web page, tcp/{port}"),
-            Self::SerialServer => f.write_str("serial device server, udp/4800"),
-            Self::ModbusController => f.write_str("Modbus controller, tcp/502"),
-            Self::Station => f.write_str("computer to look from"),
-        }
-    }
-}
+use crate::{
+    LabError,
+    handshake::{await_go, say_ready},
+    plant::{Device, Host},
+};
 
 /// Plays a host's device: waits for the word to begin, listens, says `ready`, and serves until it is ended.
 ///
@@ -57,8 +27,7 @@ impl fmt::Display for Device {
 /// When there is no such host, or its port cannot be opened.
 pub fn play(name: &str) -> Result<(), LabError> {
     let host = Host::named(name).ok_or_else(|| LabError::NoSuchHost(name.into()))?;
-    let mut line = String::new();
-    if io::stdin().lock().read_line(&mut line).is_err() || line.is_empty() {
+    if !await_go() {
         return Ok(());
     }
     let failed = |source: io::Error| LabError::Start(format!("{name}: {source}"));
@@ -90,7 +59,7 @@ pub fn play(name: &str) -> Result<(), LabError> {
             Box::new(move || serve_each(&listener, station::serve))
         }
     };
-    say("ready");
+    say_ready();
     serve();
     Ok(())
 }

@@ -159,7 +159,7 @@ fn every_vantage() -> Vec<Vantage> {
     if Lab::around_us().is_some() {
         let stations = plant::HOSTS
             .iter()
-            .filter(|host| host.device == portcullis_lab::device::Device::Station);
+            .filter(|host| host.device == plant::Device::Station);
         vantages.extend(stations.map(|host| Vantage::lab(host.name)));
     }
     vantages
