@@ -106,7 +106,7 @@ impl Fault for FirewallError {
             Self::AlreadyGoverned { tag, .. } => Some(format!(
                 "`portcullis changes` shows it; `portcullis rollback {tag}` takes it back first"
             )),
-            Self::ReadBack(_) => Some("the change was taken back at once; nothing is left of it".into()),
+            Self::ReadBack(_) => Some("`portcullis changes` shows where each change stands now".into()),
             Self::TrialOver(_) => Some("the port is open as before; apply the plan again".into()),
         }
     }

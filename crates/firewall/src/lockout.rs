@@ -52,7 +52,11 @@ fn passes(from: &KeptEnd, allow: &NetworkSet, site: &Site) -> bool {
             Some(Networks::Listed(networks)) => {
                 networks.networks().iter().all(|network| allow.covers(network))
             }
-            Some(Networks::Rest) | None => false,
+            // Everybody is let through only where everybody is allowed.
+            Some(Networks::Rest) => ["0.0.0.0/0", "::/0"]
+                .iter()
+                .all(|all| all.parse().is_ok_and(|all| allow.covers(&all))),
+            None => false,
         },
     }
 }

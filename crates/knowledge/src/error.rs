@@ -30,7 +30,7 @@ impl Fault for KnowledgeError {
         }
     }
     fn hint(&self) -> Option<String> {
-        Some("run `portcullis knowledge check` after correcting the file".into())
+        Some("the program file is damaged: install it again".into())
     }
     fn exit(&self) -> Exit {
         Exit::Usage

@@ -1,11 +1,12 @@
 //! `permission.toml`: what its owner allows to be scanned, and until when.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, str::FromStr};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{ConfigError, NetworkSet, Networks, Port, Site, config::Document, is_public};
+use crate::{ConfigError, NetworkSet, Port, Site, config::Document, is_public};
 
 /// A permission to scan, given by the owner of the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,12 +60,32 @@ pub enum Denial {
         /// Name of the site.
         site: String,
     },
-    /// Without a permission and without a site only private addresses may be scanned.
+    /// Without a permission and without a site nothing may be scanned.
+    #[error("nothing says that {address} is yours: there is no site and no permission")]
+    NoSite {
+        /// The address.
+        address: IpAddr,
+    },
+    /// Public addresses are scanned with a permission only, also where a zone declares them.
     #[error("{address} is a public address, and there is no permission for it")]
     Public {
         /// The address.
         address: IpAddr,
     },
+}
+
+/// A network, or one address as a network of its full length.
+struct Range(IpNet);
+
+impl FromStr for Range {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse::<IpNet>().or(address);
+        network
+            .map(Self)
+            .map_err(|_| format!("`{text}` is not an address or a network such as 10.7.10.0/24"))
+    }
 }
 
 impl Denial {
@@ -75,6 +96,7 @@ impl Denial {
             Self::NoZone { site, .. } => {
                 format!("in no declared zone of {site}, and there is no permission for it")
             }
+            Self::NoSite { .. } => "there is no site and no permission".into(),
             Self::Public { .. } => "a public address, and there is no permission for it".into(),
             Self::Expired { .. } | Self::Port { .. } => self.to_string(),
         }
@@ -94,8 +116,8 @@ impl Permission {
             };
             let owner = section.required("owner");
             let contact = section.required("contact");
-            let ranges = section.parsed("ranges");
-            let exclude = section.parsed("exclude");
+            let ranges = section.parsed::<Range>("ranges");
+            let exclude = section.parsed::<Range>("exclude");
             let ports = section.parsed("ports");
             let expires = section.required("expires");
             let offset = section.offset;
@@ -112,8 +134,8 @@ impl Permission {
             Some(Self {
                 owner: owner?.value,
                 contact: contact?.value,
-                ranges: ranges.into_iter().map(|range| range.value).collect(),
-                exclude: exclude.into_iter().map(|range| range.value).collect(),
+                ranges: ranges.into_iter().map(|range| range.value.0).collect(),
+                exclude: exclude.into_iter().map(|range| range.value.0).collect(),
                 ports: ports.into_iter().map(|port| port.value).collect(),
                 expires,
             })
@@ -153,8 +175,8 @@ impl Permission {
     }
 }
 
-/// Whether an address and port may be scanned: by the permission if there is one, else inside the declared zones,
-/// else (without a site) on addresses that are not public. Loopback is this host and always permitted.
+/// Whether an address and port may be scanned: by the permission if there is one; else inside the declared zones, if
+/// the address is not public. Loopback is this host and always permitted.
 ///
 /// # Errors
 /// The reason why not.
@@ -172,23 +194,16 @@ pub fn may_scan(
     if let Some(permission) = permission {
         return permission.allows(address, port, now);
     }
+    if is_public(address) {
+        return Err(Denial::Public { address });
+    }
     match site {
-        Some(site)
-            if site
-                .zones
-                .iter()
-                .any(|zone| matches!(zone.networks, Networks::Listed(_))) =>
-        {
-            if site.declares(address) {
-                return Ok(());
-            }
-            Err(Denial::NoZone {
-                address,
-                site: site.name.clone(),
-            })
-        }
-        _ if is_public(address) => Err(Denial::Public { address }),
-        _ => Ok(()),
+        Some(site) if site.declares(address) => Ok(()),
+        Some(site) => Err(Denial::NoZone {
+            address,
+            site: site.name.clone(),
+        }),
+        None => Err(Denial::NoSite { address }),
     }
 }
 
@@ -201,7 +216,7 @@ mod tests {
 owner = "Kari Nordmann"
 contact = "+47 555 01 234"
 ranges = ["198.51.100.0/24"]
-exclude = ["198.51.100.7/32"]
+exclude = ["198.51.100.7"]
 ports = ["tcp/54321"]
 expires = "2026-12-31T18:00:00+01:00"
 "#;
@@ -236,7 +251,7 @@ expires = "2026-12-31T18:00:00+01:00"
     }
 
     #[test]
-    fn without_a_permission_only_declared_zones_and_without_a_site_only_private_addresses() {
+    fn without_a_permission_only_declared_zones_that_are_not_public_may_be_scanned() {
         let now = Timestamp::UNIX_EPOCH;
         let port = Port::tcp(1);
         let site = Site::parse(
@@ -249,7 +264,14 @@ expires = "2026-12-31T18:00:00+01:00"
             may_scan(ip("10.2.0.9"), port, Some(&site), None, now),
             Err(Denial::NoZone { .. })
         ));
-        assert_eq!(may_scan(ip("10.2.0.9"), port, None, None, now), Ok(()));
+        assert!(matches!(
+            may_scan(ip("10.2.0.9"), port, None, None, now),
+            Err(Denial::NoSite { .. })
+        ));
+        assert!(matches!(
+            may_scan(ip("9.9.9.9"), port, Some(&site), None, now),
+            Err(Denial::Public { .. })
+        ));
         assert!(matches!(
             may_scan(ip("8.8.8.8"), port, None, None, now),
             Err(Denial::Public { .. })

@@ -73,9 +73,9 @@ pub enum OpsError {
     #[error("an emergency change needs a reason")]
     EmptyReason,
     /// The plan is for another host.
-    #[error("plan {plan} is for host {wanted}, and this is {here}")]
+    #[error("{plan} is for host {wanted}, and this is {here}")]
     OtherHost {
-        /// The plan.
+        /// The plan or change.
         plan: String,
         /// Its host.
         wanted: String,
@@ -105,7 +105,7 @@ pub enum OpsError {
     #[error("without a site.toml there are no zones and conduits to compare with")]
     NoSite,
     /// There is no exposure with this id.
-    #[error("no exposure has the id `{0}`")]
+    #[error("there is not exactly one exposure whose id begins with `{0}`")]
     NoSuchExposure(String),
     /// The exposure is on another host.
     #[error("exposure {exposure} is on {address}, which is not an address of this host")]
@@ -143,6 +143,7 @@ impl OpsError {
             Self::System(error) | Self::Smoke(error) => error,
             Self::Lab(error) => error,
             Self::Targets(error) => error,
+            Self::Knowledge(error) => error,
             Self::Listing { source, .. } => source,
             _ => return None,
         })
@@ -151,10 +152,15 @@ impl OpsError {
 
 impl Fault for OpsError {
     fn code(&self) -> &'static str {
-        if let Some(inner) = self.inner() {
-            return inner.code();
-        }
         match self {
+            Self::Config(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Firewall(error) => error.code(),
+            Self::System(error) | Self::Smoke(error) => error.code(),
+            Self::Lab(error) => error.code(),
+            Self::Targets(error) => error.code(),
+            Self::Knowledge(error) => error.code(),
+            Self::Listing { source, .. } => source.code(),
             Self::Read { .. } => "OP001",
             Self::NotPermitted { .. } => "OP002",
             Self::OutsideWindow { .. } => "OP003",
@@ -170,8 +176,6 @@ impl Fault for OpsError {
             Self::Vantage { .. } => "OP013",
             Self::NotProvable(_) => "OP014",
             Self::TrialLength => "OP015",
-            Self::Knowledge(_) => "OP016",
-            _ => "OP000",
         }
     }
 
@@ -192,6 +196,13 @@ impl Fault for OpsError {
             } => {
                 "declare the network in site.toml, or give its owner's word: --permission FILE (see docs/permission.md)"
             }
+            Self::NotPermitted {
+                first: Denial::NoSite { .. },
+                ..
+            } => {
+                "declare your networks in a site.toml and name it with --config (see docs/site.md), or give their \
+                 owner's word: --permission FILE (see docs/permission.md)"
+            }
             Self::NotPermitted { .. } => "ask the owner for a permission that covers it; nothing was sent",
             Self::OutsideWindow { .. } => "wait for the window, or say why not: --emergency \"reason\"",
             Self::EmptyReason => "write what would happen if it waited: --emergency \"reason\"",
@@ -206,7 +217,6 @@ impl Fault for OpsError {
             Self::Vantage { .. } => {
                 "`portcullis lab up` builds hosts to look from; this-host is always there"
             }
-            Self::Knowledge(_) => "the program file is damaged: install it again",
             _ => return None,
         };
         Some(hint.into())

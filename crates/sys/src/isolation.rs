@@ -3,13 +3,21 @@
 //! The plant lives in a process-id namespace. When its first process dies the kernel ends all others, and with the
 //! last process of a network namespace its interfaces and rules are gone too: nothing has to be cleaned up.
 
-use std::{ffi::CString, fs, io, os::unix::process::CommandExt, path::Path, process::Command};
+use std::{
+    ffi::CString,
+    fs,
+    fs::File,
+    io,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, setns, unshare},
     sys::{prctl, signal::Signal},
-    unistd::{Uid, getgid, getppid, getuid, sethostname},
+    unistd::{Uid, chdir, chroot, fchdir, getgid, getppid, getuid, sethostname},
 };
 
 use crate::{SysError, namespace};
@@ -84,8 +92,8 @@ pub fn as_host(command: &mut Command, name: &str) {
     }
 }
 
-/// Makes a command enter the user, mount, IPC and process-id namespaces of a process; its children will be inside the
-/// process-id namespace, it is not itself.
+/// Makes a command enter the user, mount, IPC and process-id namespaces of a process, and take its root directory; its
+/// children will be inside the process-id namespace, it is not itself.
 ///
 /// # Errors
 /// When the process has ended or may not be inspected.
@@ -105,11 +113,25 @@ pub fn inside(command: &mut Command, pid: u32) -> Result<(), SysError> {
     ] {
         entered.push((namespace::open(pid, kind)?, flag));
     }
-    // SAFETY: only `setns` is called between fork and exec; the closure owns the files.
+    // Entering a mount namespace goes to its topmost root, which is another one than the plant's when all of this runs
+    // in a changed root.
+    let root_path = PathBuf::from(format!("/proc/{pid}/root"));
+    let root = File::open(&root_path).map_err(|source| SysError::Read {
+        path: root_path,
+        source,
+    })?;
+    let folder = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    // SAFETY: only setns, fchdir, chroot and chdir are called between fork and exec; the closure owns the files.
     unsafe {
         command.pre_exec(move || {
             for (file, flag) in &entered {
                 setns(file, *flag)?;
+            }
+            fchdir(&root)?;
+            chroot(c".")?;
+            // A folder that the plant does not have is no reason not to enter it.
+            if chdir(folder.as_path()).is_err() {
+                chdir(c"/")?;
             }
             Ok(())
         });

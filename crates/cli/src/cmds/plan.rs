@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use portcullis_firewall::{nftables::Transaction, plan::closing};
-use portcullis_model::{Exit, Plan, StatePart};
-use portcullis_ops::change::{self, PlanRequest};
+use portcullis_model::{Exit, StatePart};
+use portcullis_ops::change::{self, PlanRequest, Planned};
 use serde_json::json;
 
 use super::{Frame, Outcome, fault};
@@ -20,32 +19,20 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &arguments::Plan) -> Outco
         allow: arguments.allow.clone(),
         preventive: arguments.preventive,
     };
-    let plan = change::plan(frame.desk, &request).await.map_err(fault)?;
-    let mut view = View::text(text(&plan));
-    let mut record = serde_json::to_value(&plan).unwrap_or_default();
+    let planned = change::plan(frame.desk, &request).await.map_err(fault)?;
+    let mut view = View::text(text(&planned));
+    let mut record = serde_json::to_value(&planned.plan).unwrap_or_default();
     if let Some(record) = record.as_object_mut() {
-        record.insert("apply".into(), json!(rules(&plan)));
-        record.insert("inverse".into(), json!(INVERSE));
+        record.insert("apply".into(), json!(planned.rules));
+        record.insert("inverse".into(), json!(planned.inverse));
     }
     view.record("plan", &record);
     view.print(frame.format());
     Ok(Exit::Clean)
 }
 
-/// The tag is derived from the moment of `apply`, so a plan shows a stand-in for it.
-const TAG: &str = "TAG";
-const INVERSE: &str = "delete table inet portcullis\n";
-
-fn rules(plan: &Plan) -> String {
-    Transaction::load(
-        &closing(plan, TAG),
-        Some(std::time::Duration::from_secs(120)),
-        false,
-    )
-    .to_string()
-}
-
-fn text(plan: &Plan) -> String {
+fn text(planned: &Planned) -> String {
+    let plan = &planned.plan;
     let mut text = format!(
         "Plan {}: close {} on {}\n",
         plan.id.short(),
@@ -92,19 +79,22 @@ fn text(plan: &Plan) -> String {
         "  {}",
         plan.before.iter().map(shown_part).collect::<Vec<_>>().join(", ")
     );
-    section(
-        &mut text,
-        "What is loaded, as one transaction (its inverse removes only these)",
-    );
-    for line in rules(plan).lines() {
-        let _ = writeln!(text, "  {}", line.replace("inet portcullis ", ""));
-    }
+    section(&mut text, "What is loaded, as one transaction");
+    rules(&mut text, &planned.rules);
+    section(&mut text, "What takes it out again");
+    rules(&mut text, &planned.inverse);
     let _ = write!(
         text,
         "\nNothing has been changed. To make it on trial: `portcullis apply {} --trial 2m`",
         plan.id.short()
     );
     text
+}
+
+fn rules(text: &mut String, rules: &str) {
+    for line in rules.lines() {
+        let _ = writeln!(text, "  {}", line.replace("inet portcullis ", ""));
+    }
 }
 
 fn section(text: &mut String, title: &str) {

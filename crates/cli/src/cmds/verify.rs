@@ -80,19 +80,18 @@ fn expectation(row: &Row) -> &'static str {
     }
 }
 
-fn verdict(verification: &Verification) -> String {
+fn verdict(verification: &Verification) -> &'static str {
+    let somebody_is_kept_out = verification.rows.iter().any(|row| row.expected == Some(false));
     match verification.verdict {
-        Verdict::AsExpected if verification.rows.iter().any(|row| row.expected == Some(false)) => {
-            "proved closed where it should be, open where it should be".into()
+        Verdict::AsExpected => "proved closed where it should be, open where it should be",
+        Verdict::CannotConclude if !somebody_is_kept_out => {
+            "cannot conclude: no vantage was there that should be kept out, so nothing is proved closed; look from \
+             another host, or scan the port from there"
         }
-        Verdict::AsExpected => {
-            "as expected; no vantage was there that should be closed out, so nothing is proved closed".into()
+        Verdict::NoExpectation | Verdict::CannotConclude => {
+            "cannot conclude: where the positive control is silent, or nothing says what to expect, nothing is proved"
         }
-        Verdict::NoExpectation => "measured, but nothing says what to expect (no plan, no site)".into(),
-        Verdict::CannotConclude => {
-            "cannot conclude: where the positive control is silent, silence proves nothing".into()
-        }
-        Verdict::Cut => "CUT: something that should get through does not".into(),
-        Verdict::NotClosed => "NOT CLOSED: it is reached from where it should not be".into(),
+        Verdict::Cut => "CUT: something that should get through does not",
+        Verdict::NotClosed => "NOT CLOSED: it is reached from where it should not be",
     }
 }

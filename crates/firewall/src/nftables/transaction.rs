@@ -228,6 +228,33 @@ impl Transaction {
         Self(statements)
     }
 
+    /// What would take a closing out again, as text for people: the handle of its entry rule is known only once the
+    /// kernel has given it one.
+    pub fn inverse(closing: &Closing, joins: bool) -> String {
+        if !joins {
+            return Self(vec![Statement::DeleteTable]).to_string();
+        }
+        let tag = &closing.tag;
+        let own: &[&str] = if closing.outgoing_peers.is_empty() {
+            &[]
+        } else {
+            &["own4", "own6"]
+        };
+        let sets = ["ports", "sources4", "sources6"]
+            .iter()
+            .chain(own)
+            .map(|name| format!("{name}_{tag}"));
+        let loaded = Loaded {
+            tag: tag.clone(),
+            has_chain: true,
+            sets: sets.collect(),
+            ..Loaded::default()
+        };
+        let entry =
+            format!("delete rule {TABLE} prerouting handle N   # the one that jumps to change_{tag}\n");
+        entry + &Self::remove(&loaded, false).to_string()
+    }
+
     /// Makes a trial permanent: the element with its timeout goes and one without comes, in the same moment.
     pub fn confirm(tag: &str, port: Port) -> Self {
         let set = format!("ports_{tag}");

@@ -189,7 +189,7 @@ async fn announce(desk: &Desk, request: &ApplyRequest, plan: &Plan) -> Result<Ch
         since: now,
         actor: desk.actor.clone(),
         emergency: request.emergency.clone(),
-        session: plan::session(),
+        session: plan::session()?,
         steps: Vec::new(),
     };
     let details = json!({

@@ -19,6 +19,13 @@ pub async fn confirm(desk: &Desk, prefix: &str) -> Result<Change, OpsError> {
     sweep::sweep_locked(desk).await?;
     let mut change = desk.store.change(prefix).await.map_err(OpsError::Store)?;
     let tag = tag_of(&change);
+    if change.host != desk.host {
+        return Err(OpsError::OtherHost {
+            plan: tag,
+            wanted: change.host,
+            here: desk.host.clone(),
+        });
+    }
     if change.state == ChangeState::FellBack {
         return Err(OpsError::Firewall(FirewallError::TrialOver(change.port)));
     }
@@ -29,11 +36,12 @@ pub async fn confirm(desk: &Desk, prefix: &str) -> Result<Change, OpsError> {
             verb: "confirmed",
         });
     }
-    if change.session.is_some() && change.session == plan::session() {
+    let session = plan::session()?;
+    if change.session.is_some() && change.session == session {
         return Err(OpsError::SameSession);
     }
     let subject = format!("change {} host {} {}", change.id, change.host, change.port);
-    desk.record("change.confirm", subject, json!({ "session": plan::session() }))
+    desk.record("change.confirm", subject, json!({ "session": session }))
         .await?;
     let loaded = nftables::load(&Transaction::confirm(&tag, change.port));
     let held = own_table()?.changes.get(&tag).cloned();

@@ -8,7 +8,7 @@ mod sweep;
 
 pub use apply::{ApplyRequest, apply};
 pub use confirm::confirm;
-pub use plan::{PlanRequest, plan};
+pub use plan::{PlanRequest, Planned, plan};
 pub use rollback::rollback;
 pub use sweep::{Standing, changes};
 

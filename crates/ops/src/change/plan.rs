@@ -1,13 +1,23 @@
 //! Making a plan for this host.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
-use portcullis_firewall::{PlanInput, plan::allowed_by_site, state};
+use portcullis_firewall::{
+    PlanInput,
+    nftables::Transaction,
+    plan::{allowed_by_site, closing},
+    state,
+};
 use portcullis_model::{AllowedSource, Connection, ExposureId, Plan, Port, ServiceName};
 
-use super::sweep;
+use super::{own_table, sweep};
 use crate::{Desk, OpsError, check, exposures};
+
+const SHOWN_TRIAL: Duration = Duration::from_secs(120);
 
 /// What is to be closed, and for whom it stays open.
 #[derive(Debug, Clone, Default)]
@@ -22,11 +32,23 @@ pub struct PlanRequest {
     pub preventive: bool,
 }
 
+/// A plan, and the rules as they would be loaded now.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The transaction that `apply` would load on a trial of two minutes. The tag is a stand-in: the real one is derived
+    /// from the moment of `apply`.
+    pub rules: String,
+    /// The transaction that would take it out again.
+    pub inverse: String,
+}
+
 /// Makes a plan and keeps it. Nothing is changed, except that remains of ended trials are cleared away.
 ///
 /// # Errors
 /// See [`portcullis_firewall::plan()`]; an exposure that is not known or not on this host; without privileges.
-pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Plan, OpsError> {
+pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsError> {
     sweep::sweep(desk).await?;
     let addresses = portcullis_sys::host::addresses();
     let (port, service, exposure) = subject(desk, request, &addresses).await?;
@@ -61,7 +83,13 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Plan, OpsError> 
     })
     .map_err(OpsError::Firewall)?;
     desk.store.save_plan(&plan).await.map_err(OpsError::Store)?;
-    Ok(plan)
+    let closing = closing(&plan, "TAG");
+    let joins = own_table()?.present;
+    Ok(Planned {
+        rules: Transaction::load(&closing, Some(SHOWN_TRIAL), joins).to_string(),
+        inverse: Transaction::inverse(&closing, joins),
+        plan,
+    })
 }
 
 async fn subject(
@@ -125,35 +153,47 @@ pub(super) fn tracked() -> Vec<(SocketAddr, SocketAddr)> {
 
 /// The connections over which the operator works: those of processes above, and the one that ssh tells of.
 pub(super) fn above(connections: &[Connection]) -> Result<Vec<Connection>, OpsError> {
+    let mut above = held_above()?;
+    let told = told_by_ssh(&std::env::var("SSH_CONNECTION").unwrap_or_default());
+    above.extend(
+        connections
+            .iter()
+            .filter(|c| told == Some((c.peer, c.local)))
+            .cloned(),
+    );
+    Ok(above)
+}
+
+fn held_above() -> Result<Vec<Connection>, OpsError> {
     let sockets = portcullis_sys::sockets().map_err(OpsError::System)?;
     let held = portcullis_sys::host::sockets_above(&sockets);
-    let session = session_ends(session().as_deref());
-    let mut above: Vec<Connection> = held
+    Ok(held
         .iter()
         .map(|socket| Connection {
             local: socket.local,
             peer: socket.peer,
             process: None,
         })
+        .collect())
+}
+
+/// The remote session that this process runs in, as `client -> server`: what ssh tells of, or the connections that
+/// the processes above hold, for `sudo` takes the word of ssh away. `None` on a console.
+pub(super) fn session() -> Result<Option<String>, OpsError> {
+    let shown = |peer: SocketAddr, local: SocketAddr| format!("{peer} -> {local}");
+    if let Some((peer, local)) = told_by_ssh(&std::env::var("SSH_CONNECTION").unwrap_or_default()) {
+        return Ok(Some(shown(peer, local)));
+    }
+    let held: Vec<String> = held_above()?
+        .iter()
+        .map(|one| shown(one.peer, one.local))
         .collect();
-    above.extend(
-        connections
-            .iter()
-            .filter(|c| session == Some((c.peer, c.local)))
-            .cloned(),
-    );
-    Ok(above)
+    Ok((!held.is_empty()).then(|| held.join(", ")))
 }
 
-/// The remote session that this process runs in, as ssh tells it: `client port server port`.
-pub(super) fn session() -> Option<String> {
-    std::env::var("SSH_CONNECTION")
-        .ok()
-        .filter(|text| !text.is_empty())
-}
-
-fn session_ends(session: Option<&str>) -> Option<(SocketAddr, SocketAddr)> {
-    let mut words = session?.split_whitespace();
+/// Both ends of `SSH_CONNECTION`, which is `client port server port` (ssh(1)).
+fn told_by_ssh(text: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let mut words = text.split_whitespace();
     let mut end = || {
         Some(SocketAddr::new(
             words.next()?.parse().ok()?,

@@ -107,16 +107,23 @@ fn verdict(now: PortState, control: Option<bool>, expected: Option<bool>) -> Ver
 }
 
 /// The word over all: the worst of the rows. A service that no longer listens has been cut, whatever the rows say.
+/// Where nobody looked who should be kept out, nothing is proved closed.
 pub(super) fn overall(rows: &[Row], listening: bool, smoke: Option<bool>) -> Verdict {
+    let somebody_is_kept_out = rows.iter().any(|row| row.expected == Some(false));
     let worst = rows
         .iter()
         .map(|row| row.verdict)
         .max()
         .unwrap_or(Verdict::CannotConclude);
-    if !listening || smoke == Some(false) {
-        worst.max(Verdict::Cut)
-    } else {
+    let word = if somebody_is_kept_out {
         worst
+    } else {
+        worst.max(Verdict::CannotConclude)
+    };
+    if !listening || smoke == Some(false) {
+        word.max(Verdict::Cut)
+    } else {
+        word
     }
 }
 
