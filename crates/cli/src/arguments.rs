@@ -182,7 +182,7 @@ pub(crate) struct Logs {
     /// How long to listen, e.g. 30s [default: until Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = time_span, requires = "nflog")]
     pub(crate) patience: Option<Duration>,
-    /// Print each event as it comes
+    /// Print each event as it is read
     #[arg(long, short)]
     pub(crate) follow: bool,
     /// Only events to these ports, such as 54321,udp/4800

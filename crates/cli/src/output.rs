@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
-use portcullis_model::sanitize;
+use portcullis_model::{Exit, Fault, sanitize};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -64,9 +64,14 @@ impl View {
     }
 
     /// Prints it.
-    pub(crate) fn print(&self, format: Format) {
-        // A reader that has had enough (`| head`) is no failure.
-        let _ = self.write(format, &mut io::stdout().lock());
+    ///
+    /// # Errors
+    /// When standard output does not take it. A reader that has had enough (`| head`) is no failure.
+    pub(crate) fn print(&self, format: Format) -> Result<(), Box<dyn Fault>> {
+        match self.write(format, &mut io::stdout().lock()) {
+            Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Box::new(OutputLost(source))),
+            _ => Ok(()),
+        }
     }
 
     fn write(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
@@ -107,6 +112,23 @@ impl View {
             }))?;
         }
         writer.flush()
+    }
+}
+
+/// What was found could not be printed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write what was found to standard output")]
+struct OutputLost(#[source] io::Error);
+
+impl Fault for OutputLost {
+    fn code(&self) -> &'static str {
+        "CL001"
+    }
+    fn hint(&self) -> Option<String> {
+        Some("what was done is done; only its report is lost: make room and ask again".into())
+    }
+    fn exit(&self) -> Exit {
+        Exit::Failed
     }
 }
 

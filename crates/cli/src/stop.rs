@@ -24,16 +24,18 @@ pub(crate) fn listen() -> watch::Receiver<bool> {
     receiver
 }
 
-async fn next_signal() {
+/// Waits for Ctrl-C, for the word to end, or for the terminal to close.
+pub(crate) async fn next_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
+    match (signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
+        (Ok(mut terminate), Ok(mut hangup)) => {
             tokio::select! {
                 _ = interrupt => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
             }
         }
-        Err(_) => drop(interrupt.await),
+        _ => drop(interrupt.await),
     }
 }

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use portcullis_model::{
     AllowedSource, Binding, Connection, ExposureId, Listener, LiveConnection, NetworkSet, Networks, Note,
-    NoteLevel, Plan, PlanId, Port, Prediction, ServiceName, Site, Transport,
+    NoteLevel, Plan, PlanId, Port, Prediction, ServiceName, Site, StatePart, Transport,
 };
 
 use crate::{FirewallError, lockout, nftables::Closing, state::Snapshot};
@@ -98,6 +99,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
         close: port,
         allow: input.allow,
         exposure: input.exposure,
+        site: input.site.map(|site| site.digest),
         ruleset: input.snapshot.foreign,
         before: input.snapshot.parts,
         listeners,
@@ -226,19 +228,22 @@ fn predictions(allow: &NetworkSet, site: Option<&Site>) -> Vec<Prediction> {
     }];
     for zone in site.map(|site| site.zones.as_slice()).unwrap_or_default() {
         if let Networks::Listed(networks) = &zone.networks {
-            predictions.push(Prediction {
-                from: zone.name.clone(),
-                networks: networks.clone(),
-                passes: networks.networks().iter().all(|network| allow.covers(network)),
-            });
+            predictions.extend(predictions_of(&zone.name, networks, allow));
         }
     }
-    let in_no_zone = |network: &&ipnet::IpNet| {
+    let in_no_zone = |network: &&IpNet| {
         !predictions
             .iter()
             .any(|prediction| prediction.networks.covers(network))
     };
-    let others: NetworkSet = allow.networks().iter().filter(in_no_zone).copied().collect();
+    let everybody = |network: &&IpNet| network.prefix_len() > 0;
+    let others: NetworkSet = allow
+        .networks()
+        .iter()
+        .filter(in_no_zone)
+        .filter(everybody)
+        .copied()
+        .collect();
     if !others.is_empty() {
         predictions.push(Prediction {
             from: "other allowed sources".into(),
@@ -246,12 +251,42 @@ fn predictions(allow: &NetworkSet, site: Option<&Site>) -> Vec<Prediction> {
             passes: true,
         });
     }
-    predictions.push(Prediction {
-        from: "everybody else".into(),
-        networks: NetworkSet::default(),
-        passes: allow.networks().iter().any(|network| network.prefix_len() == 0),
-    });
+    let all: NetworkSet = ["0.0.0.0/0", "::/0"]
+        .iter()
+        .filter_map(|all| all.parse().ok())
+        .collect();
+    predictions.extend(predictions_of("everybody else", &all, allow));
     predictions
+}
+
+/// One prediction for a set of networks, or one for each family when they fare differently. A set of which only a part
+/// is allowed counts as cut off; the notes say so.
+fn predictions_of(from: &str, networks: &NetworkSet, allow: &NetworkSet) -> Vec<Prediction> {
+    let of_family = |v4: bool| -> NetworkSet {
+        networks
+            .networks()
+            .iter()
+            .filter(|network| network.addr().is_ipv4() == v4)
+            .copied()
+            .collect()
+    };
+    let passes = |networks: &NetworkSet| networks.networks().iter().all(|network| allow.covers(network));
+    let (v4, v6) = (of_family(true), of_family(false));
+    if v4.is_empty() || v6.is_empty() || passes(&v4) == passes(&v6) {
+        return vec![Prediction {
+            from: from.into(),
+            passes: passes(networks),
+            networks: networks.clone(),
+        }];
+    }
+    [(v4, "IPv4"), (v6, "IPv6")]
+        .into_iter()
+        .map(|(networks, family)| Prediction {
+            from: format!("{from} over {family}"),
+            passes: passes(&networks),
+            networks,
+        })
+        .collect()
 }
 
 fn notes(
@@ -348,6 +383,12 @@ fn notes(
             "UDP has no connections that could be listed: who uses it now is not known".into(),
         );
     }
+    for line in translations(&input.snapshot.parts, port) {
+        let text = format!(
+            "addresses are translated (NAT) to this port: `{line}`; who comes that way is NOT kept out"
+        );
+        note(NoteLevel::Warning, text);
+    }
     for fault in &input.snapshot.ruleset.own.faults {
         note(
             NoteLevel::Warning,
@@ -355,6 +396,27 @@ fn notes(
         );
     }
     notes
+}
+
+/// The rules of others that translate another port or address to this one: such packets carry the other port when they
+/// pass our chain.
+fn translations(parts: &[StatePart], port: Port) -> Vec<String> {
+    let number = port.number.to_string();
+    let names_port = |line: &str| {
+        line.split(|c: char| !c.is_ascii_digit())
+            .any(|word| word == number)
+    };
+    let translates = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        line.contains("redirect") || line.contains("dnat")
+    };
+    parts
+        .iter()
+        .filter(|part| part.read && (part.name == "nftables" || part.name.contains("tables")))
+        .flat_map(|part| part.output.lines())
+        .filter(|line| translates(line) && names_port(line))
+        .map(|line| portcullis_model::sanitize(line.trim()))
+        .collect()
 }
 
 #[cfg(test)]

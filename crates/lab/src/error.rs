@@ -34,6 +34,9 @@ pub enum LabError {
     /// There is none.
     #[error("no lab is up")]
     NotUp,
+    /// The command runs inside a lab.
+    #[error("this command runs inside the lab")]
+    Inside,
     /// There is no such host.
     #[error("the lab has no host `{0}`")]
     NoSuchHost(String),
@@ -60,6 +63,7 @@ impl Fault for LabError {
             Self::NoSuchHost(_) => "LB004",
             Self::Start(_) => "LB005",
             Self::Network { .. } => "LB006",
+            Self::Inside => "LB007",
         }
     }
 
@@ -69,6 +73,7 @@ impl Fault for LabError {
             Self::Folder { .. } => None,
             Self::AlreadyUp => Some("`portcullis lab down` takes it away".into()),
             Self::NotUp => Some("`portcullis lab up` builds one".into()),
+            Self::Inside => Some("leave the lab's shell first".into()),
             Self::NoSuchHost(_) => {
                 let names: Vec<&str> = crate::plant::HOSTS.iter().map(|host| host.name).collect();
                 Some(format!("its hosts are {}", names.join(", ")))
@@ -82,7 +87,7 @@ impl Fault for LabError {
     fn exit(&self) -> Exit {
         match self {
             Self::System { source, .. } => source.exit(),
-            Self::NoSuchHost(_) | Self::AlreadyUp | Self::NotUp => Exit::Usage,
+            Self::Inside | Self::NoSuchHost(_) | Self::AlreadyUp | Self::NotUp => Exit::Usage,
             Self::Folder { .. } | Self::Start(_) | Self::Network { .. } => Exit::Failed,
         }
     }

@@ -97,8 +97,13 @@ impl Lab {
 
     /// Removes what an earlier lab left and writes the plant's files.
     fn prepare(&self) -> Result<(), LabError> {
-        if self.running().is_some() {
-            return Err(LabError::AlreadyUp);
+        if let Some(running) = self.running() {
+            let (keeper, started) = running.keeper;
+            if isolation::start_time(keeper) == Some(started) && !isolation::is_zombie(keeper) {
+                return Err(LabError::AlreadyUp);
+            }
+            // Its keeper was killed: the rest is dying and is helped along.
+            self.end(running);
         }
         self.remove_folder()?;
         let folder = |source| LabError::Folder {
@@ -187,8 +192,7 @@ impl Lab {
             .and_then(|pid| pid.parse::<u32>().ok())
         else {
             let log = fs::read_to_string(self.log_file()).unwrap_or_default();
-            let said: Vec<&str> = log.lines().take(4).collect();
-            return Err(LabError::Start(portcullis_model::sanitize(&said.join(" "))));
+            return Err(LabError::Start(first_complaint(&log)));
         };
         let known = |pid: u32| (pid, isolation::start_time(pid).unwrap_or(0));
         let running = Running {
@@ -210,17 +214,22 @@ impl Lab {
     /// When a file cannot be removed.
     pub fn down(&self) -> Result<bool, LabError> {
         let running = self.running();
-        if let Some(Running { keeper, plant }) = running {
-            isolation::end(plant.0, plant.1);
-            isolation::end(keeper.0, keeper.1);
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while isolation::start_time(plant.0) == Some(plant.1) && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(10));
-            }
+        if let Some(running) = running {
+            self.end(running);
         }
         let was_there = self.folder.exists();
         self.remove_folder()?;
         Ok(running.is_some() || was_there)
+    }
+
+    /// Ends the processes and waits until the kernel has collected them.
+    fn end(&self, Running { keeper, plant }: Running) {
+        isolation::end(plant.0, plant.1);
+        isolation::end(keeper.0, keeper.1);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while isolation::start_time(plant.0) == Some(plant.1) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// A command that will run on a host of the plant, from outside or inside. Its arguments are those of
@@ -275,6 +284,20 @@ impl Lab {
             source,
         })
     }
+}
+
+/// The first error that the plant's processes wrote down, without its code and its hint.
+fn first_complaint(log: &str) -> String {
+    let mut lines = log.lines().skip_while(|line| !line.starts_with("error["));
+    let first = lines
+        .next()
+        .and_then(|line| line.split_once(": "))
+        .map_or("its first process ended", |(_, said)| said);
+    let causes = lines
+        .take_while(|line| line.starts_with("  caused by: "))
+        .map(|line| line.trim_start());
+    let said: Vec<&str> = std::iter::once(first).chain(causes).collect();
+    portcullis_model::sanitize(&said.join("; "))
 }
 
 /// This very program: the link stays valid when the file is replaced during an upgrade.

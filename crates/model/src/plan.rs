@@ -23,6 +23,8 @@ pub struct Plan {
     pub allow: Vec<AllowedSource>,
     /// The exposure that it closes, when it was made for one.
     pub exposure: Option<ExposureId>,
+    /// Digest of the `site.toml` that it was made with; `apply` refuses with another one.
+    pub site: Option<Digest>,
     /// Digest of the ruleset that was read; `apply` refuses when it is another one.
     pub ruleset: Digest,
     /// The full state before, for the record and for comparison; never loaded back.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use portcullis_model::{Connection, Listener, Port};
+use portcullis_model::{Connection, Listener, Port, Transport};
 use portcullis_scan::listing::{self, ListingFormat, UnreadableLine};
 use portcullis_sys::{Owners, Socket, SocketState};
 use serde::Serialize;
@@ -18,6 +18,8 @@ pub struct Checked {
     pub listeners: Vec<Listener>,
     /// Connections that are up.
     pub connections: Vec<Connection>,
+    /// The transports that were looked at: a listing may hold only one, or none at all.
+    pub covers: Vec<Transport>,
     /// Processes that could not be looked into for want of rights.
     pub unreadable_processes: usize,
     /// Lines of an imported file that could not be read.
@@ -56,6 +58,7 @@ pub fn this_host() -> Result<Checked, OpsError> {
             .iter()
             .filter_map(|socket| connection(socket, &owners))
             .collect(),
+        covers: vec![Transport::Tcp, Transport::Udp],
         unreadable_processes: owners.unreadable,
         unreadable_lines: Vec::new(),
     })
@@ -86,10 +89,20 @@ pub fn import(path: &Path) -> Result<Checked, OpsError> {
     let format: ListingFormat = listing.format;
     Ok(Checked {
         source: format!(
-            "{} ({})",
-            portcullis_model::sanitize(&path.to_string_lossy()),
-            format.command()
+            "{} ({format})",
+            portcullis_model::sanitize(&path.to_string_lossy())
         ),
+        covers: [Transport::Tcp, Transport::Udp]
+            .into_iter()
+            .filter(|transport| {
+                let connected = *transport == Transport::Tcp && !listing.connections.is_empty();
+                connected
+                    || listing
+                        .listeners
+                        .iter()
+                        .any(|listener| listener.transport == *transport)
+            })
+            .collect(),
         listeners: listing.listeners,
         connections: listing.connections,
         unreadable_processes: 0,

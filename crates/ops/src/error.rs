@@ -82,8 +82,14 @@ pub enum OpsError {
         /// This host.
         here: String,
     },
+    /// The plan was made with another site.toml, or with none.
+    #[error("plan {plan} was made with another site.toml, or one of the two was not named")]
+    OtherSite {
+        /// The plan.
+        plan: String,
+    },
     /// The change is not in a state in which this can be done.
-    #[error("change {change} is {state}, so it cannot be {verb}")]
+    #[error("change {change} cannot be {verb}: it stands as `{state}`")]
     WrongState {
         /// The change.
         change: String,
@@ -96,7 +102,7 @@ pub enum OpsError {
     #[error("this is the very session that applied the change: it proves nothing about new connections")]
     SameSession,
     /// The operator stopped it in time.
-    #[error("stopped before anything was changed")]
+    #[error("stopped; nothing was changed")]
     Interrupted,
     /// The operator stopped it after the rules were loaded; they were taken back.
     #[error("stopped while the change was being made; it was taken back")]
@@ -176,6 +182,7 @@ impl Fault for OpsError {
             Self::Vantage { .. } => "OP013",
             Self::NotProvable(_) => "OP014",
             Self::TrialLength => "OP015",
+            Self::OtherSite { .. } => "OP016",
         }
     }
 
@@ -207,6 +214,7 @@ impl Fault for OpsError {
             Self::OutsideWindow { .. } => "wait for the window, or say why not: --emergency \"reason\"",
             Self::EmptyReason => "write what would happen if it waited: --emergency \"reason\"",
             Self::OtherHost { .. } => "run it there, or make a plan for this host: `portcullis plan`",
+            Self::OtherSite { .. } => "name the same file with --config, or make the plan again",
             Self::WrongState { .. } => "`portcullis changes` lists where each change stands",
             Self::SameSession => {
                 "open a second session to this host and confirm from there; until then the trial goes on"
@@ -228,6 +236,7 @@ impl Fault for OpsError {
         }
         match self {
             Self::NotPermitted { .. }
+            | Self::OtherSite { .. }
             | Self::OutsideWindow { .. }
             | Self::SameSession
             | Self::WrongState { .. } => Exit::Refused,

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use portcullis_model::{Exit, Fault};
 
+use crate::SqliteCause;
+
 /// Why a store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -40,7 +42,13 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite said.
         #[source]
-        source: sqlx::Error,
+        source: SqliteCause,
+    },
+    /// A store was to be read, and there is none.
+    #[error("there is no store at {}", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
     },
     /// Somebody else held the lock for longer than we wait.
     #[error("cannot {doing}: {} is locked by another process", path.display())]
@@ -81,7 +89,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite said.
         #[source]
-        source: sqlx::Error,
+        source: SqliteCause,
     },
     /// A newer program has changed the tables.
     #[error("{} has tables of version {found}, this program knows them up to {known}", path.display())]
@@ -139,6 +147,12 @@ pub enum StoreError {
         #[source]
         source: serde_json::Error,
     },
+    /// A stored plan does not say what its id was derived from.
+    #[error("the stored plan {id} does not match its id: it was altered, or another version made it")]
+    AlteredPlan {
+        /// The id under which it is stored, made harmless.
+        id: String,
+    },
     /// A stored audit record is not one; `verify_audit` tells more.
     #[error("the audit record {sequence} cannot be read: {reason}")]
     AuditRecord {
@@ -164,6 +178,17 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// The disk or the system under it refused to read or write.
+    #[error("cannot {doing}: the disk did not do what {} needs", path.display())]
+    Disk {
+        /// What we were doing.
+        doing: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: SqliteCause,
+    },
     /// SQLite refused for a reason that has no case of its own.
     #[error("cannot {doing} in {}", path.display())]
     Database {
@@ -173,7 +198,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite said.
         #[source]
-        source: sqlx::Error,
+        source: SqliteCause,
     },
 }
 
@@ -199,7 +224,9 @@ impl Fault for StoreError {
             Self::AuditRecord { .. } => "ST017",
             Self::AuditKey { .. } => "ST018",
             Self::AuditFile { .. } => "ST019",
-            Self::Database { .. } => "ST020",
+            Self::Disk { .. } | Self::Database { .. } => "ST020",
+            Self::AlteredPlan { .. } => "ST021",
+            Self::Missing { .. } => "ST022",
         }
     }
 
@@ -234,6 +261,12 @@ impl Fault for StoreError {
                 "put back the file from a backup; without it the past end of the record cannot be proven"
                     .into()
             }
+            Self::AlteredPlan { .. } => "make the plan again with `portcullis plan`".into(),
+            Self::Missing { .. } => "name the file that holds the store with --store; none was made".into(),
+            Self::Disk { .. } => {
+                "the disk or the folder does not take writes, or does not give back what it holds: check space and mount"
+                    .into()
+            }
             Self::Open { .. } => "this user must be allowed to read and write the file and its folder".into(),
             Self::NotFound { .. }
             | Self::BadPrefix { .. }
@@ -249,6 +282,7 @@ impl Fault for StoreError {
             Self::UnknownScheme { .. }
             | Self::NoPostgres
             | Self::BadLocation { .. }
+            | Self::Missing { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::BadPrefix { .. } => Exit::Usage,

@@ -3,7 +3,7 @@
 //! It does not decide what an observation means and does not judge who may do what. Observations and plans are written
 //! once and never edited; audit records are chained by digest, and the head of the chain is signed.
 //!
-//! Verbs: open ([`Store::open`]), add and look up ([`Store::add_observations`], [`Store::plan`]), append and verify
+//! Verbs: open ([`Store::open`], [`Store::open_read_only`]), add and look up ([`Store::add_observations`], [`Store::plan`]), append and verify
 //! ([`Store::append_audit`], [`Store::verify_audit`]).
 //!
 //! ```
@@ -34,12 +34,15 @@ mod location;
 mod observations;
 mod open;
 mod plans;
+mod read_only;
 mod record;
 mod runs;
 mod schema;
+mod sqlite;
 #[cfg(test)]
 mod tests;
 
 pub use audit::{AuditFault, AuditVerdict};
 pub use error::StoreError;
 pub use open::{Settings, Store};
+pub use sqlite::SqliteCause;

@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,11 +13,13 @@ use sqlx::{
     ConnectOptions, Connection, Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 
-use crate::{StoreError, audit::Sidecar, location, schema};
+use crate::{StoreError, audit::Sidecar, location, schema, sqlite::failed};
 
 /// One store of a process is opened after the other, see [`make_file`].
-static OPENING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+static OPENING: Mutex<()> = Mutex::const_new(());
 
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -45,6 +48,17 @@ pub struct Store {
     pub(crate) pool: SqlitePool,
     pub(crate) path: PathBuf,
     pub(crate) settings: Settings,
+    pub(crate) access: Access,
+}
+
+/// What may be done with an open store.
+#[derive(Debug, Clone)]
+pub(crate) enum Access {
+    Write,
+    /// The copy that is read, when the database could not be read where it lies; it goes with the last clone.
+    Read {
+        _copy: Option<Arc<TempDir>>,
+    },
 }
 
 impl Store {
@@ -63,7 +77,7 @@ impl Store {
     /// As [`Store::open`].
     pub async fn open_with(url: &str, settings: Settings) -> Result<Self, StoreError> {
         let path = location::database_path(url)?;
-        let _alone = OPENING.lock().await;
+        let _alone = opening().await;
         make_file(&path)?;
         let began = Instant::now();
         loop {
@@ -73,7 +87,15 @@ impl Store {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => return Err(error),
-                Ok(pool) => return Ok(Self { pool, path, settings }),
+                Ok(pool) => {
+                    let access = Access::Write;
+                    return Ok(Self {
+                        pool,
+                        path,
+                        settings,
+                        access,
+                    });
+                }
             }
         }
     }
@@ -109,6 +131,11 @@ impl Store {
     }
 }
 
+/// Held while a store is opened.
+pub(crate) async fn opening() -> MutexGuard<'static, ()> {
+    OPENING.lock().await
+}
+
 async fn connect(path: &Path, settings: Settings) -> Result<SqlitePool, StoreError> {
     let failed = || failed(path, "open the database");
     let plain = SqliteConnectOptions::new()
@@ -135,47 +162,27 @@ async fn connect(path: &Path, settings: Settings) -> Result<SqlitePool, StoreErr
     Ok(pool)
 }
 
-/// Tells the cases apart that a person can do something about.
-pub(crate) fn failed(path: &Path, doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-    // Primary result codes, <https://www.sqlite.org/rescode.html>.
-    const BUSY: i32 = 5;
-    const LOCKED: i32 = 6;
-    const READONLY: i32 = 8;
-    const CORRUPT: i32 = 11;
-    const FULL: i32 = 13;
-    const CANTOPEN: i32 = 14;
-    const NOTADB: i32 = 26;
-    move |source| {
-        let path = path.to_path_buf();
-        match primary_code(&source) {
-            Some(BUSY | LOCKED) => StoreError::Locked { doing, path },
-            Some(READONLY) => StoreError::ReadOnly { doing, path },
-            Some(CORRUPT) => StoreError::Damaged { doing, path, source },
-            Some(FULL) => StoreError::Full { doing, path },
-            Some(CANTOPEN) => StoreError::Open { path, source },
-            Some(NOTADB) => StoreError::Foreign { path },
-            _ => StoreError::Database { doing, path, source },
-        }
+/// Whether a file is there that could hold a database.
+///
+/// It is not opened: to close it again would drop the locks that other connections of this process hold on it
+/// (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+pub(crate) fn is_there(path: &Path) -> Result<bool, StoreError> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(create_failed(path)(io::ErrorKind::IsADirectory.into())),
+        Ok(found) if !found.is_file() => Err(StoreError::BadLocation {
+            given: portcullis_model::sanitize(&path.to_string_lossy()),
+            reason: "it is a device, a pipe or a socket, not a file",
+        }),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(create_failed(path)(error)),
     }
 }
 
-fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
-}
-
 /// SQLite would make the file with the permissions of the umask, and gives the files beside it those of the database.
-///
-/// A file that is there is not opened: to close it again would drop the locks that other connections of this process
-/// hold on it (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 fn make_file(path: &Path) -> Result<(), StoreError> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => {
-            return Err(create_failed(path)(io::ErrorKind::IsADirectory.into()));
-        }
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(create_failed(path)(error)),
+    if is_there(path)? {
+        return Ok(());
     }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new()
@@ -196,7 +203,7 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn create_failed(path: &Path) -> impl Fn(io::Error) -> StoreError {
+pub(crate) fn create_failed(path: &Path) -> impl Fn(io::Error) -> StoreError {
     let doing = "create or open the database";
     move |source| {
         let path = path.to_path_buf();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
-use crate::{StoreError, open::failed};
+use crate::{StoreError, sqlite::failed};
 
 /// `PCLS`, at offset 68 of the file (<https://www.sqlite.org/fileformat2.html#application_id>).
 const APPLICATION: i64 = 0x5043_4c53;
@@ -21,14 +21,15 @@ enum Content {
     SomethingElse,
 }
 
-/// Refuses a database that belongs to another program or to a newer one, before anything is written to it.
-pub(crate) async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+/// Refuses a database that belongs to another program or to a newer one, before anything is written to it. Tells how
+/// many migrations are done.
+pub(crate) async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<usize, StoreError> {
     let failed = failed(path, "read the database");
     // One snapshot: another process may be making the tables at this moment.
     let mut snapshot = connection.begin().await.map_err(&failed)?;
     let content = content(&mut snapshot).await.map_err(&failed)?;
     snapshot.rollback().await.map_err(&failed)?;
-    judge(content, path).map(|_| ())
+    judge(content, path)
 }
 
 /// Applies the migrations that are missing, all or none.

@@ -1,6 +1,8 @@
 //! The store from outside: round trips, lookups, and everything that can be wrong with a file.
 
 use std::{
+    collections::HashMap,
+    error::Error,
     fs,
     net::IpAddr,
     os::unix::fs::PermissionsExt,
@@ -16,7 +18,10 @@ use portcullis_model::{
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use crate::{Settings, Store, StoreError};
+use crate::{
+    Settings, Store, StoreError,
+    record::{Row, decode},
+};
 
 pub(crate) struct Place {
     folder: TempDir,
@@ -101,14 +106,15 @@ fn observation(run: &Run, address: &str, second: i64, state: PortState) -> Obser
     }
 }
 
-fn plan(id: &str, second: i64) -> Plan {
+fn plan(second: i64) -> Plan {
     Plan {
-        id: id.parse().unwrap(),
+        id: PlanId::of(&[]),
         made: at(second),
         host: "gw-1".into(),
         close: Port::tcp(54321),
         allow: Vec::new(),
         exposure: None,
+        site: None,
         ruleset: Digest::of("rules"),
         before: Vec::new(),
         listeners: Vec::new(),
@@ -116,6 +122,22 @@ fn plan(id: &str, second: i64) -> Plan {
         notes: Vec::new(),
         predictions: Vec::new(),
     }
+    .seal()
+}
+
+/// Two plans whose ids begin with the same four digits, the one with the smaller id first.
+fn plans_alike() -> [Plan; 2] {
+    let mut seen: HashMap<String, Plan> = HashMap::new();
+    for second in 0.. {
+        let new = plan(second);
+        let beginning = new.id.to_string()[..4].to_string();
+        if let Some(old) = seen.insert(beginning, new.clone()) {
+            let mut two = [old, new];
+            two.sort_by_key(|plan| plan.id.to_string());
+            return two;
+        }
+    }
+    unreachable!("there are 65536 beginnings")
 }
 
 fn change(number: u8, host: &str) -> Change {
@@ -208,7 +230,8 @@ async fn observations_come_all_or_none() {
 async fn a_plan_is_found_by_the_beginning_of_its_id_and_never_overwritten() {
     let place = Place::new();
     let store = place.open().await;
-    let (a, b) = (plan("7c1e000000000001", 1), plan("7c1e00ff00000002", 2));
+    let [a, b] = plans_alike();
+    let (first, second) = (a.id.to_string(), b.id.to_string());
     store.save_plan(&a).await.unwrap();
     store.save_plan(&b).await.unwrap();
     let renamed = Plan {
@@ -217,21 +240,59 @@ async fn a_plan_is_found_by_the_beginning_of_its_id_and_never_overwritten() {
     };
     store.save_plan(&renamed).await.unwrap();
 
-    assert_eq!(store.plan("7c1e0000").await.unwrap(), a);
-    assert_eq!(store.plan("7C1E00FF00000002").await.unwrap(), b);
-    assert_eq!(store.plans().await.unwrap(), [b, a]);
-    let ambiguous = store.plan("7c1e").await.unwrap_err();
+    assert_eq!(store.plan(&first).await.unwrap(), a);
+    assert_eq!(store.plan(&second.to_uppercase()).await.unwrap(), b);
+    let mut newest_first = [a, b];
+    newest_first.sort_by_key(|plan| std::cmp::Reverse(plan.made));
+    assert_eq!(store.plans().await.unwrap(), newest_first);
+    let ambiguous = store.plan(&first[..4]).await.unwrap_err();
     assert_eq!(
         ambiguous.to_string(),
-        "7c1e could be more than one plan: 7c1e000000000001, 7c1e00ff00000002"
+        format!("{} could be more than one plan: {first}, {second}", &first[..4])
     );
     assert_eq!((ambiguous.code(), ambiguous.exit()), ("ST013", Exit::Usage));
-    let unknown = store.plan("abcd").await.unwrap_err();
+    let unknown = store.plan("abcdef0123456789").await.unwrap_err();
     assert_eq!((unknown.code(), unknown.exit()), ("ST012", Exit::Usage));
     assert!(matches!(
         store.plan("7c1").await,
         Err(StoreError::BadPrefix { .. })
     ));
+}
+
+#[tokio::test]
+async fn a_plan_that_was_altered_is_refused() {
+    for sql in [
+        "UPDATE plan SET record = replace(record, '54321', '22')",
+        "UPDATE plan SET record = replace(record, '\"allow\":[]', '\"allow\":[{\"network\":\"0.0.0.0/0\",\"because\":\"\"}]')",
+        "UPDATE plan SET id = 'aaaa' || substr(id, 5)",
+        "UPDATE plan SET id = 'aaaa' || substr(id, 5), record = replace(record, id, 'aaaa' || substr(id, 5))",
+    ] {
+        let place = Place::new();
+        let store = place.open().await;
+        let plan = plan(1);
+        store.save_plan(&plan).await.unwrap();
+        let id = plan.id.to_string();
+        assert_eq!(store.plan(&id).await.unwrap(), plan);
+        run_sql(&mut place.raw().await, sql).await;
+
+        let stored_under = if sql.contains("aaaa") {
+            format!("aaaa{}", &id[4..])
+        } else {
+            id
+        };
+        for error in [
+            store.plan(&stored_under).await.unwrap_err(),
+            store.plans().await.unwrap_err(),
+        ] {
+            assert_eq!(
+                (error.code(), error.exit()),
+                ("ST021", Exit::Failed),
+                "{sql}: {error:?}"
+            );
+            assert!(error.to_string().contains(&stored_under), "{error}");
+            assert!(error.hint().unwrap().contains("make the plan again"));
+        }
+    }
 }
 
 #[tokio::test]
@@ -279,7 +340,13 @@ async fn values_of_version_1_are_understood() {
         "00000000000000b1".parse::<ObservationId>().unwrap()
     );
     assert_eq!(observation.evidence[0].bytes, [1, 0xff]);
-    assert_eq!(store.plan("00000000000000c1").await.unwrap().predictions.len(), 1);
+    // Its id does not fit a plan of today, which says more: it can be read, and is not applied.
+    let (id, text): Row = sqlx::query_as("SELECT id, record FROM plan")
+        .fetch_one(&store.pool)
+        .await
+        .unwrap();
+    assert_eq!(decode::<Plan>("plan", (id, text)).unwrap().predictions.len(), 1);
+    assert_eq!(store.plan("00000000000000c1").await.unwrap_err().code(), "ST021");
     assert_eq!(
         store.change("00000000000000d1").await.unwrap().state,
         ChangeState::OnTrial
@@ -397,6 +464,28 @@ async fn a_folder_or_a_file_in_the_way_is_named() {
         assert!(error.to_string().contains("/f"), "{error}");
         assert!(error.hint().is_some(), "{name}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_device_is_no_place_for_a_store() {
+    for url in ["/dev/null", "sqlite:/dev/zero"] {
+        let error = Store::open(url).await.unwrap_err();
+        assert_eq!((error.code(), error.exit()), ("ST003", Exit::Usage), "{error:?}");
+        assert!(error.to_string().contains("/dev/"), "{error}");
+        assert!(error.hint().is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_sqlite_said_is_told_once() {
+    let place = Place::new();
+    let store = place.open().await;
+    run_sql(&mut place.raw().await, "DROP TABLE change").await;
+    let error = store.changes(None).await.unwrap_err();
+    assert_eq!(error.code(), "ST020");
+    let cause = error.source().unwrap();
+    assert_eq!(cause.to_string(), "no such table: change (SQLite code 1)");
+    assert!(cause.source().is_none());
 }
 
 #[tokio::test]

@@ -187,6 +187,13 @@ pub fn start_time(pid: u32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
+/// Whether a process has ended and only waits to be collected (proc_pid_stat(5): state Z).
+pub fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
+}
+
 /// Ends a process, if it is still the one that began at `started`.
 pub fn end(pid: u32, started: u64) -> bool {
     if start_time(pid) != Some(started) {

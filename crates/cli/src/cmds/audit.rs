@@ -3,23 +3,24 @@
 use std::fmt::Write as _;
 
 use portcullis_model::Exit;
-use portcullis_ops::audit;
+use portcullis_ops::audit::{self, Store};
 
-use super::{Frame, Outcome, fault};
+use super::{Outcome, fault};
 use crate::{
-    arguments::Audit,
+    arguments::{Audit, Global},
     output::{View, table},
 };
 
-pub(super) async fn run(frame: &Frame<'_>, arguments: &Audit) -> Outcome {
+pub(super) async fn run(global: &Global, store: &str, arguments: &Audit) -> Outcome {
+    let store = audit::open(store).await.map_err(fault)?;
     match arguments {
-        Audit::List => list(frame).await,
-        Audit::Verify => verify(frame).await,
+        Audit::List => list(global, &store).await,
+        Audit::Verify => verify(global, &store).await,
     }
 }
 
-async fn list(frame: &Frame<'_>) -> Outcome {
-    let records = audit::list(frame.desk).await.map_err(fault)?;
+async fn list(global: &Global, store: &Store) -> Outcome {
+    let records = audit::list(store).await.map_err(fault)?;
     let rows = records.iter().map(|record| {
         let entry = &record.entry;
         [
@@ -34,12 +35,12 @@ async fn list(frame: &Frame<'_>) -> Outcome {
     let text = table(["#", "at (utc)", "actor", "action", "subject", "digest"], rows);
     View::text(text)
         .all("audit-record", &records)
-        .print(frame.format());
+        .print(global.format)?;
     Ok(Exit::Clean)
 }
 
-async fn verify(frame: &Frame<'_>) -> Outcome {
-    let verdict = audit::verify(frame.desk).await.map_err(fault)?;
+async fn verify(global: &Global, store: &Store) -> Outcome {
+    let verdict = audit::verify(store).await.map_err(fault)?;
     let mut text = format!("{} audit records; head {}\n", verdict.records, verdict.head);
     for fault in &verdict.faults {
         let _ = writeln!(text, "  {fault}");
@@ -55,7 +56,7 @@ async fn verify(frame: &Frame<'_>) -> Outcome {
     });
     View::text(text)
         .all("audit-verdict", [&verdict])
-        .print(frame.format());
+        .print(global.format)?;
     Ok(if verdict.is_intact() {
         Exit::Clean
     } else {

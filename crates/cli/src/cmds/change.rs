@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use portcullis_model::{Change, Exit};
-use portcullis_ops::change::{self, ApplyRequest, Standing};
+use portcullis_ops::{
+    Desk,
+    change::{self, ApplyRequest, Changes, Standing},
+};
 
 use super::{Frame, Outcome, fault};
 use crate::{
-    arguments::{Apply, OfChange},
+    arguments::{Apply, Global, OfChange},
     output::{View, table},
     report,
 };
@@ -32,8 +35,7 @@ pub(super) async fn apply(frame: &Frame<'_>, arguments: &Apply) -> Outcome {
         change.port,
         change.trial_until.map_or_else(String::new, clock),
     );
-    show(frame, text, &change);
-    Ok(Exit::Clean)
+    show(frame, text, &change)
 }
 
 pub(super) async fn confirm(frame: &Frame<'_>, arguments: &OfChange) -> Outcome {
@@ -45,41 +47,49 @@ pub(super) async fn confirm(frame: &Frame<'_>, arguments: &OfChange) -> Outcome 
         change.id.short(),
         change.port
     );
-    show(frame, text, &change);
-    Ok(Exit::Clean)
+    show(frame, text, &change)
 }
 
-pub(super) async fn rollback(frame: &Frame<'_>, arguments: &OfChange) -> Outcome {
-    let change = change::rollback(frame.desk, &arguments.change)
-        .await
-        .map_err(fault)?;
-    let outcome = change.steps.last().map_or("", |step| step.outcome.as_str());
-    let text = format!(
-        "Change {} is rolled back: {} is as before; {outcome}.",
-        change.id.short(),
-        change.port
-    );
-    show(frame, text, &change);
-    Ok(Exit::Clean)
+/// Takes a change back, also when the store cannot be opened: what the kernel holds is what counts.
+pub(super) async fn rollback(global: &Global, store: &str, arguments: &OfChange) -> Outcome {
+    // The site is not needed, and a mistake in it must not keep a change in force.
+    let done = match Desk::open(store, None).await {
+        Ok(desk) => change::rollback(&desk, &arguments.change).await,
+        Err(error) => change::rollback_unrecorded(&arguments.change, error),
+    };
+    let done = done.map_err(fault)?;
+    let text = format!("Change {} is rolled back: {}.", done.tag, done.outcome);
+    View::text(text)
+        .all("change", &done.change)
+        .print(global.format)?;
+    match &done.not_recorded {
+        None => Ok(Exit::Clean),
+        Some(error) => {
+            report::eprintln_all("The change is taken back, but that could not be recorded:");
+            report::remark(error);
+            Ok(Exit::Partial)
+        }
+    }
 }
 
 pub(super) async fn list(frame: &Frame<'_>) -> Outcome {
-    let (changes, silent) = change::changes(frame.desk).await.map_err(fault)?;
+    let changes = change::changes(frame.desk).await.map_err(fault)?;
     View::text(listing(&changes))
-        .all("change", &changes)
-        .print(frame.format());
-    match silent {
+        .all("change", &changes.recorded)
+        .print(frame.format())?;
+    match &changes.silent {
         Some(error) => {
             frame.say("The kernel could not be asked; what is listed is what was last known.");
-            report::remark(&error);
+            report::remark(error);
             Ok(Exit::Partial)
         }
         None => Ok(Exit::Clean),
     }
 }
 
-fn show(frame: &Frame<'_>, text: String, change: &Change) {
-    View::text(text).all("change", [change]).print(frame.format());
+fn show(frame: &Frame<'_>, text: String, change: &Change) -> Outcome {
+    View::text(text).all("change", [change]).print(frame.format())?;
+    Ok(Exit::Clean)
 }
 
 fn steps(change: &Change) -> String {
@@ -96,7 +106,26 @@ fn steps(change: &Change) -> String {
     text
 }
 
-fn listing(changes: &[Standing]) -> String {
+fn listing(changes: &Changes) -> String {
+    let mut text = recorded(&changes.recorded);
+    for (tag, port) in &changes.unrecorded {
+        let port = port.map_or_else(|| "a port that it has let go of".into(), |port| port.to_string());
+        let _ = write!(
+            text,
+            "\n\nThe kernel holds change {tag} for {port}, which this store does not know. To take it back: \
+             `portcullis rollback {tag}`"
+        );
+    }
+    for fault in &changes.faults {
+        let _ = write!(
+            text,
+            "\n\nIn the table inet portcullis: {fault}. Somebody else has changed it."
+        );
+    }
+    text
+}
+
+fn recorded(changes: &[Standing]) -> String {
     if changes.is_empty() {
         return "No change was ever made on this host with this store.".into();
     }

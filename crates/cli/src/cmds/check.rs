@@ -1,6 +1,6 @@
 //! `portcullis check`
 
-use portcullis_model::{Exit, Listener, ProcessIdentity, Untrusted};
+use portcullis_model::{Exit, Listener, ProcessIdentity, Transport, Untrusted};
 use portcullis_ops::check::{self, Checked};
 
 use super::{Outcome, fault};
@@ -21,11 +21,11 @@ pub(super) fn run(global: &Global, arguments: &Check) -> Outcome {
     }
     View::text(text(&checked, arguments.port))
         .all("listener", &checked.listeners)
-        .print(global.format);
+        .print(global.format)?;
     if !global.quiet {
         remarks(&checked);
     }
-    let in_part = !checked.unreadable_lines.is_empty();
+    let in_part = !checked.unreadable_lines.is_empty() || !not_covered(&checked).is_empty();
     Ok(if in_part { Exit::Partial } else { Exit::Clean })
 }
 
@@ -34,12 +34,19 @@ fn text(checked: &Checked, port: Option<u16>) -> String {
         Some(_) => format!(", {} connection(s) up", checked.connections.len()),
         None => String::new(),
     };
+    let gap = match not_covered(checked).as_slice() {
+        [] => String::new(),
+        gaps => format!(
+            " It shows no {} socket at all: that part is not tested.",
+            gaps.join(" and no ")
+        ),
+    };
     if checked.listeners.is_empty() {
         let what = port.map_or_else(
             || "Nothing listens".to_owned(),
             |port| format!("Nothing listens on port {port}"),
         );
-        return format!("{what} on {}{connected}.", checked.source);
+        return format!("{what} on {}{connected}.{gap}", checked.source);
     }
     let rows = checked.listeners.iter().map(|listener| {
         let process = listener.process.as_ref();
@@ -63,11 +70,22 @@ fn text(checked: &Checked, port: Option<u16>) -> String {
         "executable",
     ];
     format!(
-        "{}\n\n{} listener(s) on {}{connected}.",
+        "{}
+
+{} listener(s) on {}{connected}.{gap}",
         table(header, rows),
         checked.listeners.len(),
         checked.source
     )
+}
+
+/// The transports that a listing says nothing of.
+fn not_covered(checked: &Checked) -> Vec<String> {
+    [Transport::Tcp, Transport::Udp]
+        .iter()
+        .filter(|transport| !checked.covers.contains(transport))
+        .map(|transport| transport.to_string().to_uppercase())
+        .collect()
 }
 
 fn address(listener: &Listener) -> String {

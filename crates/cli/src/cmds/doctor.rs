@@ -30,7 +30,7 @@ pub(super) fn run(global: &Global) -> Outcome {
     }
     View::text(text)
         .all("doctor-finding", &findings)
-        .print(global.format);
+        .print(global.format)?;
     Ok(if findings.iter().all(|finding| finding.works) {
         Exit::Clean
     } else {

@@ -12,7 +12,7 @@ pub(super) async fn run(frame: &Frame<'_>) -> Outcome {
     let exposures = exposures::exposures(frame.desk).await.map_err(fault)?;
     View::text(text(&exposures))
         .all("exposure", &exposures)
-        .print(frame.format());
+        .print(frame.format())?;
     Ok(if exposures.is_empty() {
         Exit::Clean
     } else {

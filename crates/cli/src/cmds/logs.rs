@@ -32,7 +32,8 @@ pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             } else {
                 format
             };
-            View::text(line(event)).all("log-event", [event]).print(format);
+            // A reader that does not take an event does not take the summary either, which is told then.
+            let _ = View::text(line(event)).all("log-event", [event]).print(format);
         }
     };
     let (report, failures) = match arguments.nflog {
@@ -43,12 +44,19 @@ pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         }
         None => {
             let read = logs::files(&request, &arguments.files, &mut each);
-            (read.report, read.failures)
+            let mut failures = read.failures;
+            // With nothing read there is nothing to report.
+            if failures.len() == arguments.files.len() && read.report.attempts == 0 {
+                return failures
+                    .pop()
+                    .map_or(Ok(Exit::Clean), |failure| Err(fault(failure)));
+            }
+            (read.report, failures)
         }
     };
     View::text(text(&report))
         .all("log-report", [&report])
-        .print(format);
+        .print(format)?;
     for failure in &failures {
         report::remark(failure);
     }

@@ -75,6 +75,11 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             .store
             .clone()
             .unwrap_or_else(|| environment::default_store().to_string_lossy().into_owned());
+        match command {
+            Command::Rollback(arguments) => return change::rollback(global, &store, arguments).await,
+            Command::Audit(arguments) => return audit::run(global, &store, arguments).await,
+            _ => {}
+        }
         let desk = Desk::open(&store, global.config.as_deref())
             .await
             .map_err(fault)?;
@@ -89,12 +94,14 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Plan(arguments) => plan::run(&frame, arguments).await,
             Command::Apply(arguments) => change::apply(&frame, arguments).await,
             Command::Confirm(arguments) => change::confirm(&frame, arguments).await,
-            Command::Rollback(arguments) => change::rollback(&frame, arguments).await,
             Command::Changes => change::list(&frame).await,
             Command::Verify(arguments) => verify::run(&frame, arguments).await,
             Command::Logs(arguments) => logs::run(&frame, arguments),
-            Command::Audit(arguments) => audit::run(&frame, arguments).await,
-            Command::Lab(_) | Command::Check(_) | Command::Doctor => Ok(Exit::Clean),
+            Command::Rollback(_)
+            | Command::Audit(_)
+            | Command::Lab(_)
+            | Command::Check(_)
+            | Command::Doctor => Ok(Exit::Clean),
         }
     })
 }

@@ -27,7 +27,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &arguments::Plan) -> Outco
         record.insert("inverse".into(), json!(planned.inverse));
     }
     view.record("plan", &record);
-    view.print(frame.format());
+    view.print(frame.format())?;
     Ok(Exit::Clean)
 }
 

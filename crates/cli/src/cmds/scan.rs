@@ -32,7 +32,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
     let scanned = scanned.map_err(fault)?;
     let mut view = View::text(text(&scanned)).all("observation", &scanned.observations);
     view.record("run", &scanned.run);
-    view.print(frame.format());
+    view.print(frame.format())?;
     let everything = scanned.run.not_tested.is_empty() && !scanned.interrupted;
     Ok(if everything { Exit::Clean } else { Exit::Partial })
 }

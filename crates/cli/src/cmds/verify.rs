@@ -17,10 +17,12 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Verify) -> Outcome {
         from: arguments.from.clone(),
         smoke: arguments.smoke.clone(),
     };
-    let verification = verify::verify(frame.desk, &request).await.map_err(fault)?;
+    let verification = verify::verify(frame.desk, &request, &frame.stop)
+        .await
+        .map_err(fault)?;
     View::text(text(&verification))
         .all("verification", [&verification])
-        .print(frame.format());
+        .print(frame.format())?;
     Ok(verification.verdict.exit())
 }
 
@@ -37,7 +39,7 @@ fn text(verification: &Verification) -> String {
             row.verdict.to_string(),
         ]
     });
-    let header = ["from", "to", "before", "now", "control", "expected", "verdict"];
+    let header = ["from", "to", "last seen", "now", "control", "expected", "verdict"];
     let mut text = format!(
         "{} on {}\n{}\n\n",
         verification.port,
@@ -80,18 +82,36 @@ fn expectation(row: &Row) -> &'static str {
     }
 }
 
-fn verdict(verification: &Verification) -> &'static str {
-    let somebody_is_kept_out = verification.rows.iter().any(|row| row.expected == Some(false));
+fn verdict(verification: &Verification) -> String {
+    let kept_out = from(verification, false);
     match verification.verdict {
-        Verdict::AsExpected => "proved closed where it should be, open where it should be",
-        Verdict::CannotConclude if !somebody_is_kept_out => {
+        Verdict::AsExpected => {
+            let open = from(verification, true);
+            let open = if open.is_empty() { String::new() } else { format!("; open from {open}, as it should be") };
+            format!("proved closed where it should be: from {kept_out}{open}")
+        }
+        Verdict::CannotConclude if kept_out.is_empty() => {
             "cannot conclude: no vantage was there that should be kept out, so nothing is proved closed; look from \
              another host, or scan the port from there"
+                .into()
         }
         Verdict::NoExpectation | Verdict::CannotConclude => {
             "cannot conclude: where the positive control is silent, or nothing says what to expect, nothing is proved"
+                .into()
         }
-        Verdict::Cut => "CUT: something that should get through does not",
-        Verdict::NotClosed => "NOT CLOSED: it is reached from where it should not be",
+        Verdict::Cut => "CUT: something that should get through does not".into(),
+        Verdict::NotClosed => "NOT CLOSED: it is reached from where it should not be".into(),
     }
+}
+
+/// The vantages for which this was expected, each once.
+fn from(verification: &Verification, expected: bool) -> String {
+    let mut names: Vec<&str> = verification
+        .rows
+        .iter()
+        .filter(|row| row.expected == Some(expected))
+        .map(|row| row.vantage.as_str())
+        .collect();
+    names.dedup();
+    names.join(", ")
 }

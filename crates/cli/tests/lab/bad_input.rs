@@ -53,6 +53,29 @@ fn stores_that_cannot_be_used() {
 }
 
 #[test]
+fn the_audit_record_of_an_evidence_copy_is_verified_where_nothing_can_be_written() {
+    let plant = Plant::up();
+    let plan = plant.plan(&["--port", "54321"]);
+    plant.apply(&plan, "60s");
+    let evidence = plant.folder().join("evidence");
+    let copy = format!(
+        "export PATH=$PATH:/usr/sbin:/sbin; mkdir {0}; mount -t tmpfs none {0}; cp {1}/portcullis.sqlite* {0}/; \
+         mount -o remount,ro {0}",
+        evidence.display(),
+        plant.folder().display()
+    );
+    plant.shell(GATEWAY, &copy).with(0);
+    let store = evidence.join("portcullis.sqlite");
+    let verified = plant
+        .portcullis(GATEWAY, &["audit", "verify", "--store", store.to_str().unwrap()])
+        .with(0);
+    assert!(verified.stdout.contains("intact"), "{}", verified.stdout);
+    plant
+        .portcullis(GATEWAY, &["audit", "verify", "--store", "/nonexistent/s.sqlite"])
+        .refused(2, "ST022");
+}
+
+#[test]
 fn without_nft_the_package_is_named() {
     let plant = Plant::up();
     plant
@@ -98,20 +121,129 @@ fn without_privileges_the_firewall_is_not_touched_and_the_rest_works() {
 }
 
 #[test]
-fn a_full_disk_stops_a_change_before_anything_is_loaded() {
+fn a_full_disk_leaves_no_change_behind_however_full_it_is() {
     let plant = Plant::up();
     let before = plant.ruleset(GATEWAY);
     let disk = plant.folder().join("disk");
-    let script = format!(
-        "export PATH=$PATH:/usr/sbin:/sbin; mkdir {disk} && mount -t tmpfs -o size=900k none {disk} && \
-         {PROGRAM} plan --port 54321 --store {disk}/s.sqlite --format jsonl >/dev/null && \
-         {{ head -c 2m /dev/zero > {disk}/fill; true; }}; {PROGRAM} apply $({PROGRAM} plan --port 54321 --store \
-         {disk}/s.sqlite --format jsonl 2>/dev/null | sed 's/.*\"id\":\"\\([0-9a-f]*\\)\".*/\\1/') --store {disk}/s.sqlite",
-        disk = disk.display()
+    let disk = disk.display();
+    let store = format!("{disk}/s.sqlite");
+    let mount = format!(
+        "export PATH=$PATH:/usr/sbin:/sbin; mkdir -p {disk}; mount -t tmpfs -o size=700k none {disk}"
     );
-    let ended = plant.shell(GATEWAY, &script);
-    assert!([2, 5].contains(&ended.code), "{}\n{}", ended.stdout, ended.stderr);
-    assert_eq!(plant.ruleset(GATEWAY), before, "{}", ended.stderr);
+    plant.shell(GATEWAY, &mount).with(0);
+    let planned = plant
+        .portcullis(GATEWAY, &["plan", "--port", "54321", "--store", &store])
+        .with(0);
+    let plan = planned
+        .stdout
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .trim_end_matches(':')
+        .to_owned();
+    let mut refused = 0;
+    for kilobytes in [16, 40, 52, 64, 80, 120] {
+        let fill = format!(
+            "rm -f {disk}/fill; free=$(df -k --output=avail {disk} | \
+             tail -1); head -c $(( (free - {kilobytes}) * 1024 )) /dev/zero > {disk}/fill; true"
+        );
+        plant.shell(GATEWAY, &fill).with(0);
+        let applied = plant.portcullis(GATEWAY, &["apply", &plan, "--trial", "60s", "--store", &store]);
+        if applied.code == 0 {
+            let change = applied.stdout.split_whitespace().nth(1).unwrap().to_owned();
+            // Also when the rollback cannot be recorded, it is done.
+            let back = plant.portcullis(GATEWAY, &["rollback", &change, "--store", &store]);
+            assert!([0, 3].contains(&back.code), "{} {}", back.stdout, back.stderr);
+        } else {
+            refused += 1;
+        }
+        assert_eq!(
+            plant.ruleset(GATEWAY),
+            before,
+            "{kilobytes} KiB free: {}",
+            applied.stderr
+        );
+    }
+    assert!(refused > 0, "the disk was never full");
+}
+
+#[test]
+fn a_change_can_be_taken_back_whatever_became_of_store_site_and_host_name() {
+    let plant = Plant::up();
+    let before = plant.ruleset(GATEWAY);
+    let plan = plant.plan(&["--port", "54321"]);
+    let nowhere = plant.folder().join("other/lost.sqlite");
+    let broken = plant.folder().join("broken.toml");
+    std::fs::write(&broken, "[site]\nnmae = 7\n").unwrap();
+    let in_force = || {
+        let change = plant.apply(&plan, "60s");
+        plant.portcullis(GATEWAY, &["confirm", &change]).with(0);
+        change
+    };
+    let change = in_force();
+    let listed = plant
+        .portcullis(GATEWAY, &["changes", "--store", nowhere.to_str().unwrap()])
+        .with(0);
+    assert!(
+        listed.stdout.contains(&format!("portcullis rollback {change}")),
+        "{}",
+        listed.stdout
+    );
+    plant
+        .portcullis(
+            GATEWAY,
+            &["rollback", &change, "--store", nowhere.to_str().unwrap()],
+        )
+        .with(0);
+    assert_eq!(plant.ruleset(GATEWAY), before, "with another store");
+
+    let change = in_force();
+    let unusable = plant
+        .portcullis(GATEWAY, &["rollback", &change, "--store", "/proc/none/s.sqlite"])
+        .with(3);
+    assert!(
+        unusable.stderr.contains("could not be recorded"),
+        "{}",
+        unusable.stderr
+    );
+    assert_eq!(plant.ruleset(GATEWAY), before, "without a store");
+
+    let change = in_force();
+    plant
+        .portcullis(
+            GATEWAY,
+            &["rollback", &change, "--config", broken.to_str().unwrap()],
+        )
+        .with(0);
+    assert_eq!(plant.ruleset(GATEWAY), before, "with mistakes in the site");
+
+    let change = in_force();
+    let renamed = format!("unshare -u sh -c 'hostname elsewhere && {PROGRAM} rollback {change}'");
+    plant.shell(GATEWAY, &renamed).with(0);
+    assert_eq!(plant.ruleset(GATEWAY), before, "under another host name");
+}
+
+#[test]
+fn a_listing_without_udp_says_nothing_of_udp() {
+    let plant = Plant::up();
+    let script = format!("PATH=$PATH:/usr/sbin ss -tlnp | {PROGRAM} check --import - --port 4800");
+    let checked = plant.shell("serial-server", &script).with(3);
+    assert!(checked.stdout.contains("not tested"), "{}", checked.stdout);
+    let script = format!("PATH=$PATH:/usr/sbin ss -tulnp | {PROGRAM} check --import - --port 4800");
+    assert!(plant.shell("serial-server", &script).stdout.contains("udp/4800"));
+}
+
+#[test]
+fn output_that_is_lost_is_an_error_and_a_reader_that_has_had_enough_is_none() {
+    let plant = Plant::up();
+    let lost = plant
+        .shell(GATEWAY, &format!("{PROGRAM} check > /dev/full"))
+        .with(5);
+    assert!(lost.stderr.starts_with("error[CL001]"), "{}", lost.stderr);
+    let enough = plant
+        .shell(GATEWAY, &format!("{PROGRAM} check | head -c 1; true"))
+        .with(0);
+    assert_eq!(enough.stderr, "");
 }
 
 #[test]
@@ -119,6 +251,9 @@ fn hosts_and_labs_that_are_not_there() {
     let plant = Plant::up();
     Ended::of(&mut plant.lab(&["exec", "nowhere", "--", "true"])).refused(2, "LB004");
     Ended::of(&mut plant.lab(&["up"])).refused(2, "LB002");
+    for verb in ["up", "down", "run"] {
+        plant.portcullis("office", &["lab", verb]).refused(2, "LB007");
+    }
     Ended::of(&mut plant.lab(&["down"])).with(0);
     Ended::of(&mut plant.lab(&["exec", "office", "--", "true"])).refused(2, "LB003");
     Ended::of(&mut plant.lab(&["down"])).with(0);

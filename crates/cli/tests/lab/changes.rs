@@ -87,6 +87,32 @@ fn somebody_who_flushes_the_ruleset_is_noticed() {
 }
 
 #[test]
+fn rules_that_somebody_changed_are_not_confirmed_and_not_called_closed() {
+    for tampering in [
+        "insert rule inet portcullis prerouting accept",
+        "flush chain inet portcullis change_TAG",
+        "insert rule inet portcullis change_TAG ip saddr 10.7.30.5 accept",
+    ] {
+        let plant = Plant::up();
+        let before = plant.ruleset(GATEWAY);
+        let change = plant.apply(&plant.plan(&["--port", "54321"]), "60s");
+        let nft = format!("PATH=$PATH:/usr/sbin nft {}", tampering.replace("TAG", &change));
+        plant.shell(GATEWAY, &nft).with(0);
+        plant
+            .portcullis(GATEWAY, &["confirm", &change])
+            .refused(4, "OP006");
+        let listed = plant.portcullis(GATEWAY, &["changes"]).with(0);
+        assert!(
+            listed.stdout.contains("not in force"),
+            "{tampering}: {}",
+            listed.stdout
+        );
+        plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
+        assert_eq!(plant.ruleset(GATEWAY), before, "{tampering}");
+    }
+}
+
+#[test]
 fn the_operator_is_not_locked_out() {
     let plant = Plant::up();
     let session = plant.hold("office", "10.7.10.10:54321", &[]);
@@ -125,7 +151,7 @@ fn a_confirmation_over_the_session_that_applied_proves_nothing() {
 #[test]
 fn maintenance_windows_are_kept_unless_it_is_an_emergency() {
     let plant = Plant::up();
-    let plan = plant.plan(&["--port", "54321"]);
+    let earlier = plant.plan(&["--port", "54321"]);
     // A window of one minute that is never now: it opens in twelve hours.
     let opens = jiff::Timestamp::now()
         .to_zoned_datetime(jiff::tz::TimeZone::UTC)
@@ -137,6 +163,12 @@ fn maintenance_windows_are_kept_unless_it_is_an_emergency() {
     let closed =
         format!("{site}\n[[window]]\nname = \"night\"\nwhen = \"daily {hour:02}:00-{hour:02}:01\"\n");
     std::fs::write(plant.folder().join("site.toml"), closed).unwrap();
+    plant
+        .portcullis(GATEWAY, &["apply", &earlier])
+        .refused(4, "OP016");
+    let plan = plant.plan(&["--port", "54321"]);
+    let without = format!("unset PORTCULLIS_CONFIG; {PROGRAM} apply {plan}");
+    plant.shell(GATEWAY, &without).refused(4, "OP016");
     let refused = plant.portcullis(GATEWAY, &["apply", &plan]).refused(4, "OP003");
     assert!(refused.stderr.contains("`night`"), "{}", refused.stderr);
     plant

@@ -18,7 +18,7 @@ fn the_story_is_told_with_every_expectation_met_and_can_be_told_again() {
         "moxa-mdm-gateway is ruled-out",
         "moxa-mdm-gateway (possible)",
         "moxa-dsci (proven)",
-        "proved closed where it should be, open where it should be",
+        "proved closed where it should be: from lab:office, lab:internet",
         "fell back",
         "rolled back",
         "0 not met",
@@ -52,6 +52,9 @@ fn killed_at_any_step_it_leaves_nothing_that_lab_down_does_not_remove() {
         thread::sleep(Duration::from_millis(moment));
         running.kill().unwrap();
         running.wait().unwrap();
+        // The next `lab up` does as well as `lab down`.
+        let mut up = std::process::Command::new(PROGRAM);
+        Ended::of(up.env("XDG_STATE_HOME", home.path()).args(["lab", "up"])).with(0);
         let mut down = std::process::Command::new(PROGRAM);
         Ended::of(down.env("XDG_STATE_HOME", home.path()).args(["lab", "down"])).with(0);
         eventually(
@@ -61,4 +64,24 @@ fn killed_at_any_step_it_leaves_nothing_that_lab_down_does_not_remove() {
         );
         assert!(!folder_of(&home).exists());
     }
+}
+
+#[test]
+fn ctrl_c_takes_the_plant_away() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = lab_run(home.path());
+    let mut running = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_millis(1500));
+    let interrupt = format!("kill -INT {}", running.id());
+    Ended::of(std::process::Command::new("sh").args(["-c", &interrupt])).with(0);
+    assert_eq!(running.wait().unwrap().code(), Some(5));
+    let folder = home.path().join("portcullis/lab");
+    assert!(!folder.exists());
+    eventually("no process left", Duration::from_secs(3), || {
+        processes_of(&folder).is_empty()
+    });
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use portcullis_sys::{Finished, SysError};
 
-pub use read::{Loaded, OwnTable, Ruleset};
+pub use read::{ChainRule, Loaded, OwnTable, Ruleset};
 pub use transaction::{Closing, TABLE, Transaction};
 
 use crate::FirewallError;

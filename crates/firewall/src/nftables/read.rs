@@ -59,8 +59,21 @@ pub struct Loaded {
     pub has_chain: bool,
     /// Handles of the rules that lead into its chain.
     pub entry_handles: Vec<u64>,
-    /// Whether its chain ends in the drop rule.
-    pub ends_in_drop: bool,
+    /// The rules of its chain, in order.
+    pub rules: Vec<ChainRule>,
+}
+
+/// What one rule of a change's chain does, as far as Portcullis makes such rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainRule {
+    /// Accepts what matches this set.
+    AcceptFrom(String),
+    /// Logs within a limit.
+    Log,
+    /// Counts and drops.
+    Drop,
+    /// Anything else.
+    Unknown,
 }
 
 impl Loaded {
@@ -84,16 +97,38 @@ impl Loaded {
         if peers.0 != peers.1 {
             differences.push("the host's own outgoing connections are not those of the plan".into());
         }
+        differences.extend(self.damage());
+        differences
+    }
+
+    /// What is not as Portcullis makes it, in plain words: somebody else changed it.
+    pub fn damage(&self) -> Vec<String> {
+        let mut differences = Vec::new();
         if self.entry_handles.len() != 1 {
             differences.push(format!(
                 "{} rules lead to it instead of one",
                 self.entry_handles.len()
             ));
         }
-        if !self.ends_in_drop {
-            differences.push("its chain does not end in a drop".into());
+        if self.rules != self.rules_as_made() {
+            differences.push("the rules of its chain are not those that Portcullis makes".into());
         }
         differences
+    }
+
+    fn rules_as_made(&self) -> Vec<ChainRule> {
+        let own = self.sets.iter().any(|set| set.starts_with("own"));
+        let sets: &[&str] = if own {
+            &["sources4", "sources6", "own4", "own6"]
+        } else {
+            &["sources4", "sources6"]
+        };
+        let accepting = sets
+            .iter()
+            .map(|set| ChainRule::AcceptFrom(format!("@{set}_{}", self.tag)));
+        accepting
+            .chain([ChainRule::Log, ChainRule::Log, ChainRule::Drop])
+            .collect()
     }
 }
 
@@ -216,8 +251,7 @@ impl OwnReader {
                         .cloned()
                         .unwrap_or_default();
                     let change = self.change(tag);
-                    change.ends_in_drop =
-                        rule.len() == 2 && rule.iter().any(|part| part.get("drop").is_some());
+                    change.rules.push(chain_rule(&rule));
                     if let Some(counter) = rule.iter().find_map(|part| part.get("counter")) {
                         change.dropped_packets = counter.get("packets").and_then(Value::as_u64).unwrap_or(0);
                     }
@@ -305,6 +339,24 @@ impl OwnReader {
             }
         }
         self.table
+    }
+}
+
+fn chain_rule(parts: &[Value]) -> ChainRule {
+    let has = |part: &Value, key: &str| part.get(key).is_some();
+    match parts {
+        [matching, verdict] if has(matching, "match") && has(verdict, "accept") => {
+            let Some(matching) = matching.get("match") else {
+                return ChainRule::Unknown;
+            };
+            match (text(matching, "op"), text(matching, "right")) {
+                ("==", set) if set.starts_with('@') => ChainRule::AcceptFrom(set.to_owned()),
+                _ => ChainRule::Unknown,
+            }
+        }
+        [limit, log] if has(limit, "limit") && has(log, "log") => ChainRule::Log,
+        [counter, drop] if has(counter, "counter") && has(drop, "drop") => ChainRule::Drop,
+        _ => ChainRule::Unknown,
     }
 }
 

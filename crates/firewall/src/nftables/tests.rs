@@ -65,6 +65,9 @@ const LISTED: &str = r#"{"nftables": [
 {"rule": {"family": "inet", "table": "portcullis", "chain": "prerouting", "handle": 3, "expr": [{"match": {"op": "==", "left": {"ct": {"key": "direction"}}, "right": "reply"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "prerouting", "handle": 14, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": "@ports_3f2a91"}}, {"match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": {"set": ["local", "broadcast", "multicast"]}}}, {"jump": {"target": "change_3f2a91"}}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 8, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@sources4_3f2a91"}}, {"accept": null}]}},
+{"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 9, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip6", "field": "saddr"}}, "right": "@sources6_3f2a91"}}, {"accept": null}]}},
+{"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 10, "expr": [{"limit": {"rate": 10, "burst": 20, "per": "minute"}}, {"log": {"prefix": "portcullis-drop 3f2a91 ", "level": "info"}}]}},
+{"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 11, "expr": [{"limit": {"rate": 100, "burst": 200, "per": "second"}}, {"log": {"prefix": "portcullis-drop 3f2a91 ", "group": 54}}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 12, "comment": "portcullis change 3f2a91", "expr": [{"counter": {"packets": 3, "bytes": 180}}, {"drop": null}]}}
 ]}"#;
 
@@ -99,6 +102,24 @@ fn what_differs_from_the_plan_is_named() {
     assert_eq!(
         Ruleset::parse(&wider).unwrap().own.changes["3f2a91"]
             .differences(&closing())
+            .len(),
+        1
+    );
+    let flushed: String = LISTED
+        .lines()
+        .filter(|line| !line.contains(r#""chain": "change_3f2a91""#))
+        .collect();
+    let flushed = flushed.replace(",]}", "]}");
+    assert_eq!(
+        Ruleset::parse(&flushed).unwrap().own.changes["3f2a91"]
+            .damage()
+            .len(),
+        1
+    );
+    let let_in = LISTED.replace(r#""right": "@sources4_3f2a91""#, r#""right": "10.7.30.5""#);
+    assert_eq!(
+        Ruleset::parse(&let_in).unwrap().own.changes["3f2a91"]
+            .damage()
             .len(),
         1
     );

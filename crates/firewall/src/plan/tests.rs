@@ -219,3 +219,37 @@ fn the_connection_tracker_s_word_on_who_opened_a_connection_goes_before_the_hold
         .collect();
     assert_eq!(cut, [false, true]);
 }
+
+#[test]
+fn families_that_fare_differently_are_predicted_apart() {
+    let plan = Case::new().plan(54321, &["0.0.0.0/0"]).unwrap();
+    let shown: Vec<(&str, bool)> = plan
+        .predictions
+        .iter()
+        .map(|prediction| (prediction.from.as_str(), prediction.passes))
+        .collect();
+    assert!(shown.contains(&("office", true)), "{shown:?}");
+    assert!(shown.contains(&("everybody else over IPv4", true)), "{shown:?}");
+    assert!(shown.contains(&("everybody else over IPv6", false)), "{shown:?}");
+}
+
+#[test]
+fn a_translation_to_the_port_is_a_warning() {
+    let part = |output: &str| StatePart {
+        name: "nftables".into(),
+        command: "nft".into(),
+        output: output.into(),
+        read: true,
+        digest: Digest::ZERO,
+    };
+    let found = |output: &str| translations(&[part(output)], Port::tcp(54321));
+    assert_eq!(
+        found("\ttcp dport 8888 redirect to :54321\n"),
+        ["tcp dport 8888 redirect to :54321"]
+    );
+    assert_eq!(
+        found("-A PREROUTING -p tcp --dport 80 -j DNAT --to-destination 10.0.0.1:54321").len(),
+        1
+    );
+    assert!(found("tcp dport 8888 redirect to :543210\ntcp dport 54321 accept").is_empty());
+}

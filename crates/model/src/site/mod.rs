@@ -9,11 +9,13 @@ use std::{collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
-use crate::{ConfigError, MaintenanceWindow, NetworkSet, Port, ServiceName};
+use crate::{ConfigError, Digest, MaintenanceWindow, NetworkSet, Port, ServiceName};
 
 /// A site as its owner declared it.
 #[derive(Debug, Clone)]
 pub struct Site {
+    /// Digest of the file that it was read from.
+    pub digest: Digest,
     /// Name of the site.
     pub name: String,
     /// Time zone in which the windows are written; UTC when not given.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, Zone};
 use crate::{
-    ConfigError, MaintenanceWindow, Port, ServiceName,
+    ConfigError, Digest, MaintenanceWindow, Port, ServiceName,
     config::{Document, Located, Section, nearest},
 };
 
@@ -48,6 +48,7 @@ pub(super) fn site(
         let windows = windows(document, top.sections("window"), &timezone);
         let keep = keep(document, top.section("keep"), &zones);
         Site {
+            digest: Digest::of(text),
             name,
             timezone,
             zones,

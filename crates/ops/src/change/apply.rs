@@ -5,14 +5,14 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use portcullis_firewall::{
     FirewallError, PlanInput,
-    nftables::{self, Transaction},
+    nftables::{self, Closing, Transaction},
     plan::closing,
     state,
 };
 use portcullis_model::{Change, ChangeId, ChangeState, MaintenanceWindow, Plan};
 use serde_json::json;
 
-use super::{lock, own_table, plan, remove, sweep, tag_of};
+use super::{lock, own_table, plan, remove, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop, check, error::next_opening};
 
 /// What is to be applied, and how.
@@ -48,6 +48,11 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
             here: desk.host.clone(),
         });
     }
+    if plan.site != desk.site.as_ref().map(|site| site.digest) {
+        return Err(OpsError::OtherSite {
+            plan: plan.id.short(),
+        });
+    }
     window(desk, request.emergency.as_deref())?;
     let _lock = lock()?;
     sweep::sweep_locked(desk).await?;
@@ -70,50 +75,57 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
         return Err(OpsError::Firewall(error));
     }
     change.trial_until = (desk.now)().checked_add(signed(request.trial)).ok();
-    let outcome = format!(
-        "in force for {} s, then the kernel lets go",
-        request.trial.as_secs()
-    );
-    desk.step(&mut change, ChangeState::OnTrial, "load", true, outcome)
-        .await?;
+    match in_force(desk, &mut change, &closing, request.trial, stop).await {
+        Ok(()) => Ok(change),
+        Err(error) => {
+            // Whatever went wrong, an `apply` that ends with an error leaves nothing in the kernel. Should even this
+            // fail, the trial ends by itself.
+            remove(&own_table()?, &tag)?;
+            // A store that takes no writes is what may have failed in the first place.
+            let _ = desk
+                .step(
+                    &mut change,
+                    ChangeState::Failed,
+                    "take back",
+                    true,
+                    error.to_string(),
+                )
+                .await;
+            Err(error)
+        }
+    }
+}
 
+/// After loading: notes it, reads back, and holds it against what was to be loaded.
+async fn in_force(
+    desk: &Desk,
+    change: &mut Change,
+    closing: &Closing,
+    trial: Duration,
+    stop: &Stop,
+) -> Result<(), OpsError> {
+    let outcome = format!("in force for {} s, then the kernel lets go", trial.as_secs());
+    desk.step(change, ChangeState::OnTrial, "load", true, outcome)
+        .await?;
     let own = own_table()?;
     let mut differences = own.faults.clone();
-    match own.changes.get(&tag) {
-        Some(loaded) => differences.extend(loaded.differences(&closing)),
+    match own.changes.get(&closing.tag) {
+        Some(loaded) => differences.extend(loaded.differences(closing)),
         None => differences.push("it is not there".into()),
     }
-    if !differences.is_empty() || *stop.borrow() {
-        remove(&own, &tag)?;
-        let stopped = differences.is_empty();
-        let outcome = if stopped {
-            "stopped by the operator".to_owned()
-        } else {
-            differences.join("; ")
-        };
-        desk.step(
-            &mut change,
-            ChangeState::Failed,
-            "read back",
-            false,
-            outcome.clone(),
-        )
-        .await?;
-        return Err(if stopped {
-            OpsError::TakenBack
-        } else {
-            OpsError::Firewall(FirewallError::ReadBack(outcome))
-        });
+    if !differences.is_empty() {
+        return Err(OpsError::Firewall(FirewallError::ReadBack(
+            differences.join("; "),
+        )));
     }
-    desk.step(
-        &mut change,
-        ChangeState::OnTrial,
-        "read back",
-        true,
-        "the kernel holds what was loaded".into(),
-    )
-    .await?;
-    Ok(change)
+    let outcome = "the kernel holds what was loaded".to_owned();
+    desk.step(change, ChangeState::OnTrial, "read back", true, outcome)
+        .await?;
+    if *stop.borrow() {
+        Err(OpsError::TakenBack)
+    } else {
+        Ok(())
+    }
 }
 
 fn signed(duration: Duration) -> SignedDuration {
@@ -199,8 +211,7 @@ async fn announce(desk: &Desk, request: &ApplyRequest, plan: &Plan) -> Result<Ch
         "emergency": request.emergency,
         "ruleset": plan.ruleset,
     });
-    let subject = format!("change {} host {} {}", change.id, change.host, change.port);
-    desk.record("change.apply", subject, details).await?;
+    desk.record("change.apply", subject_of(&change), details).await?;
     let outcome = format!("the ruleset is the one of plan {}", plan.id.short());
     desk.step(&mut change, ChangeState::Applying, "compare", true, outcome)
         .await?;

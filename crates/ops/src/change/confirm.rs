@@ -7,7 +7,7 @@ use portcullis_firewall::{
 use portcullis_model::{Change, ChangeState};
 use serde_json::json;
 
-use super::{lock, own_table, plan, sweep, tag_of};
+use super::{lock, own_table, plan, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError};
 
 /// Confirms a change: from now on it holds until it is rolled back.
@@ -40,9 +40,12 @@ pub async fn confirm(desk: &Desk, prefix: &str) -> Result<Change, OpsError> {
     if change.session.is_some() && change.session == session {
         return Err(OpsError::SameSession);
     }
-    let subject = format!("change {} host {} {}", change.id, change.host, change.port);
-    desk.record("change.confirm", subject, json!({ "session": session }))
-        .await?;
+    desk.record(
+        "change.confirm",
+        subject_of(&change),
+        json!({ "session": session }),
+    )
+    .await?;
     let loaded = nftables::load(&Transaction::confirm(&tag, change.port));
     let held = own_table()?.changes.get(&tag).cloned();
     match held {

@@ -9,12 +9,14 @@ mod sweep;
 pub use apply::{ApplyRequest, apply};
 pub use confirm::confirm;
 pub use plan::{PlanRequest, Planned, plan};
-pub use rollback::rollback;
-pub use sweep::{Standing, changes};
+pub use rollback::{RolledBack, rollback, rollback_unrecorded};
+pub use sweep::{Changes, Standing, changes};
+
+use std::time::Duration;
 
 use portcullis_firewall::nftables::{self, OwnTable};
 use portcullis_model::{Change, ChangeState, StepRecord};
-use portcullis_sys::lock::Lock;
+use portcullis_sys::{SysError, lock::Lock};
 
 use crate::{Desk, OpsError};
 
@@ -23,8 +25,24 @@ fn tag_of(change: &Change) -> String {
     change.id.short()
 }
 
+/// What the audit record calls a change.
+fn subject_of(change: &Change) -> String {
+    format!("change {} host {} {}", change.id, change.host, change.port)
+}
+
 fn lock() -> Result<Lock, OpsError> {
     Lock::take().map_err(OpsError::System)
+}
+
+/// Takes the lock, and waits a moment for one who holds it only to look.
+fn lock_soon() -> Result<Lock, OpsError> {
+    for _ in 0..20 {
+        match Lock::take() {
+            Err(SysError::Locked) => std::thread::sleep(Duration::from_millis(50)),
+            taken => return taken.map_err(OpsError::System),
+        }
+    }
+    lock()
 }
 
 fn own_table() -> Result<OwnTable, OpsError> {

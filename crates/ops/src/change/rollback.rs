@@ -1,51 +1,146 @@
-//! Taking a change back.
+//! Taking a change back. What the kernel holds is what counts: neither a lost store, nor a full disk, nor a changed host
+//! name may keep a change in force.
 
-use portcullis_firewall::{FirewallError, nftables};
+use portcullis_firewall::{
+    FirewallError,
+    nftables::{self, Loaded, OwnTable},
+};
 use portcullis_model::{Change, ChangeState};
 use serde_json::json;
 
-use super::{lock, own_table, remove, sweep, tag_of};
+use super::{lock_soon, own_table, remove, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError};
 
-/// Takes a change out of the kernel. Only what belongs to it goes.
+/// A change that was taken back.
+#[derive(Debug)]
+pub struct RolledBack {
+    /// Its tag.
+    pub tag: String,
+    /// What became of the table, in plain words.
+    pub outcome: String,
+    /// The change as recorded, if the store knows it and took the record.
+    pub change: Option<Change>,
+    /// Why it could not be recorded, if it could not.
+    pub not_recorded: Option<OpsError>,
+}
+
+/// Takes a change out of the kernel. Only what belongs to it goes. It is announced in the audit record if that takes
+/// writes, and taken back if not.
 ///
 /// # Errors
 /// When it is not in force, or `nft` refuses.
-pub async fn rollback(desk: &Desk, prefix: &str) -> Result<Change, OpsError> {
-    let _lock = lock()?;
-    sweep::sweep_locked(desk).await?;
-    let mut change = desk.store.change(prefix).await.map_err(OpsError::Store)?;
-    let tag = tag_of(&change);
-    if change.host != desk.host {
-        return Err(OpsError::OtherHost {
-            plan: tag,
-            wanted: change.host,
-            here: desk.host.clone(),
-        });
+pub async fn rollback(desk: &Desk, prefix: &str) -> Result<RolledBack, OpsError> {
+    let _lock = lock_soon()?;
+    let own = own_table()?;
+    let known = desk.store.change(prefix).await;
+    let Some(tag) = tag_in(&own, prefix) else {
+        // Not in the kernel: then the store says why.
+        sweep::sweep_locked(desk).await?;
+        let change = known.map_err(OpsError::Store)?;
+        if change.host != desk.host {
+            let (plan, wanted) = (format!("change {}", tag_of(&change)), change.host);
+            return Err(OpsError::OtherHost {
+                plan,
+                wanted,
+                here: desk.host.clone(),
+            });
+        }
+        let change = desk.store.change(prefix).await.map_err(OpsError::Store)?;
+        return match change.state {
+            ChangeState::NotInForce => finish(desk, change, "there was nothing left of it".into()).await,
+            state => Err(OpsError::WrongState {
+                change: tag_of(&change),
+                state,
+                verb: "rolled back",
+            }),
+        };
+    };
+    let announced = match &known {
+        Ok(change) => {
+            desk.record(
+                "change.rollback",
+                subject_of(change),
+                json!({ "was": change.state }),
+            )
+            .await
+        }
+        Err(_) => {
+            let subject = format!("change {tag} host {}, not known to this store", desk.host);
+            desk.record("change.rollback", subject, json!({})).await
+        }
+    };
+    let outcome = take_out(&own, &tag)?;
+    match (known, announced) {
+        (Ok(change), Ok(())) => finish(desk, change, outcome).await,
+        (_, announced) => Ok(RolledBack {
+            tag,
+            outcome,
+            change: None,
+            not_recorded: announced.err(),
+        }),
     }
-    if !change.state.may_be_loaded() {
-        return Err(OpsError::WrongState {
-            change: tag,
-            state: change.state,
-            verb: "rolled back",
-        });
+}
+
+/// Takes a change out of the kernel when there is no store to work with.
+///
+/// # Errors
+/// When the kernel holds no such change, or `nft` refuses.
+pub fn rollback_unrecorded(prefix: &str, why: OpsError) -> Result<RolledBack, OpsError> {
+    let _lock = lock_soon()?;
+    let own = own_table()?;
+    let Some(tag) = tag_in(&own, prefix) else {
+        return Err(why);
+    };
+    let outcome = take_out(&own, &tag)?;
+    Ok(RolledBack {
+        tag,
+        outcome,
+        change: None,
+        not_recorded: Some(why),
+    })
+}
+
+async fn finish(desk: &Desk, mut change: Change, outcome: String) -> Result<RolledBack, OpsError> {
+    let recorded = desk
+        .step(
+            &mut change,
+            ChangeState::RolledBack,
+            "rollback",
+            true,
+            outcome.clone(),
+        )
+        .await;
+    Ok(RolledBack {
+        tag: tag_of(&change),
+        outcome,
+        change: Some(change),
+        not_recorded: recorded.err(),
+    })
+}
+
+/// The one change in the kernel whose tag this names: the tag itself, the beginning of it, or the whole id.
+fn tag_in(own: &OwnTable, prefix: &str) -> Option<String> {
+    let names = |loaded: &&Loaded| {
+        prefix.len() >= 4 && (loaded.tag.starts_with(prefix) || prefix.starts_with(&loaded.tag))
+    };
+    let mut matching = own.changes.values().filter(names);
+    match (matching.next(), matching.next()) {
+        (Some(loaded), None) => Some(loaded.tag.clone()),
+        _ => None,
     }
-    let subject = format!("change {} host {} {}", change.id, change.host, change.port);
-    desk.record("change.rollback", subject, json!({ "was": change.state }))
-        .await?;
-    remove(&own_table()?, &tag)?;
-    let after = nftables::read().map_err(OpsError::Firewall)?;
-    if after.own.changes.contains_key(&tag) {
+}
+
+fn take_out(own: &OwnTable, tag: &str) -> Result<String, OpsError> {
+    remove(own, tag)?;
+    let after = nftables::read().map_err(OpsError::Firewall)?.own;
+    if after.changes.contains_key(tag) {
         return Err(OpsError::Firewall(FirewallError::ReadBack(
             "it is still there".into(),
         )));
     }
-    let outcome = if after.own.present {
+    Ok(if after.present {
         "its rules are gone; those of other changes stay".to_owned()
     } else {
         "its rules are gone, and the table with them".to_owned()
-    };
-    desk.step(&mut change, ChangeState::RolledBack, "rollback", true, outcome)
-        .await?;
-    Ok(change)
+    })
 }

@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use portcullis_firewall::nftables::{self, Loaded, OwnTable, Transaction};
-use portcullis_model::{Change, ChangeState};
+use portcullis_model::{Change, ChangeState, Port};
 use portcullis_sys::{SysError, lock::Lock};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{lock, own_table, remove, tag_of};
+use super::{lock_soon, own_table, remove, subject_of, tag_of};
 use crate::{Desk, OpsError};
 
 /// A change, and what the kernel says of it now.
@@ -26,12 +27,24 @@ pub struct Standing {
     pub dropped_packets: Option<u64>,
 }
 
-/// All changes of this host, newest first, each held against the kernel when that may be read. The second value says
-/// why the kernel could not be asked.
+/// What is known of the changes of this host.
+#[derive(Debug)]
+pub struct Changes {
+    /// Those that the store knows, newest first, each held against the kernel when that may be read.
+    pub recorded: Vec<Standing>,
+    /// Those that the kernel holds and the store does not know: tag and port.
+    pub unrecorded: Vec<(String, Option<Port>)>,
+    /// What is not as Portcullis makes it in its own table.
+    pub faults: Vec<String>,
+    /// Why the kernel could not be asked.
+    pub silent: Option<OpsError>,
+}
+
+/// All changes of this host.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn changes(desk: &Desk) -> Result<(Vec<Standing>, Option<OpsError>), OpsError> {
+pub async fn changes(desk: &Desk) -> Result<Changes, OpsError> {
     let asked = match Lock::take() {
         Ok(_held) => sweep_locked(desk).await,
         // Somebody is changing something now: look, but do not touch.
@@ -58,12 +71,21 @@ pub async fn changes(desk: &Desk) -> Result<(Vec<Standing>, Option<OpsError>), O
             change,
         }
     };
-    Ok((changes.into_iter().map(standing).collect(), silent))
+    let recorded: Vec<Standing> = changes.into_iter().map(standing).collect();
+    let known: Vec<String> = recorded.iter().map(|standing| tag_of(&standing.change)).collect();
+    let unknown = own.changes.values().filter(|loaded| !known.contains(&loaded.tag));
+    let unrecorded = unknown.map(|loaded| (loaded.tag.clone(), loaded.port)).collect();
+    Ok(Changes {
+        recorded,
+        unrecorded,
+        faults: own.faults.clone(),
+        silent,
+    })
 }
 
 /// Takes the lock and sweeps.
 pub(crate) async fn sweep(desk: &Desk) -> Result<(), OpsError> {
-    let _lock = lock()?;
+    let _lock = lock_soon()?;
     sweep_locked(desk).await.map(|_| ())
 }
 
@@ -81,10 +103,10 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<OwnTable, OpsError> {
         if !change.state.may_be_loaded() && loaded.is_none() {
             continue;
         }
-        if let Some((state, outcome)) = correction(&change, loaded) {
+        if let Some((state, outcome)) = correction(&change, loaded, &own.faults, (desk.now)()) {
             if state == ChangeState::FellBack {
-                let subject = format!("change {} host {} {}", change.id, change.host, change.port);
-                desk.record("change.fell-back", subject, json!({ "found": (desk.now)() }))
+                let details = json!({ "let_go": change.trial_until, "noticed": (desk.now)() });
+                desk.record("change.fell-back", subject_of(&change), details)
                     .await?;
             }
             desk.step(
@@ -95,26 +117,43 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<OwnTable, OpsError> {
                 outcome.into(),
             )
             .await?;
+            if let (ChangeState::FellBack, Some(let_go)) = (state, change.trial_until) {
+                change.since = let_go;
+                desk.store.save_change(&change).await.map_err(OpsError::Store)?;
+            }
         }
     }
     clear_away(own)
 }
 
-/// Where a change really stands, when the store says something else.
-fn correction(change: &Change, loaded: Option<&Loaded>) -> Option<(ChangeState, &'static str)> {
+/// Where a change really stands, when the store says something else. `faults` are those of the whole table.
+fn correction(
+    change: &Change,
+    loaded: Option<&Loaded>,
+    faults: &[String],
+    now: Timestamp,
+) -> Option<(ChangeState, &'static str)> {
+    let damaged = loaded.is_some_and(|loaded| !faults.is_empty() || !loaded.damage().is_empty());
     let in_force = loaded.and_then(|loaded| loaded.port.map(|_| loaded.expires.is_some()));
+    let before_its_time = loaded.is_none() && change.trial_until.is_some_and(|until| now < until);
+    let removed = (
+        ChangeState::NotInForce,
+        "somebody or something removed its rules: the port is open",
+    );
     let (state, outcome) = match (change.state, in_force) {
+        (_, Some(_)) if damaged => (
+            ChangeState::NotInForce,
+            "somebody changed its rules: whether the port is closed cannot be concluded",
+        ),
         (ChangeState::Applying, None) if loaded.is_none() => {
             (ChangeState::Failed, "it was announced and never came into force")
         }
+        (ChangeState::OnTrial, None) if before_its_time => removed,
         (ChangeState::Applying | ChangeState::OnTrial, None) => (
             ChangeState::FellBack,
             "it was not confirmed in time: the kernel has let go",
         ),
-        (ChangeState::Confirmed, None) => (
-            ChangeState::NotInForce,
-            "somebody or something removed its rules: the port is open",
-        ),
+        (ChangeState::Confirmed, None) => removed,
         (_, Some(true)) => (ChangeState::OnTrial, "the kernel holds it for a limited time"),
         (_, Some(false)) => (ChangeState::Confirmed, "the kernel holds it without a time limit"),
         (state, None) => (state, ""),
@@ -148,7 +187,8 @@ fn clear_away(mut own: OwnTable) -> Result<OwnTable, OpsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_model::{ChangeId, PlanId, Port};
+    use portcullis_firewall::nftables::ChainRule;
+    use portcullis_model::{ChangeId, PlanId};
 
     fn change(state: ChangeState) -> Change {
         Change {
@@ -173,11 +213,24 @@ mod tests {
         let held = |expires| Loaded {
             port: Some(Port::tcp(54321)),
             expires,
+            entry_handles: vec![1],
+            rules: vec![
+                ChainRule::AcceptFrom("@sources4_".into()),
+                ChainRule::AcceptFrom("@sources6_".into()),
+                ChainRule::Log,
+                ChainRule::Log,
+                ChainRule::Drop,
+            ],
             ..Loaded::default()
+        };
+        let opened = Loaded {
+            rules: Vec::new(),
+            ..held(None)
         };
         let trial = held(Some(Duration::from_secs(9)));
         let kept = held(None);
         let let_go = Loaded::default();
+        let now = Timestamp::UNIX_EPOCH;
         use ChangeState::{Applying, Confirmed, Failed, FellBack, NotInForce, OnTrial};
         for (state, loaded, expected) in [
             (Applying, None, Some(Failed)),
@@ -193,8 +246,10 @@ mod tests {
             (NotInForce, Some(&kept), Some(Confirmed)),
             (Failed, Some(&trial), Some(OnTrial)),
             (Failed, Some(&let_go), None),
+            (Confirmed, Some(&opened), Some(NotInForce)),
+            (OnTrial, Some(&opened), Some(NotInForce)),
         ] {
-            let found = correction(&change(state), loaded).map(|(state, _)| state);
+            let found = correction(&change(state), loaded, &[], now).map(|(state, _)| state);
             assert_eq!(found, expected, "{state} with {loaded:?}");
         }
     }

@@ -7,7 +7,7 @@ mod look;
 
 use std::net::IpAddr;
 
-use portcullis_firewall::nftables;
+use portcullis_firewall::{FirewallError, nftables};
 use portcullis_lab::{Lab, plant};
 use portcullis_model::{Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage};
 use portcullis_scan::Sighting;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 pub use judge::{Row, Verdict};
 
-use crate::{Desk, OpsError, check};
+use crate::{Desk, OpsError, Stop, check};
 use control::Control;
 
 /// What is to be verified.
@@ -55,7 +55,7 @@ pub struct Verification {
 ///
 /// # Errors
 /// When a vantage cannot be used, or packets cannot prove anything about the port.
-pub async fn verify(desk: &Desk, request: &Request) -> Result<Verification, OpsError> {
+pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verification, OpsError> {
     let plan = match &request.subject {
         Some(prefix) => Some(plan_of(desk, prefix).await?),
         None => None,
@@ -85,6 +85,11 @@ pub async fn verify(desk: &Desk, request: &Request) -> Result<Verification, OpsE
         .filter(|address| !is_link_local(*address))
         .collect();
 
+    if plan.is_none() && !check::listens(&check::this_host()?, port) {
+        return Err(OpsError::Firewall(FirewallError::NothingListens(port)));
+    }
+    let earlier = Earlier::read(desk).await?;
+
     let run = begin(desk, port, &vantages).await?;
     let control = Control::open();
     let dropped_before = dropped(port);
@@ -95,9 +100,13 @@ pub async fn verify(desk: &Desk, request: &Request) -> Result<Verification, OpsE
         addresses: &addresses,
     };
     let mut rows = Vec::new();
-    for (vantage, seen) in looker.look_from_all(&vantages)? {
+    let looks = looker.look_from_all(&vantages)?;
+    if *stop.borrow() {
+        return Err(OpsError::Interrupted);
+    }
+    for (vantage, seen) in looks {
         for seen in seen {
-            let before = before(desk, &run, &vantage, seen.port.address, port).await?;
+            let before = earlier.state(&vantage, seen.port.address, port);
             let observation = seen.port.clone().into_observation(run.id, &vantage);
             // What was not tested must not hide what was seen before.
             if observation.state != PortState::NotTested {
@@ -180,7 +189,7 @@ async fn begin(desk: &Desk, port: Port, vantages: &[Vantage]) -> Result<Run, Ops
         vantage: desk.vantage(),
         started,
         ended: None,
-        settings: json!({ "port": port, "from": vantages }),
+        settings: json!({ "host": desk.host, "port": port, "from": vantages }),
         not_tested: Vec::new(),
     };
     desk.record(
@@ -193,22 +202,36 @@ async fn begin(desk: &Desk, port: Port, vantages: &[Vantage]) -> Result<Run, Ops
     Ok(run)
 }
 
-/// What the same vantage saw of the same port the last time.
-async fn before(
-    desk: &Desk,
-    now: &Run,
-    vantage: &Vantage,
-    address: IpAddr,
-    port: Port,
-) -> Result<Option<PortState>, OpsError> {
-    let latest: Vec<Observation> = desk.store.latest_observations().await.map_err(OpsError::Store)?;
-    Ok(latest
-        .into_iter()
-        .filter(|seen| {
-            seen.run != now.id && &seen.vantage == vantage && seen.address == address && seen.port == port
-        })
-        .max_by_key(|seen| seen.at)
-        .map(|seen| seen.state))
+/// What was seen before, so that it can stand beside what is seen now.
+struct Earlier {
+    observations: Vec<Observation>,
+}
+
+impl Earlier {
+    /// The latest observation of each vantage; from this host only those that were made on this host.
+    async fn read(desk: &Desk) -> Result<Self, OpsError> {
+        let mut observations = Vec::new();
+        for seen in desk.store.latest_observations().await.map_err(OpsError::Store)? {
+            if seen.vantage == Vantage::this_host() {
+                let run = desk.store.run(seen.run).await.map_err(OpsError::Store)?;
+                if run.is_none_or(|run| run.settings.get("host") != Some(&json!(desk.host))) {
+                    continue;
+                }
+            }
+            observations.push(seen);
+        }
+        Ok(Self { observations })
+    }
+
+    fn state(&self, vantage: &Vantage, address: IpAddr, port: Port) -> Option<PortState> {
+        let same =
+            |seen: &&Observation| &seen.vantage == vantage && seen.address == address && seen.port == port;
+        self.observations
+            .iter()
+            .filter(same)
+            .max_by_key(|seen| seen.at)
+            .map(|seen| seen.state)
+    }
 }
 
 fn dropped(port: Port) -> Option<u64> {

@@ -6,11 +6,11 @@ use sqlx::SqliteConnection;
 use super::{
     BROKEN,
     chain::{Walk, missing},
-    head::{Head, HeadState},
+    head::{Head, HeadState, NO_HEAD},
     row,
     sidecar::Claim,
 };
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, open::Access};
 
 const DOING: &str = "append to the audit record";
 
@@ -23,12 +23,17 @@ impl Store {
     /// Locked, full, read-only or damaged; a key that is none. When only the signing of the head failed, the record is
     /// there and the next append mends the head.
     pub async fn append_audit(&self, entry: AuditEntry) -> Result<AuditRecord, StoreError> {
+        if matches!(self.access, Access::Read { .. }) {
+            let path = self.path.clone();
+            return Err(StoreError::ReadOnly { doing: DOING, path });
+        }
         let (sidecar, patience) = (self.sidecar(), self.settings.busy_timeout);
         let mut claim = self.blocking(move || sidecar.claim(patience)).await?;
 
         let mut transaction = self.write(DOING).await?;
         let (mut head, break_found) = self.compare(&mut transaction, &claim.head).await?;
-        let first_ever = claim.head == HeadState::NeverSigned && head.sequence == 0;
+        let first_ever =
+            matches!(claim.head, HeadState::NeverSigned | HeadState::KeyOnly) && break_found.is_none();
         if let Some(found) = break_found {
             head = self
                 .insert(&mut transaction, head, broken(&entry, &found))
@@ -62,8 +67,9 @@ impl Store {
         };
         let found = match signed {
             _ if digest.is_none() => Some("the digest of the last record cannot be read".into()),
-            HeadState::NeverSigned if sequence == 0 => None,
+            HeadState::NeverSigned | HeadState::KeyOnly if last.is_none() => None,
             HeadState::NeverSigned => Some("the signing key and the signed head were missing".into()),
+            HeadState::KeyOnly => Some(NO_HEAD.into()),
             HeadState::Unsound(reason) => Some(reason.clone()),
             HeadState::Signed(head) if *head == end => None,
             HeadState::Signed(head) if head.sequence == sequence => {

@@ -14,11 +14,17 @@ pub(super) struct Head {
     pub(super) digest: Digest,
 }
 
+/// Why nothing can be concluded where records stand beside a key without a head.
+pub(super) const NO_HEAD: &str = "the signed head is missing";
+
 /// What the files beside the database say about the last record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HeadState {
     /// Neither key nor head: nothing was ever appended, or both were taken away.
     NeverSigned,
+    /// A key without a head: the first append made its key and then failed, as on a full disk, or the head was taken
+    /// away. Which of the two, the records tell.
+    KeyOnly,
     /// The signature is good.
     Signed(Head),
     /// Nothing can be concluded from it, for this reason.

@@ -88,7 +88,7 @@ impl Sidecar {
         };
         Ok(match (text, key) {
             (None, None) => HeadState::NeverSigned,
-            (None, Some(_)) => HeadState::Unsound("the signed head is missing".into()),
+            (None, Some(_)) => HeadState::KeyOnly,
             (Some(_), None) => HeadState::Unsound("the signing key is missing".into()),
             (Some(text), Some(key)) => Head::read(&text, &key.verifying_key()),
         })

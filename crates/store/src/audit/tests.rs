@@ -324,6 +324,59 @@ async fn a_crash_in_the_very_first_append_is_no_tampering() {
 }
 
 #[tokio::test]
+async fn a_first_append_that_failed_after_the_key_was_made_is_no_tampering() {
+    let place = Place::new();
+    let store = place.open().await;
+    // As on a full disk, the key can be written and the head cannot.
+    let in_the_way = place.file("plant.db.audit-head.new");
+    fs::create_dir(&in_the_way).unwrap();
+    store.append_audit(entry(1)).await.unwrap_err();
+    assert!(fs::metadata(place.file("plant.db.audit-key")).unwrap().len() > 0);
+    assert!(!place.file("plant.db.audit-head").exists());
+    let verdict = store.verify_audit().await.unwrap();
+    assert_eq!((verdict.records, told(&verdict)), (0, Vec::new()));
+
+    fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(store.append_audit(entry(1)).await.unwrap().sequence, 1);
+    let records = store.audit(None, 0).await.unwrap();
+    assert_eq!((records.len(), &records[0].entry), (1, &entry(1)));
+    let verdict = store.verify_audit().await.unwrap();
+    assert!(verdict.is_intact() && verdict.notes.is_empty(), "{verdict:?}");
+}
+
+#[tokio::test]
+async fn a_table_that_is_gone_is_found() {
+    for (sql, fault) in [
+        (
+            "DROP TABLE audit",
+            "audit record as a whole: the table of records is gone",
+        ),
+        (
+            "ALTER TABLE audit RENAME TO hidden; CREATE VIEW audit AS SELECT * FROM hidden",
+            "audit record as a whole: the table of records is gone",
+        ),
+        (
+            "DROP TABLE audit; CREATE TABLE audit (sequence INTEGER PRIMARY KEY)",
+            "audit record as a whole: the table of records was rebuilt without some of its columns",
+        ),
+    ] {
+        let place = Place::new();
+        let store = store_with(&place, 5).await;
+        run_sql(&mut place.raw().await, sql).await;
+        assert_eq!(
+            told(&store.verify_audit().await.unwrap()),
+            [fault, "audit record 1: records 1 to 5 are missing at the end"],
+            "{sql}"
+        );
+    }
+    // Before the first record it is a fault as well: the next append would fail.
+    let place = Place::new();
+    let store = place.open().await;
+    run_sql(&mut place.raw().await, "DROP TABLE audit").await;
+    assert!(!store.verify_audit().await.unwrap().is_intact());
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_key_stops_appending() {
     let place = Place::new();
     let store = store_with(&place, 1).await;

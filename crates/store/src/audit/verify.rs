@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 use super::{
     AuditVerdict,
     chain::{Walk, missing},
-    head::{Head, HeadState},
+    head::{Head, HeadState, NO_HEAD},
     row,
 };
 use crate::{Store, StoreError};
@@ -14,6 +14,7 @@ use crate::{Store, StoreError};
 const DOING: &str = "verify the audit record";
 const PAGE: u32 = 1000;
 const TRIGGERS: i64 = 2;
+const COLUMNS: i64 = 8;
 
 impl Store {
     /// Looks for records that were changed, removed, moved or inserted. It writes nothing.
@@ -28,6 +29,11 @@ impl Store {
         let mut transaction = self.pool.begin().await.map_err(self.failed(DOING))?;
 
         let mut walk = Walk::behind(Head::START);
+        if let Some(what) = self.unreadable(&mut transaction).await? {
+            walk.fault(0, what);
+            let notes = compare_head(&mut walk, &signed, None);
+            return Ok(verdict(walk, notes));
+        }
         let mut digest_at_head = None;
         let mut after = i64::MIN;
         loop {
@@ -46,6 +52,26 @@ impl Store {
         self.compare_schema(&mut transaction, &mut walk).await?;
         let notes = compare_head(&mut walk, &signed, digest_at_head);
         Ok(verdict(walk, notes))
+    }
+
+    /// Why there are no records to read at all. The table may have been dropped, or another put in its place.
+    async fn unreadable(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Option<&'static str>, StoreError> {
+        let (tables, columns): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'audit' COLLATE NOCASE),
+                 (SELECT count(*) FROM pragma_table_info('audit') WHERE lower(name) IN
+                     ('sequence', 'at', 'actor', 'action', 'subject', 'details', 'previous', 'digest'))",
+        )
+        .fetch_one(connection)
+        .await
+        .map_err(self.failed(DOING))?;
+        Ok(match (tables, columns) {
+            (0, _) => Some("the table of records is gone"),
+            (_, COLUMNS) => None,
+            _ => Some("the table of records was rebuilt without some of its columns"),
+        })
     }
 
     /// What protects the table against mistakes may have been taken away to change it.
@@ -83,10 +109,11 @@ fn compare_head(walk: &mut Walk, signed: &HeadState, digest_at_head: Option<Dige
     let mut notes = Vec::new();
     let unknown_end = |reason: &str| format!("cannot conclude that nothing was cut off at the end: {reason}");
     match signed {
-        HeadState::NeverSigned if walk.records == 0 => {}
+        HeadState::NeverSigned | HeadState::KeyOnly if walk.records == 0 => {}
         HeadState::NeverSigned => {
             walk.fault(0, unknown_end("the signing key and the signed head are missing"))
         }
+        HeadState::KeyOnly => walk.fault(0, unknown_end(NO_HEAD)),
         HeadState::Unsound(reason) => walk.fault(0, unknown_end(reason)),
         HeadState::Signed(head) => {
             if head.sequence > walk.sequence {

@@ -11,7 +11,17 @@ use super::{Outcome, fault};
 use crate::{arguments, output::table, report};
 
 pub(super) fn run(arguments: &arguments::Lab) -> Outcome {
-    let lab = Lab::around_us().unwrap_or_else(Lab::of_this_user);
+    let around_us = Lab::around_us();
+    if around_us.is_some()
+        && matches!(
+            arguments,
+            arguments::Lab::Run | arguments::Lab::Up | arguments::Lab::Down
+        )
+    {
+        // Seen from inside, the processes of the lab have other ids: nothing that is done to them would be right.
+        return Err(fault(LabError::Inside));
+    }
+    let lab = around_us.unwrap_or_else(Lab::of_this_user);
     match arguments {
         arguments::Lab::Run => story::run(&lab),
         arguments::Lab::Up => up(&lab),
