@@ -61,6 +61,9 @@ pub enum FirewallError {
     /// After loading, the kernel does not hold what was loaded.
     #[error("the kernel does not hold what was loaded: {0}")]
     ReadBack(String),
+    /// Somebody else keeps something in our table.
+    #[error("the table inet portcullis holds what Portcullis did not make: {0}")]
+    Strangers(String),
     /// There is nothing to confirm any more.
     #[error("the trial is over: the kernel has let go of {0}")]
     TrialOver(Port),
@@ -79,6 +82,7 @@ impl Fault for FirewallError {
             Self::AlreadyGoverned { .. } => "FW007",
             Self::ReadBack(_) => "FW008",
             Self::TrialOver(_) => "FW009",
+            Self::Strangers(_) => "FW010",
         }
     }
 
@@ -107,6 +111,9 @@ impl Fault for FirewallError {
                 "`portcullis changes` shows it; `portcullis rollback {tag}` takes it back first"
             )),
             Self::ReadBack(_) => Some("`portcullis changes` shows where each change stands now".into()),
+            Self::Strangers(_) => {
+                Some("move it to a table of its own and remove it here; Portcullis leaves it alone".into())
+            }
             Self::TrialOver(_) => Some("the port is open as before; apply the plan again".into()),
         }
     }
@@ -120,6 +127,7 @@ impl Fault for FirewallError {
             | Self::WouldLockOut { .. }
             | Self::WouldCutKept(_)
             | Self::AlreadyGoverned { .. }
+            | Self::Strangers(_)
             | Self::TrialOver(_) => Exit::Refused,
         }
     }

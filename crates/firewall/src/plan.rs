@@ -73,6 +73,10 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
             tag: change.tag.clone(),
         });
     }
+    let strangers = &input.snapshot.ruleset.own.strangers;
+    if !strangers.is_empty() {
+        return Err(FirewallError::Strangers(strangers.join(", ")));
+    }
     lockout::operator(port, &allow, input.above)?;
     if let Some(site) = input.site {
         lockout::kept(port, &allow, site, input.addresses)?;

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChangeId, PlanId, Port};
+use crate::{ChangeId, Digest, PlanId, Port};
 
 /// Where a change stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -76,6 +76,9 @@ pub struct Change {
     pub actor: String,
     /// Why it was done outside the maintenance windows, if it was.
     pub emergency: Option<String>,
+    /// Fingerprint of its rules as the kernel held them right after loading: whoever changes them changes it.
+    #[serde(default)]
+    pub fingerprint: Option<Digest>,
     /// The remote session that `apply` ran in, if any, as `client port server port`: `confirm` must come over another.
     pub session: Option<String>,
     /// The steps, in the order in which they were taken.

@@ -53,6 +53,19 @@ impl Desk {
         })
     }
 
+    /// Opens a store that must be there already, without a site.
+    ///
+    /// # Errors
+    /// When there is no store, or it cannot be opened.
+    pub async fn open_existing(store: &str) -> Result<Self, OpsError> {
+        Store::open_read_only(store)
+            .await
+            .map_err(OpsError::Store)?
+            .close()
+            .await;
+        Self::open(store, None).await
+    }
+
     /// Where this process looks from: a host of the miniature plant, or this host.
     pub fn vantage(&self) -> Vantage {
         match Lab::around_us() {

@@ -153,6 +153,7 @@ fn change(number: u8, host: &str) -> Change {
         since: at(number.into()),
         actor: "ola".into(),
         emergency: None,
+        fingerprint: None,
         session: None,
         steps: Vec::new(),
     }

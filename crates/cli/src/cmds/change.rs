@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use portcullis_model::{Change, Exit};
+use portcullis_model::{Change, ChangeState, Exit};
 use portcullis_ops::{
-    Desk,
+    Desk, Stop,
     change::{self, ApplyRequest, Changes, Standing},
 };
 
@@ -39,9 +39,13 @@ pub(super) async fn apply(frame: &Frame<'_>, arguments: &Apply) -> Outcome {
 }
 
 pub(super) async fn confirm(frame: &Frame<'_>, arguments: &OfChange) -> Outcome {
-    let change = change::confirm(frame.desk, &arguments.change)
+    let confirmed = change::confirm(frame.desk, &arguments.change, &frame.stop)
         .await
         .map_err(fault)?;
+    let change = confirmed.change;
+    if confirmed.rest_as_planned == Some(false) {
+        frame.say("The rest of the ruleset is no longer the one of the plan: run `portcullis verify` again.");
+    }
     let text = format!(
         "Change {} is confirmed: {} stays closed until it is rolled back, the ruleset is flushed, or the host reboots.",
         change.id.short(),
@@ -51,10 +55,10 @@ pub(super) async fn confirm(frame: &Frame<'_>, arguments: &OfChange) -> Outcome 
 }
 
 /// Takes a change back, also when the store cannot be opened: what the kernel holds is what counts.
-pub(super) async fn rollback(global: &Global, store: &str, arguments: &OfChange) -> Outcome {
+pub(super) async fn rollback(global: &Global, store: &str, arguments: &OfChange, stop: &Stop) -> Outcome {
     // The site is not needed, and a mistake in it must not keep a change in force.
-    let done = match Desk::open(store, None).await {
-        Ok(desk) => change::rollback(&desk, &arguments.change).await,
+    let done = match Desk::open_existing(store).await {
+        Ok(desk) => change::rollback(&desk, &arguments.change, stop).await,
         Err(error) => change::rollback_unrecorded(&arguments.change, error),
     };
     let done = done.map_err(fault)?;
@@ -115,6 +119,20 @@ fn listing(changes: &Changes) -> String {
             "\n\nThe kernel holds change {tag} for {port}, which this store does not know. To take it back: \
              `portcullis rollback {tag}`"
         );
+    }
+    for standing in changes
+        .recorded
+        .iter()
+        .filter(|one| one.change.state == ChangeState::NotInForce)
+    {
+        if let Some(step) = standing.change.steps.last() {
+            let _ = write!(
+                text,
+                "\n\nChange {}: {}.",
+                standing.change.id.short(),
+                step.outcome
+            );
+        }
     }
     for fault in &changes.faults {
         let _ = write!(

@@ -76,7 +76,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             .clone()
             .unwrap_or_else(|| environment::default_store().to_string_lossy().into_owned());
         match command {
-            Command::Rollback(arguments) => return change::rollback(global, &store, arguments).await,
+            Command::Rollback(arguments) => return change::rollback(global, &store, arguments, &stop).await,
             Command::Audit(arguments) => return audit::run(global, &store, arguments).await,
             _ => {}
         }

@@ -90,6 +90,10 @@ fn verdict(verification: &Verification) -> String {
             let open = if open.is_empty() { String::new() } else { format!("; open from {open}, as it should be") };
             format!("proved closed where it should be: from {kept_out}{open}")
         }
+        Verdict::CannotConclude if !verification.altered.is_empty() => {
+            let altered = verification.altered.join("; ");
+            format!("cannot conclude: somebody changed the rules of Portcullis: {altered}")
+        }
         Verdict::CannotConclude if kept_out.is_empty() => {
             "cannot conclude: no vantage was there that should be kept out, so nothing is proved closed; look from \
              another host, or scan the port from there"
@@ -99,19 +103,30 @@ fn verdict(verification: &Verification) -> String {
             "cannot conclude: where the positive control is silent, or nothing says what to expect, nothing is proved"
                 .into()
         }
+        Verdict::Cut if verification.smoke == Some(false) => "NOT PROVED: the smoke check failed".into(),
         Verdict::Cut => "CUT: something that should get through does not".into(),
         Verdict::NotClosed => "NOT CLOSED: it is reached from where it should not be".into(),
     }
 }
 
-/// The vantages for which this was expected, each once.
+/// The vantages for which this was expected, each once; with the family where its two families fare differently.
 fn from(verification: &Verification, expected: bool) -> String {
-    let mut names: Vec<&str> = verification
+    let mut names: Vec<String> = Vec::new();
+    for row in verification
         .rows
         .iter()
         .filter(|row| row.expected == Some(expected))
-        .map(|row| row.vantage.as_str())
-        .collect();
-    names.dedup();
+    {
+        let differs = |other: &Row| other.vantage == row.vantage && other.expected != row.expected;
+        let family = match (verification.rows.iter().any(differs), row.address.is_ipv4()) {
+            (false, _) => "",
+            (true, true) => " over IPv4",
+            (true, false) => " over IPv6",
+        };
+        let name = format!("{}{family}", row.vantage);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     names.join(", ")
 }

@@ -60,7 +60,7 @@ fn the_audit_record_of_an_evidence_copy_is_verified_where_nothing_can_be_written
     let evidence = plant.folder().join("evidence");
     let copy = format!(
         "export PATH=$PATH:/usr/sbin:/sbin; mkdir {0}; mount -t tmpfs none {0}; cp {1}/portcullis.sqlite* {0}/; \
-         mount -o remount,ro {0}",
+         mount -o remount,bind,ro {0}",
         evidence.display(),
         plant.folder().display()
     );

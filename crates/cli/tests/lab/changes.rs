@@ -86,18 +86,36 @@ fn somebody_who_flushes_the_ruleset_is_noticed() {
         .with(1);
 }
 
+/// Each of these lets somebody in, or keeps everybody out, without touching the set in which the port stands.
 #[test]
 fn rules_that_somebody_changed_are_not_confirmed_and_not_called_closed() {
     for tampering in [
-        "insert rule inet portcullis prerouting accept",
-        "flush chain inet portcullis change_TAG",
-        "insert rule inet portcullis change_TAG ip saddr 10.7.30.5 accept",
+        "nft insert rule inet portcullis prerouting accept",
+        "nft flush chain inet portcullis change_TAG",
+        "nft insert rule inet portcullis change_TAG ip saddr 10.7.30.5 accept",
+        "nft 'add table inet portcullis { flags dormant; }'",
+        "nft add element inet portcullis sources4_TAG '{ 10.7.30.0/24 }'",
+        "nft chain inet portcullis prerouting '{ policy drop; }'",
+        "nft replace rule inet portcullis prerouting handle JUMP tcp dport @ports_TAG limit rate 1/hour jump change_TAG",
+        "nft replace rule inet portcullis prerouting handle JUMP tcp dport 9 jump change_TAG",
+        "nft 'delete element inet portcullis ports_TAG { 54321 }; add element inet portcullis ports_TAG { 54321 timeout 9h }'",
     ] {
         let plant = Plant::up();
         let before = plant.ruleset(GATEWAY);
         let change = plant.apply(&plant.plan(&["--port", "54321"]), "60s");
-        let nft = format!("PATH=$PATH:/usr/sbin nft {}", tampering.replace("TAG", &change));
-        plant.shell(GATEWAY, &nft).with(0);
+        let script = format!(
+            "export PATH=$PATH:/usr/sbin; jump=$(nft -a list chain inet portcullis prerouting | sed -n \
+             's/.*jump.*handle //p'); {}",
+            tampering.replace("TAG", &change).replace("JUMP", "$jump")
+        );
+        plant.shell(GATEWAY, &script).with(0);
+        let verified = plant.portcullis(GATEWAY, &["verify", &change]);
+        assert!(
+            !verified.stdout.contains("proved closed where"),
+            "{tampering}: {}",
+            verified.stdout
+        );
+        assert_ne!(verified.code, 0, "{tampering}");
         plant
             .portcullis(GATEWAY, &["confirm", &change])
             .refused(4, "OP006");
@@ -108,8 +126,53 @@ fn rules_that_somebody_changed_are_not_confirmed_and_not_called_closed() {
             listed.stdout
         );
         plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
-        assert_eq!(plant.ruleset(GATEWAY), before, "{tampering}");
+        let after = plant.ruleset(GATEWAY);
+        // A rule that somebody else made stays, and what it stands in with it.
+        let stranger = tampering.contains("insert rule inet portcullis prerouting");
+        assert!(!after.contains(&change), "{tampering}: {after}");
+        assert_eq!(after == before, !stranger, "{tampering}: {after}");
     }
+}
+
+#[test]
+fn what_others_keep_in_our_table_is_left_alone_and_named() {
+    let plant = Plant::up();
+    let plan = plant.plan(&["--port", "54321"]);
+    let nft = "add table inet portcullis; add chain inet portcullis mine; \
+               add rule inet portcullis mine tcp dport 23 drop";
+    plant
+        .shell(GATEWAY, &format!("PATH=$PATH:/usr/sbin nft '{nft}'"))
+        .with(0);
+    let with_theirs = plant.ruleset(GATEWAY);
+    plant
+        .portcullis(GATEWAY, &["plan", "--port", "54321"])
+        .refused(4, "FW010");
+    plant.portcullis(GATEWAY, &["apply", &plan]).refused(4, "FW010");
+    let listed = plant.portcullis(GATEWAY, &["changes"]).with(0);
+    assert!(listed.stdout.contains("the chain `mine`"), "{}", listed.stdout);
+    assert_eq!(plant.ruleset(GATEWAY), with_theirs);
+}
+
+#[test]
+fn an_id_that_names_no_change_takes_nothing_back() {
+    let plant = Plant::up();
+    let change = plant.apply(&plant.plan(&["--port", "54321"]), "60s");
+    let in_force = plant.ruleset(GATEWAY);
+    for wrong in [
+        "ffffffffff".to_owned(),
+        "zz".to_owned(),
+        " ".to_owned(),
+        change.repeat(3),
+    ] {
+        let ended = plant.portcullis(GATEWAY, &["rollback", &format!("{change}{wrong}")]);
+        assert_eq!(
+            ended.code, 2,
+            "{change}{wrong}: {} {}",
+            ended.stdout, ended.stderr
+        );
+        assert_eq!(plant.ruleset(GATEWAY), in_force, "{change}{wrong}");
+    }
+    plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
 }
 
 #[test]

@@ -36,10 +36,12 @@ pub struct OwnTable {
     pub changes: BTreeMap<String, Loaded>,
     /// What is not as Portcullis makes it, in plain words.
     pub faults: Vec<String>,
+    /// What stands in it that Portcullis did not make; it is never removed.
+    pub strangers: Vec<String>,
 }
 
 /// One change as it stands in the kernel.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// Its tag.
     pub tag: String,
@@ -61,6 +63,28 @@ pub struct Loaded {
     pub entry_handles: Vec<u64>,
     /// The rules of its chain, in order.
     pub rules: Vec<ChainRule>,
+    /// Digest of everything that decides what it does: the table's flags, the base chain with its first two rules, the
+    /// rule that leads to it, its chain and its sets. The time left, counters and handles are left out.
+    pub fingerprint: Digest,
+}
+
+impl Loaded {
+    /// A change of which nothing has been read yet.
+    pub fn named(tag: &str) -> Self {
+        Self {
+            tag: tag.into(),
+            port: None,
+            expires: None,
+            allow: NetworkSet::default(),
+            outgoing_peers: Vec::new(),
+            dropped_packets: 0,
+            sets: Vec::new(),
+            has_chain: false,
+            entry_handles: Vec::new(),
+            rules: Vec::new(),
+            fingerprint: Digest::ZERO,
+        }
+    }
 }
 
 /// What one rule of a change's chain does, as far as Portcullis makes such rules.
@@ -212,6 +236,9 @@ struct OwnReader {
     base_chain: bool,
     /// Rules of the base chain in order: what each does and its handle.
     base_rules: Vec<(BaseRule, u64)>,
+    /// What all changes share, and what belongs to each, as lasting text for the fingerprints.
+    shared: String,
+    belongings: BTreeMap<String, String>,
 }
 
 enum BaseRule {
@@ -223,6 +250,7 @@ enum BaseRule {
 
 impl OwnReader {
     fn take(&mut self, kind: &str, body: &Value) {
+        self.remember(kind, body);
         let name = text(body, "name");
         match kind {
             "table" => self.table.present = true,
@@ -232,7 +260,7 @@ impl OwnReader {
             }
             "chain" => match name.strip_prefix("change_") {
                 Some(tag) => self.change(tag).has_chain = true,
-                None => self.table.faults.push(format!("the chain `{name}` is not ours")),
+                None => self.table.strangers.push(format!("the chain `{name}`")),
             },
             "set" => self.set(name, body),
             "rule" if text(body, "chain") == "prerouting" => {
@@ -257,7 +285,7 @@ impl OwnReader {
                     }
                 }
             }
-            _ => self.table.faults.push(format!("a {kind} `{name}` is not ours")),
+            _ => self.table.strangers.push(format!("the {kind} `{name}`")),
         }
     }
 
@@ -265,15 +293,31 @@ impl OwnReader {
         self.table
             .changes
             .entry(tag.to_owned())
-            .or_insert_with(|| Loaded {
-                tag: tag.to_owned(),
-                ..Loaded::default()
-            })
+            .or_insert_with(|| Loaded::named(tag))
+    }
+
+    /// Keeps what decides what the rules do, for the fingerprints.
+    fn remember(&mut self, kind: &str, body: &Value) {
+        let chain = text(body, "chain");
+        let of_chain = if kind == "rule" { chain } else { text(body, "name") };
+        let entry =
+            (chain == "prerouting").then(|| base_rule(&body.get("expr").cloned().unwrap_or_default()));
+        let tag = match (&entry, of_chain.split_once('_')) {
+            (Some(BaseRule::Entry { tag, .. }), _) => Some(tag.clone()),
+            (_, Some((_, tag))) => Some(tag.to_owned()),
+            _ => None,
+        };
+        let line = format!("{kind} {}\n", lasting_of_own(body));
+        match tag {
+            Some(tag) => self.belongings.entry(tag).or_default().push_str(&line),
+            // Rules of strangers in the base chain are reported as such; entries of other changes are theirs.
+            None => self.shared.push_str(&line),
+        }
     }
 
     fn set(&mut self, name: &str, body: &Value) {
         let Some((role, tag)) = name.split_once('_') else {
-            self.table.faults.push(format!("the set `{name}` is not ours"));
+            self.table.strangers.push(format!("the set `{name}`"));
             return;
         };
         let elements = body
@@ -307,7 +351,7 @@ impl OwnReader {
                     .collect();
             }
             "own4" | "own6" => change.outgoing_peers.extend(elements.iter().filter_map(peer_of)),
-            _ => self.table.faults.push(format!("the set `{name}` is not ours")),
+            _ => self.table.strangers.push(format!("the set `{name}`")),
         }
     }
 
@@ -320,15 +364,27 @@ impl OwnReader {
                 .faults
                 .push("its chain `prerouting` is not at hook prerouting, priority -150".into());
         }
-        let expected = matches!(
+        let begins_right = matches!(
             self.base_rules.as_slice(),
-            [(BaseRule::Loopback, _), (BaseRule::Replies, _), rest @ ..]
-                if rest.iter().all(|(rule, _)| matches!(rule, BaseRule::Entry { .. }))
+            [(BaseRule::Loopback, _), (BaseRule::Replies, _), ..]
         );
-        if !expected {
+        if !begins_right {
             self.table
                 .faults
-                .push("the rules of its chain `prerouting` are not as Portcullis makes them".into());
+                .push("its chain `prerouting` does not begin as Portcullis makes it".into());
+        }
+        for (_, handle) in self
+            .base_rules
+            .iter()
+            .filter(|(rule, _)| matches!(rule, BaseRule::Unknown))
+        {
+            self.table
+                .strangers
+                .push(format!("a rule in the chain `prerouting`, handle {handle}"));
+        }
+        for (tag, change) in &mut self.table.changes {
+            let own = self.belongings.get(tag).map_or("", String::as_str);
+            change.fingerprint = Digest::of_parts([self.shared.as_bytes(), own.as_bytes()]);
         }
         for (rule, _) in &self.base_rules {
             if let BaseRule::Entry { tag, transport } = rule
@@ -340,6 +396,24 @@ impl OwnReader {
         }
         self.table
     }
+}
+
+/// An object of ours without what changes by itself. The port's set keeps its port: that it is on trial, and for how
+/// long, does not count.
+fn lasting_of_own(body: &Value) -> Value {
+    let mut lasting = body.clone();
+    let ports = text(body, "name").starts_with("ports_");
+    let elements = ports.then(|| body.get("elem").cloned()).flatten();
+    drop_passing(&mut lasting);
+    if let (Some(elements), Some(fields)) = (elements, lasting.as_object_mut()) {
+        let value = |element: &Value| {
+            let inner = element.get("elem").unwrap_or(element);
+            inner.get("val").unwrap_or(inner).clone()
+        };
+        let values: Vec<Value> = elements.as_array().into_iter().flatten().map(value).collect();
+        fields.insert("elem".into(), Value::from(values));
+    }
+    lasting
 }
 
 fn chain_rule(parts: &[Value]) -> ChainRule {

@@ -35,11 +35,10 @@ fn a_further_change_joins_the_table_and_may_look_after_outgoing_connections() {
 #[test]
 fn confirming_and_removing() {
     let loaded = Loaded {
-        tag: "3f2a91".into(),
         sets: vec!["ports_3f2a91".into(), "sources4_3f2a91".into()],
         has_chain: true,
         entry_handles: vec![9],
-        ..Loaded::default()
+        ..Loaded::named("3f2a91")
     };
     let texts = [
         Transaction::confirm("3f2a91", Port::tcp(54321)).to_string(),
@@ -182,4 +181,62 @@ proptest::proptest! {
         let text = format!("{}{replacement}{}", &LISTED[..start], &LISTED[end..]);
         let _ = Ruleset::parse(&text);
     }
+}
+
+#[test]
+fn whoever_changes_what_the_rules_do_changes_the_fingerprint_and_time_alone_does_not() {
+    let fingerprint = |text: &str| Ruleset::parse(text).unwrap().own.changes["3f2a91"].fingerprint;
+    let before = fingerprint(LISTED);
+    for passing in [
+        LISTED.replace(r#""expires": 118"#, r#""expires": 9"#),
+        LISTED.replace(
+            r#"{"elem": {"val": 54321, "timeout": 120, "expires": 118}}"#,
+            "54321",
+        ),
+        LISTED.replace(r#""packets": 3, "bytes": 180"#, r#""packets": 4, "bytes": 240"#),
+        LISTED.replace(r#""handle": 14"#, r#""handle": 99"#),
+        LISTED.replace("site_filter", "other_filter"),
+    ] {
+        assert_eq!(fingerprint(&passing), before);
+    }
+    for tampered in [
+        LISTED.replace(
+            r#""name": "portcullis", "handle": 2"#,
+            r#""name": "portcullis", "handle": 2, "flags": "dormant""#,
+        ),
+        LISTED.replace(r#""op": "==", "left": {"meta""#, r#""op": "!=", "left": {"meta""#),
+        LISTED.replace(r#""op": "==", "left": {"ct""#, r#""op": "!=", "left": {"ct""#),
+        LISTED.replace(r#""right": "@ports_3f2a91""#, r#""right": 9"#),
+        LISTED.replace(
+            r#"["local", "broadcast", "multicast"]"#,
+            r#"["broadcast", "multicast"]"#,
+        ),
+        LISTED.replace(
+            r#""protocol": "ip", "field": "saddr""#,
+            r#""protocol": "ip", "field": "daddr""#,
+        ),
+        LISTED.replace(
+            r#""addr": "10.7.20.0", "len": 24"#,
+            r#""addr": "10.7.0.0", "len": 16"#,
+        ),
+        LISTED.replace(r#""policy": "accept""#, r#""policy": "drop""#),
+        LISTED.replace(r#""val": 54321"#, r#""val": 54322"#),
+    ] {
+        assert_ne!(
+            tampered, LISTED,
+            "a tampering that changes nothing proves nothing"
+        );
+        assert_ne!(fingerprint(&tampered), before);
+    }
+}
+
+#[test]
+fn what_others_put_into_our_table_is_known_as_theirs() {
+    let chain = r#"{"chain": {"family": "inet", "table": "portcullis", "name": "mine", "handle": 40}},
+{"chain": {"family": "inet", "table": "portcullis", "name": "change_3f2a91""#;
+    let text = LISTED.replace(
+        r#"{"chain": {"family": "inet", "table": "portcullis", "name": "change_3f2a91""#,
+        chain,
+    );
+    assert_eq!(Ruleset::parse(&text).unwrap().own.strangers, ["the chain `mine`"]);
 }

@@ -245,10 +245,9 @@ impl Transaction {
             .chain(own)
             .map(|name| format!("{name}_{tag}"));
         let loaded = Loaded {
-            tag: tag.clone(),
             has_chain: true,
             sets: sets.collect(),
-            ..Loaded::default()
+            ..Loaded::named(tag)
         };
         let entry =
             format!("delete rule {TABLE} prerouting handle N   # the one that jumps to change_{tag}\n");

@@ -118,6 +118,7 @@ async fn in_force(
             differences.join("; "),
         )));
     }
+    change.fingerprint = own.changes.get(&closing.tag).map(|loaded| loaded.fingerprint);
     let outcome = "the kernel holds what was loaded".to_owned();
     desk.step(change, ChangeState::OnTrial, "read back", true, outcome)
         .await?;
@@ -201,6 +202,7 @@ async fn announce(desk: &Desk, request: &ApplyRequest, plan: &Plan) -> Result<Ch
         since: now,
         actor: desk.actor.clone(),
         emergency: request.emergency.clone(),
+        fingerprint: None,
         session: plan::session()?,
         steps: Vec::new(),
     };

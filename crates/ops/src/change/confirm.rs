@@ -2,19 +2,29 @@
 
 use portcullis_firewall::{
     FirewallError,
-    nftables::{self, Transaction},
+    nftables::{self, Loaded, Transaction},
+    state,
 };
 use portcullis_model::{Change, ChangeState};
 use serde_json::json;
 
 use super::{lock, own_table, plan, subject_of, sweep, tag_of};
-use crate::{Desk, OpsError};
+use crate::{Desk, OpsError, Stop};
+
+/// A change that was confirmed.
+#[derive(Debug)]
+pub struct Confirmed {
+    /// The change.
+    pub change: Change,
+    /// Whether the rest of the ruleset is still the one that the plan was made for; `None` when that plan is gone.
+    pub rest_as_planned: Option<bool>,
+}
 
 /// Confirms a change: from now on it holds until it is rolled back.
 ///
 /// # Errors
 /// When it is not on trial any more, or when the session is the one that applied it.
-pub async fn confirm(desk: &Desk, prefix: &str) -> Result<Change, OpsError> {
+pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed, OpsError> {
     let _lock = lock()?;
     sweep::sweep_locked(desk).await?;
     let mut change = desk.store.change(prefix).await.map_err(OpsError::Store)?;
@@ -36,6 +46,9 @@ pub async fn confirm(desk: &Desk, prefix: &str) -> Result<Change, OpsError> {
             verb: "confirmed",
         });
     }
+    if *stop.borrow() {
+        return Err(OpsError::Interrupted);
+    }
     let session = plan::session()?;
     if change.session.is_some() && change.session == session {
         return Err(OpsError::SameSession);
@@ -49,11 +62,19 @@ pub async fn confirm(desk: &Desk, prefix: &str) -> Result<Change, OpsError> {
     let loaded = nftables::load(&Transaction::confirm(&tag, change.port));
     let held = own_table()?.changes.get(&tag).cloned();
     match held {
-        Some(held) if loaded.is_ok() && held.port == Some(change.port) && held.expires.is_none() => {
+        Some(held) if loaded.is_ok() && is_kept(&change, &held) => {
             let outcome = "the kernel holds it without a time limit".to_owned();
             desk.step(&mut change, ChangeState::Confirmed, "confirm", true, outcome)
                 .await?;
-            Ok(change)
+            let planned = desk.store.plan(&change.plan.to_string()).await.ok();
+            let rest_as_planned = match planned {
+                Some(plan) => state::read(&[], &[]).ok().map(|now| now.foreign == plan.ruleset),
+                None => None,
+            };
+            Ok(Confirmed {
+                change,
+                rest_as_planned,
+            })
         }
         // Between the look and the deed the kernel let go: the transaction as a whole was then refused.
         Some(held) if held.port.is_none() => {
@@ -75,4 +96,12 @@ pub async fn confirm(desk: &Desk, prefix: &str) -> Result<Change, OpsError> {
             Err(OpsError::Firewall(error))
         }
     }
+}
+
+/// Whether the kernel holds the change as it was loaded, and without a time limit.
+fn is_kept(change: &Change, held: &Loaded) -> bool {
+    let same = change
+        .fingerprint
+        .is_none_or(|fingerprint| fingerprint == held.fingerprint);
+    same && held.port == Some(change.port) && held.expires.is_none()
 }

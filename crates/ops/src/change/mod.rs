@@ -4,10 +4,10 @@ mod apply;
 mod confirm;
 mod plan;
 mod rollback;
-mod sweep;
+pub(crate) mod sweep;
 
 pub use apply::{ApplyRequest, apply};
-pub use confirm::confirm;
+pub use confirm::{Confirmed, confirm};
 pub use plan::{PlanRequest, Planned, plan};
 pub use rollback::{RolledBack, rollback, rollback_unrecorded};
 pub use sweep::{Changes, Standing, changes};
@@ -54,7 +54,8 @@ fn remove(own: &OwnTable, tag: &str) -> Result<(), OpsError> {
     let Some(loaded) = own.changes.get(tag) else {
         return Ok(());
     };
-    let is_last = own.changes.len() == 1;
+    // With something of somebody else in it, the table stays and only what is ours goes.
+    let is_last = own.changes.len() == 1 && own.strangers.is_empty();
     nftables::load(&nftables::Transaction::remove(loaded, is_last)).map_err(OpsError::Firewall)
 }
 

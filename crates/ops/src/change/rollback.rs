@@ -9,7 +9,7 @@ use portcullis_model::{Change, ChangeState};
 use serde_json::json;
 
 use super::{lock_soon, own_table, remove, subject_of, sweep, tag_of};
-use crate::{Desk, OpsError};
+use crate::{Desk, OpsError, Stop};
 
 /// A change that was taken back.
 #[derive(Debug)]
@@ -29,11 +29,22 @@ pub struct RolledBack {
 ///
 /// # Errors
 /// When it is not in force, or `nft` refuses.
-pub async fn rollback(desk: &Desk, prefix: &str) -> Result<RolledBack, OpsError> {
+pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBack, OpsError> {
     let _lock = lock_soon()?;
     let own = own_table()?;
     let known = desk.store.change(prefix).await;
-    let Some(tag) = tag_in(&own, prefix) else {
+    // What the store knows by this id goes before what the kernel's shorter tags could stand for.
+    let tag = match &known {
+        Ok(change) => own.changes.get(&tag_of(change)).map(|loaded| loaded.tag.clone()),
+        Err(_) => match tag_in(&own, prefix) {
+            Some(tag) if prefix.len() > tag.len() && desk.store.change(&tag).await.is_ok() => None,
+            tag => tag,
+        },
+    };
+    if *stop.borrow() {
+        return Err(OpsError::Interrupted);
+    }
+    let Some(tag) = tag else {
         // Not in the kernel: then the store says why.
         sweep::sweep_locked(desk).await?;
         let change = known.map_err(OpsError::Store)?;
@@ -118,12 +129,13 @@ async fn finish(desk: &Desk, mut change: Change, outcome: String) -> Result<Roll
     })
 }
 
-/// The one change in the kernel whose tag this names: the tag itself, the beginning of it, or the whole id.
+/// The one change in the kernel whose tag this names: the tag itself, the beginning of it, or a whole id that begins
+/// with it.
 fn tag_in(own: &OwnTable, prefix: &str) -> Option<String> {
-    let names = |loaded: &&Loaded| {
-        prefix.len() >= 4 && (loaded.tag.starts_with(prefix) || prefix.starts_with(&loaded.tag))
-    };
-    let mut matching = own.changes.values().filter(names);
+    let is_id =
+        (4..=16).contains(&prefix.len()) && prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let names = |loaded: &&Loaded| loaded.tag.starts_with(prefix) || prefix.starts_with(&loaded.tag);
+    let mut matching = own.changes.values().filter(|_| is_id).filter(names);
     match (matching.next(), matching.next()) {
         (Some(loaded), None) => Some(loaded.tag.clone()),
         _ => None,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use portcullis_firewall::nftables::{self, Loaded, OwnTable, Transaction};
 use portcullis_model::{Change, ChangeState, Port};
 use portcullis_sys::{SysError, lock::Lock};
@@ -75,10 +75,15 @@ pub async fn changes(desk: &Desk) -> Result<Changes, OpsError> {
     let known: Vec<String> = recorded.iter().map(|standing| tag_of(&standing.change)).collect();
     let unknown = own.changes.values().filter(|loaded| !known.contains(&loaded.tag));
     let unrecorded = unknown.map(|loaded| (loaded.tag.clone(), loaded.port)).collect();
+    let strangers = own
+        .strangers
+        .iter()
+        .map(|stranger| format!("Portcullis did not make {stranger}"));
+    let faults = own.faults.iter().cloned().chain(strangers).collect();
     Ok(Changes {
         recorded,
         unrecorded,
-        faults: own.faults.clone(),
+        faults,
         silent,
     })
 }
@@ -133,9 +138,9 @@ fn correction(
     faults: &[String],
     now: Timestamp,
 ) -> Option<(ChangeState, &'static str)> {
-    let damaged = loaded.is_some_and(|loaded| !faults.is_empty() || !loaded.damage().is_empty());
+    let damaged = loaded.is_some_and(|loaded| !alterations(change, loaded, faults, now).is_empty());
     let in_force = loaded.and_then(|loaded| loaded.port.map(|_| loaded.expires.is_some()));
-    let before_its_time = loaded.is_none() && change.trial_until.is_some_and(|until| now < until);
+    let before_its_time = change.trial_until.is_some_and(|until| now + CLOCK_GRACE < until);
     let removed = (
         ChangeState::NotInForce,
         "somebody or something removed its rules: the port is open",
@@ -161,6 +166,35 @@ fn correction(
     (state != change.state).then_some((state, outcome))
 }
 
+/// The kernel counts the time in its own ticks.
+const CLOCK_GRACE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What is not as it was loaded, in plain words.
+pub(crate) fn alterations(
+    change: &Change,
+    loaded: &Loaded,
+    faults: &[String],
+    now: Timestamp,
+) -> Vec<String> {
+    let mut alterations: Vec<String> = faults.to_vec();
+    alterations.extend(loaded.damage());
+    if change
+        .fingerprint
+        .is_some_and(|fingerprint| loaded.port.is_some() && fingerprint != loaded.fingerprint)
+    {
+        alterations.push("its rules or sets are not those that were loaded".into());
+    }
+    let left = loaded
+        .expires
+        .and_then(|left| SignedDuration::try_from(left).ok());
+    if let (Some(left), Some(until)) = (left, change.trial_until)
+        && now + left > until + CLOCK_GRACE
+    {
+        alterations.push("its trial was made longer".into());
+    }
+    alterations
+}
+
 /// Removes the rules of ended trials, and the table when nothing else is in it.
 fn clear_away(mut own: OwnTable) -> Result<OwnTable, OpsError> {
     let ended: Vec<String> = own
@@ -173,11 +207,11 @@ fn clear_away(mut own: OwnTable) -> Result<OwnTable, OpsError> {
         remove(&own, &tag)?;
         own.changes.remove(&tag);
     }
-    if own.present && own.changes.is_empty() {
+    if own.present && own.changes.is_empty() && own.strangers.is_empty() {
         own = own_table()?;
-        // Without a change, whatever stands in our table is a remnant.
-        if own.present && own.changes.is_empty() {
-            nftables::load(&Transaction::remove(&Loaded::default(), true)).map_err(OpsError::Firewall)?;
+        // Without a change and without a stranger, what stands in our table is a remnant of ours.
+        if own.present && own.changes.is_empty() && own.strangers.is_empty() {
+            nftables::load(&Transaction::remove(&Loaded::named(""), true)).map_err(OpsError::Firewall)?;
             own = OwnTable::default();
         }
     }
@@ -188,7 +222,7 @@ fn clear_away(mut own: OwnTable) -> Result<OwnTable, OpsError> {
 mod tests {
     use super::*;
     use portcullis_firewall::nftables::ChainRule;
-    use portcullis_model::{ChangeId, PlanId};
+    use portcullis_model::{ChangeId, Digest, PlanId};
 
     fn change(state: ChangeState) -> Change {
         Change {
@@ -199,10 +233,11 @@ mod tests {
             state,
             applied: jiff::Timestamp::UNIX_EPOCH,
             trial_seconds: Some(60),
-            trial_until: None,
+            trial_until: Some(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60)),
             since: jiff::Timestamp::UNIX_EPOCH,
             actor: "ola".into(),
             emergency: None,
+            fingerprint: None,
             session: None,
             steps: Vec::new(),
         }
@@ -221,24 +256,26 @@ mod tests {
                 ChainRule::Log,
                 ChainRule::Drop,
             ],
-            ..Loaded::default()
+            ..Loaded::named("")
         };
         let opened = Loaded {
             rules: Vec::new(),
             ..held(None)
         };
+        let longer = held(Some(Duration::from_secs(9000)));
         let trial = held(Some(Duration::from_secs(9)));
         let kept = held(None);
-        let let_go = Loaded::default();
-        let now = Timestamp::UNIX_EPOCH;
+        let let_go = Loaded::named("");
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(51);
+        let after = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(61);
         use ChangeState::{Applying, Confirmed, Failed, FellBack, NotInForce, OnTrial};
         for (state, loaded, expected) in [
             (Applying, None, Some(Failed)),
             (Applying, Some(&trial), Some(OnTrial)),
-            (Applying, Some(&let_go), Some(FellBack)),
             (OnTrial, Some(&trial), None),
-            (OnTrial, Some(&let_go), Some(FellBack)),
-            (OnTrial, None, Some(FellBack)),
+            (OnTrial, Some(&longer), Some(NotInForce)),
+            (OnTrial, Some(&let_go), Some(NotInForce)),
+            (OnTrial, None, Some(NotInForce)),
             (OnTrial, Some(&kept), Some(Confirmed)),
             (Confirmed, Some(&kept), None),
             (Confirmed, None, Some(NotInForce)),
@@ -252,5 +289,13 @@ mod tests {
             let found = correction(&change(state), loaded, &[], now).map(|(state, _)| state);
             assert_eq!(found, expected, "{state} with {loaded:?}");
         }
+        for loaded in [Some(&let_go), None] {
+            let found = correction(&change(OnTrial), loaded, &[], after).map(|(state, _)| state);
+            assert_eq!(found, Some(FellBack), "after its time with {loaded:?}");
+        }
+        let mut recorded = change(Confirmed);
+        recorded.fingerprint = Some(Digest::of("as loaded"));
+        let found = correction(&recorded, Some(&kept), &[], now).map(|(state, _)| state);
+        assert_eq!(found, Some(NotInForce), "other rules than those that were loaded");
     }
 }

@@ -107,9 +107,9 @@ fn verdict(now: PortState, control: Option<bool>, expected: Option<bool>) -> Ver
 }
 
 /// The word over all: the worst of the rows. A service that no longer listens has been cut, whatever the rows say.
-/// Where nobody looked who should be kept out, nothing is proved closed.
-pub(super) fn overall(rows: &[Row], listening: bool, smoke: Option<bool>) -> Verdict {
-    let somebody_is_kept_out = rows.iter().any(|row| row.expected == Some(false));
+/// Where nobody looked who should be kept out, or where somebody changed the rules, nothing is proved closed.
+pub(super) fn overall(rows: &[Row], listening: bool, smoke: Option<bool>, altered: &[String]) -> Verdict {
+    let somebody_is_kept_out = altered.is_empty() && rows.iter().any(|row| row.expected == Some(false));
     let worst = rows
         .iter()
         .map(|row| row.verdict)
@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn the_worst_row_decides_and_nothing_at_all_concludes_nothing() {
-        assert_eq!(overall(&[], true, None), Verdict::CannotConclude);
-        assert_eq!(overall(&[], false, None), Verdict::Cut);
-        assert_eq!(overall(&[], true, Some(false)), Verdict::Cut);
+        assert_eq!(overall(&[], true, None, &[]), Verdict::CannotConclude);
+        assert_eq!(overall(&[], false, None, &[]), Verdict::Cut);
+        assert_eq!(overall(&[], true, Some(false), &[]), Verdict::Cut);
     }
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 
 pub use judge::{Row, Verdict};
 
-use crate::{Desk, OpsError, Stop, check};
+use crate::{Desk, OpsError, Stop, change::sweep::alterations, check};
 use control::Control;
 
 /// What is to be verified.
@@ -41,6 +41,8 @@ pub struct Verification {
     pub port: Port,
     /// One row for each vantage and address.
     pub rows: Vec<Row>,
+    /// What somebody changed in the rules for this port, in plain words.
+    pub altered: Vec<String>,
     /// Whether something still listens on the port.
     pub listening: bool,
     /// Packets that the drop rules for this port dropped while we looked; `None` when the firewall cannot be read.
@@ -135,11 +137,13 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
     let dropped_while_looking = dropped_before.and_then(|before| Some(dropped(port)?.saturating_sub(before)));
     let listening = check::listens(&check::this_host()?, port);
     let smoke = request.smoke.as_deref().map(look::smoke).transpose()?;
-    let verdict = judge::overall(&rows, listening, smoke);
+    let altered = altered(desk, port).await?;
+    let verdict = judge::overall(&rows, listening, smoke, &altered);
     Ok(Verification {
         host: desk.host.clone(),
         port,
         rows,
+        altered,
         listening,
         dropped_while_looking,
         smoke,
@@ -232,6 +236,31 @@ impl Earlier {
             .max_by_key(|seen| seen.at)
             .map(|seen| seen.state)
     }
+}
+
+/// What is not as Portcullis loaded it, of the changes for this port; nothing when the firewall cannot be read.
+async fn altered(desk: &Desk, port: Port) -> Result<Vec<String>, OpsError> {
+    let Ok(ruleset) = nftables::read() else {
+        return Ok(Vec::new());
+    };
+    let own = ruleset.own;
+    let changes = desk
+        .store
+        .changes(Some(&desk.host))
+        .await
+        .map_err(OpsError::Store)?;
+    let mut altered: Vec<String> = own
+        .strangers
+        .iter()
+        .map(|stranger| format!("Portcullis did not make {stranger}"))
+        .collect();
+    for change in changes.iter().filter(|change| change.port == port) {
+        if let Some(loaded) = own.changes.get(&change.id.short()) {
+            altered.extend(alterations(change, loaded, &own.faults, (desk.now)()));
+        }
+    }
+    altered.dedup();
+    Ok(altered)
 }
 
 fn dropped(port: Port) -> Option<u64> {
