@@ -3,12 +3,13 @@
 SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help setup build demo test clean
+.PHONY: help setup build demo test bench-scan clean
 
 help:
 	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
 	@echo 'make test   format, lints, and every test'
 	@echo 'make build  build target/debug/portcullis'
+	@echo 'make bench-scan  measure the scan engine against the installed scanners (root; minutes)'
 
 setup:
 	@scripts/setup
@@ -23,6 +24,10 @@ test: setup
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	scripts/with-namespaces cargo test --quiet --locked --workspace
+
+# Not a timed test: it prints what it measured and fails only when it cannot measure.
+bench-scan:
+	@BENCH_INSTALL=1 bench/scan.sh
 
 clean:
 	cargo clean --quiet

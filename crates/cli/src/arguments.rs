@@ -114,13 +114,16 @@ pub(crate) struct Scan {
     /// The owner's permission for what lies outside the declared zones
     #[arg(long, value_name = "FILE")]
     pub(crate) permission: Option<PathBuf>,
+    /// Keys that may sign a permission, in the format of ssh-keygen's ALLOWED SIGNERS; it must then be signed
+    #[arg(long, value_name = "FILE", requires = "permission")]
+    pub(crate) signers: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("subject").required(true).multiple(true).args(["exposure", "port"]))]
 pub(crate) struct Plan {
     /// An exposure of this host, by the beginning of its id
-    #[arg(value_name = "EXPOSURE")]
+    #[arg(value_name = "EXPOSURE", value_parser = id)]
     pub(crate) exposure: Option<String>,
     /// The port to close, such as 54321 or udp/4800
     #[arg(long, value_name = "PORT")]
@@ -136,7 +139,7 @@ pub(crate) struct Plan {
 #[derive(Debug, Args)]
 pub(crate) struct Apply {
     /// The plan, by the beginning of its id
-    #[arg(value_name = "PLAN")]
+    #[arg(value_name = "PLAN", value_parser = id)]
     pub(crate) plan: String,
     /// How long the kernel holds the change without a confirmation, e.g. 90s, 2m, 1h
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time_span)]
@@ -149,7 +152,7 @@ pub(crate) struct Apply {
 #[derive(Debug, Args)]
 pub(crate) struct OfChange {
     /// The change, by the beginning of its id
-    #[arg(value_name = "CHANGE")]
+    #[arg(value_name = "CHANGE", value_parser = id)]
     pub(crate) change: String,
 }
 
@@ -157,7 +160,7 @@ pub(crate) struct OfChange {
 #[command(group = clap::ArgGroup::new("what").required(true).args(["subject", "port"]))]
 pub(crate) struct Verify {
     /// A plan or a change, by the beginning of its id: its prediction is held against the packets
-    #[arg(value_name = "PLAN")]
+    #[arg(value_name = "PLAN", value_parser = id)]
     pub(crate) subject: Option<String>,
     /// A port of this host: the conduits of the site say what is expected
     #[arg(long, value_name = "PORT")]
@@ -251,12 +254,34 @@ pub(crate) enum Lab {
     },
 }
 
+/// The beginning of an id: 4 to 16 hexadecimal digits.
+fn id(text: &str) -> Result<String, String> {
+    let text = text.to_ascii_lowercase();
+    if (4..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text);
+    }
+    Err("not the beginning of an id: write its first 4 to 16 hexadecimal digits".into())
+}
+
 /// A network, or one address as a network of its full length.
 fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<std::net::IpAddr>().map(IpNet::from);
-    text.parse()
+    let address = text
+        .parse::<std::net::IpAddr>()
+        .map(|address| IpNet::from(address.to_canonical()));
+    let network: IpNet = text
+        .parse()
         .or(address)
-        .map_err(|_| "not an address or a network such as 10.7.20.0/24".into())
+        .map_err(|_| "not an address or a network such as 10.7.20.0/24".to_owned())?;
+    if network.addr() != network.network() {
+        return Err(format!(
+            "has bits set behind its prefix: did you mean {}?",
+            network.trunc()
+        ));
+    }
+    if matches!(network, IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some()) {
+        return Err("write IPv4 as IPv4: packets over IPv4 never match an IPv4-mapped network".into());
+    }
+    Ok(network)
 }
 
 /// A time span such as `90s`, `2m`, `1h`, `1m30s`; a bare number means seconds.
@@ -297,6 +322,23 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn an_id_is_some_of_its_digits_and_nothing_else() {
+        assert_eq!(id("3F2A91"), Ok("3f2a91".into()));
+        for wrong in ["3f2", "3f2a91 ", "3f2a9z", "00112233445566778"] {
+            assert!(id(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn networks_mean_what_they_say() {
+        assert_eq!(network("10.7.20.5"), Ok("10.7.20.5/32".parse().unwrap()));
+        assert_eq!(network("::ffff:10.7.20.5"), Ok("10.7.20.5/32".parse().unwrap()));
+        for wrong in ["10.7.20.5/24", "::ffff:10.7.20.5/128", "10.7.20.0/33", "office"] {
+            assert!(network(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -227,6 +227,18 @@ impl<'d, 's> Section<'d, 's> {
         texts
     }
 
+    /// Reports a list that is there and empty.
+    pub(crate) fn not_empty(&mut self, key: &'static str) {
+        if let Some(value) = self.ask(key)
+            && matches!(value.get_ref(), DeValue::Array(items) if items.is_empty())
+        {
+            self.document.problem(
+                value.span().start,
+                format!("`{key}` is an empty list: fill it, or leave it out"),
+            );
+        }
+    }
+
     /// A list of values that are written as texts; those that do not parse are reported and left out.
     pub(crate) fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, key: &'static str) -> Vec<Located<T>> {
         let document = self.document;

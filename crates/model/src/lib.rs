@@ -50,7 +50,7 @@ pub use listener::{Binding, Connection, Listener, ProcessIdentity};
 pub use log_event::{LogEvent, LogSource, Verdict};
 pub use network::{NetworkSet, is_public};
 pub use observation::{NotTested, Observation, PortState, Run, Vantage};
-pub use permission::{Denial, Permission, may_scan};
+pub use permission::{Denial, Hours, Permission, Standing, covered, may_scan};
 pub use plan::{AllowedSource, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};
 pub use port::{Port, PortError, Transport};
 pub use site::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, Zone};

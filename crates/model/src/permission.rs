@@ -1,12 +1,24 @@
-//! `permission.toml`: what its owner allows to be scanned, and until when.
+//! `permission.toml`: what its owner allows to be scanned, how fast, when, and until when.
 
-use std::{net::IpAddr, str::FromStr};
+mod decide;
+mod denial;
+mod hours;
+mod standing;
+
+use std::{collections::BTreeSet, fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use crate::{ConfigError, NetworkSet, Port, Site, config::Document, is_public};
+use crate::{
+    ConfigError, NetworkSet, Port,
+    config::{Document, Located},
+};
+pub use decide::{covered, may_scan};
+pub use denial::Denial;
+pub use hours::Hours;
+pub use standing::Standing;
 
 /// A permission to scan, given by the owner of the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,92 +27,24 @@ pub struct Permission {
     pub owner: String,
     /// How to reach the owner while the scan runs.
     pub contact: String,
+    /// Who signs the file, as named in the list of allowed signers.
+    pub signed_by: Option<String>,
     /// What may be scanned.
     pub ranges: NetworkSet,
     /// What must not be touched although it lies in `ranges`.
     pub exclude: NetworkSet,
-    /// Which ports; an empty list permits every port.
-    pub ports: Vec<Port>,
-    /// After this moment it permits nothing.
+    /// Which ports; `None` permits every port.
+    pub ports: Option<BTreeSet<Port>>,
+    /// Most packets per second in all.
+    pub rate: Option<u32>,
+    /// Most packets per second to one host.
+    pub per_host: Option<u32>,
+    /// Hours of the week. All of them must be open; an empty list permits every hour.
+    pub hours: Vec<Hours>,
+    /// Before this moment it permits nothing.
+    pub starts: Option<Timestamp>,
+    /// From this moment on it permits nothing.
     pub expires: Timestamp,
-}
-
-/// Why an address and port may not be scanned.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Denial {
-    /// The permission's time is over.
-    #[error("the permission of {owner} expired at {expired}")]
-    Expired {
-        /// Who gave it.
-        owner: String,
-        /// When it ended.
-        expired: Timestamp,
-    },
-    /// The permission leaves this address out.
-    #[error("{address} is not in the permission of {owner}")]
-    Address {
-        /// Who gave it.
-        owner: String,
-        /// The address.
-        address: IpAddr,
-    },
-    /// The permission leaves this port out.
-    #[error("{port} is not in the permission of {owner}")]
-    Port {
-        /// Who gave it.
-        owner: String,
-        /// The port.
-        port: Port,
-    },
-    /// Without a permission only declared zones may be scanned.
-    #[error("{address} is in none of the zones that {site} declares, and there is no permission for it")]
-    NoZone {
-        /// The address.
-        address: IpAddr,
-        /// Name of the site.
-        site: String,
-    },
-    /// Without a permission and without a site nothing may be scanned.
-    #[error("nothing says that {address} is yours: there is no site and no permission")]
-    NoSite {
-        /// The address.
-        address: IpAddr,
-    },
-    /// Public addresses are scanned with a permission only, also where a zone declares them.
-    #[error("{address} is a public address, and there is no permission for it")]
-    Public {
-        /// The address.
-        address: IpAddr,
-    },
-}
-
-/// A network, or one address as a network of its full length.
-struct Range(IpNet);
-
-impl FromStr for Range {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let address = text.parse::<IpAddr>().map(IpNet::from);
-        let network = text.parse::<IpNet>().or(address);
-        network
-            .map(Self)
-            .map_err(|_| format!("`{text}` is not an address or a network such as 10.7.10.0/24"))
-    }
-}
-
-impl Denial {
-    /// The reason without the address, so that neighbours that are refused for the same reason make one range.
-    pub fn reason(&self) -> String {
-        match self {
-            Self::Address { owner, .. } => format!("not in the permission of {owner}"),
-            Self::NoZone { site, .. } => {
-                format!("in no declared zone of {site}, and there is no permission for it")
-            }
-            Self::NoSite { .. } => "there is no site and no permission".into(),
-            Self::Public { .. } => "a public address, and there is no permission for it".into(),
-            Self::Expired { .. } | Self::Port { .. } => self.to_string(),
-        }
-    }
 }
 
 impl Permission {
@@ -116,28 +60,45 @@ impl Permission {
             };
             let owner = section.required("owner");
             let contact = section.required("contact");
+            let signed_by = read(document, "signed_by", section.text("signed_by"));
             let ranges = section.parsed::<Range>("ranges");
             let exclude = section.parsed::<Range>("exclude");
             let ports = section.parsed("ports");
+            let rate = read(document, "rate", section.text("rate"));
+            let per_host = read(document, "per_host", section.text("per_host"));
+            let timezone = section.text("timezone");
+            let hours = hours(document, section.texts("when"), timezone);
+            // An empty list reads like "none" and would mean "all".
+            for key in ["ports", "when"] {
+                section.not_empty(key);
+            }
+            let starts = moment(document, "starts", section.text("starts"));
             let expires = section.required("expires");
             let offset = section.offset;
             section.finish();
             if ranges.is_empty() {
                 document.problem(offset, "permission has no `ranges`: it permits nothing");
             }
-            let expires = expires?;
-            let Ok(expires) = expires.value.parse() else {
-                let what = "`expires` must be a time with its zone, such as 2026-12-31T18:00:00+01:00";
-                document.problem(expires.offset, what);
-                return None;
-            };
+            let expires = moment(document, "expires", expires);
+            if let (Some(starts), Some(expires)) = (&starts, &expires)
+                && starts.value >= expires.value
+            {
+                let what = "`starts` is not before `expires`: it permits nothing";
+                document.problem(starts.offset, what);
+            }
+            let ports: BTreeSet<Port> = ports.into_iter().map(|port| port.value).collect();
             Some(Self {
                 owner: owner?.value,
                 contact: contact?.value,
+                signed_by: signed_by.map(|Signer(name)| name),
                 ranges: ranges.into_iter().map(|range| range.value.0).collect(),
                 exclude: exclude.into_iter().map(|range| range.value.0).collect(),
-                ports: ports.into_iter().map(|port| port.value).collect(),
-                expires,
+                ports: (!ports.is_empty()).then_some(ports),
+                rate: rate.map(|Rate(packets)| packets),
+                per_host: per_host.map(|Rate(packets)| packets),
+                hours: hours.into_iter().collect(),
+                starts: starts.map(|starts| starts.value),
+                expires: expires?.value,
             })
         })?
         // A reader that reported nothing has read everything that is required.
@@ -149,142 +110,116 @@ impl Permission {
             }],
         })
     }
+}
 
-    /// Whether this address and port may be scanned now.
-    ///
-    /// # Errors
-    /// The reason why not.
-    pub fn allows(&self, address: IpAddr, port: Port, now: Timestamp) -> Result<(), Denial> {
-        let owner = || self.owner.clone();
-        if now >= self.expires {
-            return Err(Denial::Expired {
-                owner: owner(),
-                expired: self.expires,
-            });
+/// A value that is written as a text; one that does not parse is reported.
+fn read<T: FromStr<Err: fmt::Display>>(
+    document: &Document<'_>,
+    key: &str,
+    text: Option<Located<String>>,
+) -> Option<T> {
+    let text = text?;
+    let value = text.value.parse();
+    value
+        .map_err(|error| document.problem(text.offset, format!("`{key}`: {error}")))
+        .ok()
+}
+
+fn moment(document: &Document<'_>, key: &str, text: Option<Located<String>>) -> Option<Located<Timestamp>> {
+    let Located { value, offset } = text?;
+    let Ok(value) = value.parse() else {
+        let what = format!("`{key}` must be a time with its zone, such as 2026-12-31T18:00:00+01:00");
+        document.problem(offset, what);
+        return None;
+    };
+    Some(Located { value, offset })
+}
+
+fn hours(
+    document: &Document<'_>,
+    when: Vec<Located<String>>,
+    timezone: Option<Located<String>>,
+) -> Option<Hours> {
+    let zone = timezone.as_ref().and_then(|zone| {
+        let found = TimeZone::get(&zone.value);
+        found
+            .map_err(|_| {
+                let what = format!("`{}` is not an IANA time zone such as Europe/Oslo", zone.value);
+                document.problem(zone.offset, what);
+            })
+            .ok()
+    });
+    let first = when.first()?.offset;
+    if timezone.is_none() {
+        document.problem(first, "`when` needs a `timezone` such as \"Europe/Oslo\"");
+    }
+    // Without a zone the windows are read all the same, so that their mistakes are told too.
+    let mut hours = Hours::new(zone.unwrap_or(TimeZone::UTC));
+    for Located { value, offset } in when {
+        if let Err(error) = hours.add(&value) {
+            document.problem(offset, format!("`when`: {error}"));
         }
-        if !self.ranges.contains(address) || self.exclude.contains(address) {
-            return Err(Denial::Address {
-                owner: owner(),
-                address,
-            });
+    }
+    Some(hours)
+}
+
+/// A network, or one address as a network of its full length.
+struct Range(IpNet);
+
+impl FromStr for Range {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = text
+            .parse::<IpAddr>()
+            .map(|address| IpNet::from(address.to_canonical()));
+        let network: IpNet = text
+            .parse()
+            .or(address)
+            .map_err(|_| format!("`{text}` is not an address or a network such as 10.7.10.0/24"))?;
+        if network.addr() != network.network() {
+            return Err(format!(
+                "`{text}` has bits set behind its prefix: did you mean `{}`?",
+                network.trunc()
+            ));
         }
-        if !self.ports.is_empty() && !self.ports.contains(&port) {
-            return Err(Denial::Port { owner: owner(), port });
-        }
-        Ok(())
+        Ok(Self(network))
     }
 }
 
-/// Whether an address and port may be scanned: by the permission if there is one; else inside the declared zones, if
-/// the address is not public. Loopback is this host and always permitted.
-///
-/// # Errors
-/// The reason why not.
-pub fn may_scan(
-    address: IpAddr,
-    port: Port,
-    site: Option<&Site>,
-    permission: Option<&Permission>,
-    now: Timestamp,
-) -> Result<(), Denial> {
-    let address = address.to_canonical();
-    if address.is_loopback() {
-        return Ok(());
+/// Packets per second, at least one. It is written with its unit, so that nobody signs a bare number.
+struct Rate(u32);
+
+impl FromStr for Rate {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix("/s").map(str::trim_end);
+        let packets = number.and_then(|number| number.parse().ok());
+        packets
+            .filter(|packets| *packets > 0)
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not a number of packets per second such as \"50/s\""))
     }
-    if let Some(permission) = permission {
-        return permission.allows(address, port, now);
-    }
-    if is_public(address) {
-        return Err(Denial::Public { address });
-    }
-    match site {
-        Some(site) if site.declares(address) => Ok(()),
-        Some(site) => Err(Denial::NoZone {
-            address,
-            site: site.name.clone(),
-        }),
-        None => Err(Denial::NoSite { address }),
+}
+
+/// A name in a list of allowed signers, in the shape of an e-mail address: `ssh-keygen` reads others as patterns or
+/// options.
+struct Signer(String);
+
+impl FromStr for Signer {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |part: &str| {
+            let known = |letter: char| letter.is_ascii_alphanumeric() || "._+-".contains(letter);
+            !part.is_empty() && !part.starts_with('-') && part.chars().all(known)
+        };
+        match text.split_once('@') {
+            Some((name, domain)) if plain(name) && plain(domain) => Ok(Self(text.into())),
+            _ => Err(format!(
+                "`{text}` is not a signer such as \"kari@nordfjord.example\""
+            )),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = r#"
-[permission]
-owner = "Kari Nordmann"
-contact = "+47 555 01 234"
-ranges = ["198.51.100.0/24"]
-exclude = ["198.51.100.7"]
-ports = ["tcp/54321"]
-expires = "2026-12-31T18:00:00+01:00"
-"#;
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn it_permits_what_it_says_and_nothing_else() {
-        let permission = Permission::parse("permission.toml", TEXT).unwrap();
-        let now = "2026-12-31T16:59:59Z".parse().unwrap();
-        let port = Port::tcp(54321);
-        assert_eq!(permission.allows(ip("198.51.100.8"), port, now), Ok(()));
-        assert!(matches!(
-            permission.allows(ip("198.51.100.7"), port, now),
-            Err(Denial::Address { .. })
-        ));
-        assert!(matches!(
-            permission.allows(ip("198.51.101.1"), port, now),
-            Err(Denial::Address { .. })
-        ));
-        assert!(matches!(
-            permission.allows(ip("198.51.100.8"), Port::tcp(80), now),
-            Err(Denial::Port { .. })
-        ));
-        let later = "2026-12-31T17:00:00Z".parse().unwrap();
-        assert!(matches!(
-            permission.allows(ip("198.51.100.8"), port, later),
-            Err(Denial::Expired { .. })
-        ));
-    }
-
-    #[test]
-    fn without_a_permission_only_declared_zones_that_are_not_public_may_be_scanned() {
-        let now = Timestamp::UNIX_EPOCH;
-        let port = Port::tcp(1);
-        let site = Site::parse(
-            "s",
-            "[site]\nname='p'\n[[zone]]\nname='a'\nnetworks=['10.1.0.0/16']\n",
-        )
-        .unwrap();
-        assert_eq!(may_scan(ip("10.1.0.9"), port, Some(&site), None, now), Ok(()));
-        assert!(matches!(
-            may_scan(ip("10.2.0.9"), port, Some(&site), None, now),
-            Err(Denial::NoZone { .. })
-        ));
-        assert!(matches!(
-            may_scan(ip("10.2.0.9"), port, None, None, now),
-            Err(Denial::NoSite { .. })
-        ));
-        assert!(matches!(
-            may_scan(ip("9.9.9.9"), port, Some(&site), None, now),
-            Err(Denial::Public { .. })
-        ));
-        assert!(matches!(
-            may_scan(ip("8.8.8.8"), port, None, None, now),
-            Err(Denial::Public { .. })
-        ));
-        assert_eq!(may_scan(ip("127.0.0.1"), port, Some(&site), None, now), Ok(()));
-    }
-
-    #[test]
-    fn its_mistakes_are_told_together() {
-        let error = Permission::parse(
-            "p",
-            "[permission]\nowner = \"\"\nranges = [\"x\"]\nexpires = \"soon\"\n",
-        );
-        assert_eq!(error.unwrap_err().problems.len(), 5);
-    }
-}
+mod tests;

@@ -63,6 +63,17 @@ pub enum OpsError {
         /// The first refusal.
         first: Denial,
     },
+    /// The signature of a permission is missing or wrong.
+    #[error("cannot trust {path}: {why}")]
+    Signature {
+        /// The permission.
+        path: PathBuf,
+        /// What is wrong with its signature.
+        why: String,
+    },
+    /// The program that checks signatures is not installed.
+    #[error("cannot check the signature of the permission: the program `ssh-keygen` is not installed")]
+    NoKeygen,
     /// No maintenance window is open.
     #[error("no maintenance window is open now; {next}")]
     OutsideWindow {
@@ -183,6 +194,8 @@ impl Fault for OpsError {
             Self::NotProvable(_) => "OP014",
             Self::TrialLength => "OP015",
             Self::OtherSite { .. } => "OP016",
+            Self::Signature { .. } => "OP017",
+            Self::NoKeygen => "OP018",
         }
     }
 
@@ -210,7 +223,15 @@ impl Fault for OpsError {
                 "declare your networks in a site.toml and name it with --config (see docs/site.md), or give their \
                  owner's word: --permission FILE (see docs/permission.md)"
             }
+            Self::NotPermitted { first, .. } if first.is_for_now() => {
+                "start it again when the permission is open; nothing was sent"
+            }
             Self::NotPermitted { .. } => "ask the owner for a permission that covers it; nothing was sent",
+            Self::Signature { .. } => {
+                "nothing was sent; the owner signs it with `ssh-keygen -Y sign -n portcullis-permission -f KEY \
+                 permission.toml` (see docs/permission.md)"
+            }
+            Self::NoKeygen => "install it: `apt install openssh-client`; nothing was sent",
             Self::OutsideWindow { .. } => "wait for the window, or say why not: --emergency \"reason\"",
             Self::EmptyReason => "write what would happen if it waited: --emergency \"reason\"",
             Self::OtherHost { .. } => "run it there, or make a plan for this host: `portcullis plan`",
@@ -236,6 +257,7 @@ impl Fault for OpsError {
         }
         match self {
             Self::NotPermitted { .. }
+            | Self::Signature { .. }
             | Self::OtherSite { .. }
             | Self::OutsideWindow { .. }
             | Self::SameSession

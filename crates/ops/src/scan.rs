@@ -1,5 +1,7 @@
 //! Scanning: what may be scanned is decided here, before the first packet and again before each.
 
+mod authority;
+
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -7,14 +9,17 @@ use std::{
 };
 
 use jiff::Timestamp;
-use portcullis_model::{NotTested, Observation, Permission, Port, Run, RunId, may_scan};
+use portcullis_model::{NotTested, Observation, Permission, Port, Run, RunId, covered, may_scan};
 use portcullis_scan::{
-    Counters, DEFAULT_CONNECT_TIMEOUT, Pace, Progress, ScanOutcome, ScanRequest, SilentRange, targets,
+    Counters, DEFAULT_CONNECT_TIMEOUT, Pace, ScanOutcome, ScanRequest, SilentRange, Watcher, targets,
 };
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{Desk, OpsError, Stop, desk::read_text};
+use authority::{Authority, Source, permitted_pace};
+pub use authority::{PermissionUsed, Signature, Tightening};
 
 /// What is to be scanned.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ pub struct Request {
     pub pace: Pace,
     /// File with the owner's permission.
     pub permission: Option<PathBuf>,
+    /// File with the keys that may sign a permission; without it signatures are not checked.
+    pub signers: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -48,6 +55,15 @@ pub struct Scanned {
     pub counters: Counters,
     /// Whether the operator stopped it.
     pub interrupted: bool,
+    /// The permission that it began with.
+    #[serde(skip)]
+    pub permission: Option<PermissionUsed>,
+    /// In words, where the permission made it slower than asked for.
+    #[serde(skip)]
+    pub slowed: Vec<String>,
+    /// How the permission was tightened while it ran.
+    #[serde(skip)]
+    pub tightenings: Vec<Tightening>,
 }
 
 /// Scans, and keeps what was seen. Refuses before anything is sent when any target may not be scanned.
@@ -57,22 +73,33 @@ pub struct Scanned {
 pub async fn scan(
     desk: &Desk,
     request: &Request,
-    progress: &mut (dyn FnMut(&Progress) + Send),
+    watcher: &mut dyn Watcher,
     stop: Stop,
 ) -> Result<Scanned, OpsError> {
-    let permission = request.permission.as_deref().map(read_permission).transpose()?;
+    let source = request.permission.clone().map(|file| Source {
+        file,
+        signers: request.signers.clone(),
+    });
+    let used = source.as_ref().map(Source::read).transpose()?;
+    let permission = used.as_ref().map(|used| &used.permission);
     let addresses = resolve(&request.targets).await?;
     let ports = if request.ports.is_empty() {
         default_ports(desk)
     } else {
         request.ports.clone()
     };
-    permitted(desk, &addresses, &ports, permission.as_ref())?;
+    permitted(desk, &addresses, &ports, permission)?;
+    let (pace, slowed) = permitted_pace(request.pace, permission);
 
-    let mut run = begin(desk, request, permission.as_ref(), addresses.len(), &ports).await?;
+    let mut run = begin(desk, request, pace, used.as_ref(), addresses.len(), &ports).await?;
+    let authority = permission.map(|permission| Authority::new(permission.clone(), pace));
     let (site, now) = (desk.site.as_ref(), desk.now);
     let permit = |address: IpAddr, port: Port| {
-        may_scan(address, port, site, permission.as_ref(), now()).map_err(|denial| denial.reason())
+        let verdict = match &authority {
+            Some(authority) => authority.permits(address, port, now()),
+            None => may_scan(address, port, site, None, now()),
+        };
+        verdict.map_err(|denial| denial.reason())
     };
     let scan = ScanRequest {
         run: run.id,
@@ -80,10 +107,19 @@ pub async fn scan(
         addresses: addresses.clone(),
         ports: ports.clone(),
         moved: desk.moved(),
-        pace: request.pace,
+        pace,
+        earlier: Vec::new(),
         connect_timeout: DEFAULT_CONNECT_TIMEOUT,
     };
-    let outcome: ScanOutcome = portcullis_scan::scan(scan, &desk.knowledge, &permit, progress, stop).await;
+    let (tell, told) = unbounded_channel();
+    let watched = authority.as_ref().zip(source).zip(used.as_ref());
+    let watch = watched.map(|((authority, source), used)| authority.watch(source, used.digest, tell));
+    let scanning = async {
+        let outcome: ScanOutcome = portcullis_scan::scan(scan, &desk.knowledge, &permit, watcher, stop).await;
+        drop(watch);
+        outcome
+    };
+    let (outcome, tightenings) = tokio::join!(scanning, record_tightenings(desk, run.id, told));
     run.ended = (!outcome.interrupted).then(desk.now);
     run.not_tested = outcome.not_tested;
     desk.store
@@ -91,6 +127,8 @@ pub async fn scan(
         .await
         .map_err(OpsError::Store)?;
     desk.store.finish_run(&run).await.map_err(OpsError::Store)?;
+    // What was seen is kept before a failure of the record is told.
+    let tightenings = tightenings?;
     Ok(Scanned {
         run,
         observations: outcome.observations,
@@ -99,6 +137,9 @@ pub async fn scan(
         ports: ports.len(),
         counters: outcome.counters,
         interrupted: outcome.interrupted,
+        permission: used,
+        slowed,
+        tightenings,
     })
 }
 
@@ -119,9 +160,20 @@ pub fn least_time(addresses: usize, ports: usize, pace: Pace) -> Duration {
     Duration::from_secs(overall.max(per_host))
 }
 
-fn read_permission(path: &Path) -> Result<Permission, OpsError> {
-    let text = read_text(path)?;
-    Permission::parse(&path.to_string_lossy(), &text).map_err(OpsError::Config)
+/// Writes each tightening to the audit record until nobody watches the permission any more.
+async fn record_tightenings(
+    desk: &Desk,
+    run: RunId,
+    mut told: UnboundedReceiver<Tightening>,
+) -> Result<Vec<Tightening>, OpsError> {
+    let mut tightenings = Vec::new();
+    while let Some(tightening) = told.recv().await {
+        let details = json!({ "run": run, "tightening": tightening });
+        desk.record("scan.permission-tightened", format!("run {run}"), details)
+            .await?;
+        tightenings.push(tightening);
+    }
+    Ok(tightenings)
 }
 
 async fn resolve(typed: &[String]) -> Result<Vec<IpAddr>, OpsError> {
@@ -141,11 +193,13 @@ fn permitted(
     ports: &[Port],
     permission: Option<&Permission>,
 ) -> Result<(), OpsError> {
-    let now = (desk.now)();
-    let denial = |address: &IpAddr| {
-        ports
+    // The time is the same for all of them, and is asked once.
+    let closed = permission.and_then(|permission| permission.open_at((desk.now)()).err());
+    let denial = |address: &IpAddr| match &closed {
+        Some(closed) if !address.to_canonical().is_loopback() => Some(closed.clone()),
+        _ => ports
             .iter()
-            .find_map(|port| may_scan(*address, *port, desk.site.as_ref(), permission, now).err())
+            .find_map(|port| covered(*address, *port, desk.site.as_ref(), permission).err()),
     };
     let mut refused = addresses.iter().filter_map(denial);
     match refused.next() {
@@ -164,7 +218,8 @@ fn permitted(
 async fn begin(
     desk: &Desk,
     request: &Request,
-    permission: Option<&Permission>,
+    pace: Pace,
+    permission: Option<&PermissionUsed>,
     addresses: usize,
     ports: &[Port],
 ) -> Result<Run, OpsError> {
@@ -173,8 +228,12 @@ async fn begin(
     let settings = json!({
         "targets": request.targets,
         "ports": ports,
-        "packets_per_second": request.pace.total_per_second,
-        "per_host": request.pace.per_host_per_second,
+        "packets_per_second": pace.total_per_second,
+        "per_host": pace.per_host_per_second,
+        "asked_for": {
+            "packets_per_second": request.pace.total_per_second,
+            "per_host": request.pace.per_host_per_second,
+        },
         "permission": permission,
     });
     let run = Run {

@@ -14,12 +14,14 @@
 //! # Ok::<(), targets::TargetError>(())
 //! ```
 
+pub mod checkpoint;
 pub mod listing;
 pub mod pace;
 mod probe;
 mod run;
+pub mod syn;
 pub mod targets;
 
 pub use pace::Pace;
 pub use probe::{DEFAULT_CONNECT_TIMEOUT, ProbeSettings, Sighting, probe};
-pub use run::{Counters, Progress, ScanOutcome, ScanRequest, SilentRange, scan};
+pub use run::{Counters, Progress, ScanOutcome, ScanRequest, SilentRange, Watcher, scan};

@@ -89,6 +89,7 @@ pub(crate) fn package_of(program: &str) -> &str {
     match program {
         "nft" => "nftables",
         "ip" => "iproute2",
+        "ssh-keygen" => "openssh-client",
         "iptables"
         | "iptables-save"
         | "ip6tables-save"

@@ -22,6 +22,7 @@ pub mod lock;
 pub mod namespace;
 pub mod nflog;
 mod package;
+pub mod packet;
 mod process;
 mod queue;
 mod socket_diag;

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use portcullis_model::{Exit, Grade, Identification, NotTested, Observation, Port, PortState};
-use portcullis_ops::scan::{self, Request, Scanned};
-use portcullis_scan::{Pace, Progress};
+use portcullis_model::{Exit, Grade, Identification, NotTested, Observation, Port, PortState, sanitize};
+use portcullis_ops::scan::{self, Request, Scanned, Signature, Tightening};
+use portcullis_scan::{Pace, Progress, Watcher};
 
 use super::{Frame, Outcome, fault};
 use crate::{
@@ -24,17 +24,30 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
         ports: arguments.ports.clone(),
         pace,
         permission: arguments.permission.clone(),
+        signers: arguments.signers.clone(),
     };
     let line = ProgressLine::new(frame.global.quiet);
-    let mut tell = |progress: &Progress| line.scan(progress);
-    let scanned = scan::scan(frame.desk, &request, &mut tell, frame.stop.clone()).await;
-    line.end();
+    let mut watcher = Told { line };
+    let scanned = scan::scan(frame.desk, &request, &mut watcher, frame.stop.clone()).await;
+    watcher.line.end();
     let scanned = scanned.map_err(fault)?;
     let mut view = View::text(text(&scanned)).all("observation", &scanned.observations);
     view.record("run", &scanned.run);
     view.print(frame.format())?;
     let everything = scanned.run.not_tested.is_empty() && !scanned.interrupted;
     Ok(if everything { Exit::Clean } else { Exit::Partial })
+}
+
+/// Shows what a scan tells while it runs.
+struct Told {
+    line: ProgressLine,
+}
+
+impl Watcher for Told {
+    fn seen(&mut self, _: &Observation) {}
+    fn progress(&mut self, progress: &Progress) {
+        self.line.scan(progress);
+    }
 }
 
 fn text(scanned: &Scanned) -> String {
@@ -134,11 +147,43 @@ fn summary(scanned: &Scanned) -> String {
         let _ = write!(text, ", {}", duration(elapsed));
     }
     text.push_str(".\n");
+    text.push_str(&authority(scanned));
     if scanned.interrupted {
         text.push_str("Stopped before its end: what is listed below was not tested.\n");
     }
     for not_tested in &scanned.run.not_tested {
         let _ = writeln!(text, "Not tested: {}", shown_gap(not_tested));
+    }
+    text
+}
+
+/// Whose word it was done on, what that made slower, and what became of it.
+fn authority(scanned: &Scanned) -> String {
+    let Some(used) = &scanned.permission else {
+        return String::new();
+    };
+    let owner = sanitize(&used.permission.owner);
+    let signer = sanitize(used.permission.signed_by.as_deref().unwrap_or_default());
+    let signature = match used.signature {
+        Signature::None => "not signed".to_owned(),
+        Signature::NotChecked => format!("said to be signed by {signer}, signature not checked"),
+        Signature::Checked => format!("signed by {signer}, signature checked"),
+    };
+    let mut text = format!("By the permission of {owner}: {signature}.\n");
+    for slowed in &scanned.slowed {
+        let _ = writeln!(text, "Slower than asked for: {slowed}.");
+    }
+    for tightening in &scanned.tightenings {
+        let _ = match tightening {
+            Tightening::Narrowed(_) => writeln!(text, "The permission was tightened while the scan ran."),
+            Tightening::Withdrawn { why, .. } => {
+                writeln!(
+                    text,
+                    "The permission was withdrawn while the scan ran: {}.",
+                    sanitize(why)
+                )
+            }
+        };
     }
     text
 }

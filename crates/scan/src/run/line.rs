@@ -1,6 +1,9 @@
 //! Who comes next: hosts take turns in a scattered order, and none has more connections than it may.
 
-use std::{collections::VecDeque, net::IpAddr};
+use std::{
+    collections::{HashSet, VecDeque},
+    net::IpAddr,
+};
 
 use portcullis_model::Port;
 
@@ -25,6 +28,8 @@ struct Host {
 /// The hosts with ports left. A host stands in the line once for each connection that it may still have.
 pub(super) struct Line {
     ports: Vec<Port>,
+    /// What an earlier part of the run has dealt with.
+    earlier: HashSet<(IpAddr, Port)>,
     hosts: Vec<Host>,
     waiting: VecDeque<usize>,
 }
@@ -46,8 +51,14 @@ impl Line {
         let waiting = (0..connections.min(ports.len()))
             .flat_map(|_| 0..hosts.len())
             .collect();
+        let earlier = request
+            .earlier
+            .iter()
+            .map(|seen| (seen.address, seen.port))
+            .collect();
         Self {
             ports,
+            earlier,
             hosts,
             waiting,
         }
@@ -55,7 +66,7 @@ impl Line {
 
     /// How many ports there are to look at.
     pub(super) fn total(&self) -> u64 {
-        self.hosts.len() as u64 * self.ports.len() as u64
+        (self.hosts.len() as u64 * self.ports.len() as u64).saturating_sub(self.earlier.len() as u64)
     }
 
     /// How many connections a host has.
@@ -74,13 +85,19 @@ impl Line {
                 continue;
             }
             // Hosts begin at different ports, so that one port is not asked of all of them at the same time.
-            let port = (place + host.done).checked_rem(self.ports.len())?;
+            let port = *self
+                .ports
+                .get((place + host.done).checked_rem(self.ports.len())?)?;
             host.done += 1;
+            if self.earlier.contains(&(host.address, port)) {
+                self.waiting.push_front(place);
+                continue;
+            }
             host.busy += 1;
             return Some(Next {
                 host: place,
                 address: host.address,
-                port: *self.ports.get(port)?,
+                port,
             });
         }
     }

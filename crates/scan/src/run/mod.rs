@@ -10,7 +10,7 @@ use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use nix::sys::resource::{Resource, getrlimit};
 use portcullis_knowledge::{Exchange, Knowledge};
-use portcullis_model::{Port, PortState, RunId, ServiceName, Vantage};
+use portcullis_model::{Observation, Port, PortState, RunId, ServiceName, Vantage};
 use tokio::{
     sync::{mpsc, watch},
     task::{Id, JoinError, JoinSet},
@@ -55,9 +55,19 @@ pub struct ScanRequest {
     pub moved: Vec<(ServiceName, Port)>,
     /// How fast.
     pub pace: Pace,
+    /// What an earlier part of the same run has seen; it is taken over and not asked again.
+    pub earlier: Vec<Observation>,
     /// How long a connection attempt waits, see [`crate::DEFAULT_CONNECT_TIMEOUT`]. Above one second the kernel repeats
     /// packets by itself; they are counted and charged to the host, and not spaced.
     pub connect_timeout: Duration,
+}
+
+/// Is told what a scan finds, as it finds it, and how far it has come.
+pub trait Watcher: Send {
+    /// A port was dealt with: an answer, or silence after all attempts. Ports that were not tested are not told.
+    fn seen(&mut self, observation: &Observation);
+    /// Ten times a second.
+    fn progress(&mut self, progress: &Progress);
 }
 
 /// How far a scan has come.
@@ -85,7 +95,7 @@ type Permit<'a> = &'a (dyn Fn(IpAddr, Port) -> Result<(), String> + Sync);
 /// Looks at every port of every address.
 ///
 /// `permit` is asked before each packet, for a permission can end while the scan runs; a reason that does not name the
-/// address keeps the list of what was not tested short. `progress` is told ten times a second. When `stop` becomes true
+/// address keeps the list of what was not tested short. When `stop` becomes true
 /// no probe begins and none repeats; those under way end within their own time limits, and the rest is not tested.
 ///
 /// It runs on the runtime that it is called from and starts no threads, so that it can look from inside another network
@@ -94,7 +104,7 @@ pub async fn scan(
     request: ScanRequest,
     knowledge: &Knowledge,
     permit: Permit<'_>,
-    progress: &mut (dyn FnMut(&Progress) + Send),
+    watcher: &mut dyn Watcher,
     mut stop: watch::Receiver<bool>,
 ) -> ScanOutcome {
     let (asks, mut asked) = mpsc::unbounded_channel();
@@ -114,16 +124,19 @@ pub async fn scan(
         tokio::select! {
             changed = stop.changed(), if stoppable && !scan.stopped => stoppable = changed.is_ok(),
             Some(ask) = asked.recv() => scan.waiting.add(ask, scan.begin.elapsed(), &scan.schedule),
-            Some(ended) = scan.probes.join_next_with_id() => scan.ended(ended),
+            Some(ended) = scan.probes.join_next_with_id() => {
+                if let Some(observation) = scan.ended(ended) {
+                    watcher.seen(&observation);
+                }
+            }
             () = sleep_until(wake), if next_turn.is_some() => {}
             () = tokio::task::yield_now(), if more => {}
-            _ = tick.tick() => progress(&scan.progress()),
+            _ = tick.tick() => watcher.progress(&scan.progress()),
         }
     }
-    progress(&scan.progress());
-    let (run, vantage) = (scan.request.run, &scan.request.vantage);
-    tracing::debug!(%run, packets = scan.counters.packets_sent, "scan ended");
-    scan.findings.outcome(run, vantage, scan.counters, scan.stopped)
+    watcher.progress(&scan.progress());
+    tracing::debug!(run = %scan.request.run, packets = scan.counters.packets_sent, "scan ended");
+    scan.findings.outcome(scan.counters, scan.stopped)
 }
 
 struct Scan<'a> {
@@ -160,6 +173,10 @@ impl<'a> Scan<'a> {
             .map(|port| (*port, knowledge.exchange(*port, &request.moved)))
             .collect();
         let line = Line::new(&request);
+        let mut findings = Findings::default();
+        for observation in &request.earlier {
+            findings.add(observation.clone());
+        }
         Self {
             knowledge,
             permit,
@@ -175,7 +192,7 @@ impl<'a> Scan<'a> {
             schedule: Schedule::new(request.pace),
             unsent: 0,
             stopped: false,
-            findings: Findings::default(),
+            findings,
             counters: Counters::default(),
             open: 0,
             request,
@@ -265,7 +282,8 @@ impl<'a> Scan<'a> {
         let _ = ask.answer.send(verdict);
     }
 
-    fn ended(&mut self, ended: Result<(Id, Trace), JoinError>) {
+    /// Takes what a probe brings; returns it when the port was tested.
+    fn ended(&mut self, ended: Result<(Id, Trace), JoinError>) -> Option<Observation> {
         let (id, trace) = match ended {
             Ok((id, trace)) => (id, trace),
             Err(error) => {
@@ -276,9 +294,7 @@ impl<'a> Scan<'a> {
                 )
             }
         };
-        let Some((host, target)) = self.under_way.remove(&id) else {
-            return;
-        };
+        let (host, target) = self.under_way.remove(&id)?;
         self.line.free(host);
         let sighting = Sighting::of(&target, trace, &self.request.moved, self.knowledge);
         self.counters.probes += 1;
@@ -288,7 +304,14 @@ impl<'a> Scan<'a> {
             PortState::Open | PortState::Closed | PortState::Filtered
         ));
         self.open += u64::from(sighting.state == PortState::Open);
-        self.findings.add(sighting);
+        let observation = sighting.into_observation(self.request.run, &self.request.vantage);
+        if observation.state == PortState::NotTested {
+            self.findings
+                .not_tested(observation.address, observation.port, &observation.because);
+            return None;
+        }
+        self.findings.add(observation.clone());
+        Some(observation)
     }
 
     fn stop(&mut self) {

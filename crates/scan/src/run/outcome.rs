@@ -5,10 +5,9 @@ use std::{
     net::IpAddr,
 };
 
-use portcullis_model::{NotTested, Observation, Port, PortState, RunId, Vantage};
+use portcullis_model::{NotTested, Observation, Port, PortState};
 
 use super::ranges::ranges;
-use crate::Sighting;
 
 /// Above so many unanswered ports of hosts that answered nothing, they are told as ranges.
 const MOST_SILENT: usize = 4096;
@@ -56,19 +55,19 @@ pub struct ScanOutcome {
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     answered: HashSet<IpAddr>,
-    sightings: Vec<Sighting>,
-    unanswered: Vec<Sighting>,
+    told: Vec<Observation>,
+    unanswered: Vec<Observation>,
     not_tested: BTreeMap<String, Vec<(IpAddr, Port)>>,
 }
 
 impl Findings {
-    pub(super) fn add(&mut self, sighting: Sighting) {
-        match sighting.state {
-            PortState::NotTested => self.not_tested(sighting.address, sighting.port, &sighting.because),
-            PortState::NoAnswer => self.unanswered.push(sighting),
+    pub(super) fn add(&mut self, seen: Observation) {
+        match seen.state {
+            PortState::NotTested => self.not_tested(seen.address, seen.port, &seen.because),
+            PortState::NoAnswer => self.unanswered.push(seen),
             PortState::Open | PortState::Closed | PortState::Filtered => {
-                self.answered.insert(sighting.address);
-                self.sightings.push(sighting);
+                self.answered.insert(seen.address);
+                self.told.push(seen);
             }
         }
     }
@@ -82,20 +81,14 @@ impl Findings {
         }
     }
 
-    pub(super) fn outcome(
-        self,
-        run: RunId,
-        vantage: &Vantage,
-        counters: Counters,
-        interrupted: bool,
-    ) -> ScanOutcome {
-        let (mut told, silent): (Vec<Sighting>, Vec<Sighting>) = self
+    pub(super) fn outcome(self, counters: Counters, interrupted: bool) -> ScanOutcome {
+        let (mut told, silent): (Vec<Observation>, Vec<Observation>) = self
             .unanswered
             .into_iter()
-            .partition(|sighting| self.answered.contains(&sighting.address));
-        told.extend(self.sightings);
+            .partition(|seen| self.answered.contains(&seen.address));
+        told.extend(self.told);
         let silent = if silent.len() > MOST_SILENT {
-            let entries = silent.iter().map(|sighting| (sighting.address, sighting.port));
+            let entries = silent.iter().map(|seen| (seen.address, seen.port));
             ranges(entries)
                 .into_iter()
                 .map(|range| SilentRange {
@@ -108,7 +101,7 @@ impl Findings {
             told.extend(silent);
             Vec::new()
         };
-        told.sort_unstable_by_key(|sighting| (sighting.address, sighting.port));
+        told.sort_unstable_by_key(|seen| (seen.address, seen.port));
         let not_tested = self.not_tested.into_iter().flat_map(|(reason, entries)| {
             ranges(entries).into_iter().map(move |range| NotTested {
                 first: range.first,
@@ -118,10 +111,7 @@ impl Findings {
             })
         });
         ScanOutcome {
-            observations: told
-                .into_iter()
-                .map(|sighting| sighting.into_observation(run, vantage))
-                .collect(),
+            observations: told,
             silent,
             not_tested: not_tested.collect(),
             counters,

@@ -23,14 +23,58 @@ fn request(addresses: Vec<IpAddr>, ports: Vec<Port>) -> ScanRequest {
             per_host_per_second: 200,
             host_connections: 1,
         },
+        earlier: Vec::new(),
         connect_timeout: crate::DEFAULT_CONNECT_TIMEOUT,
+    }
+}
+
+/// Nobody watches.
+struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn seen(&mut self, _: &Observation) {}
+    fn progress(&mut self, _: &Progress) {}
+}
+
+/// Keeps what is told, and stops the scan after so many ports.
+struct Stopping {
+    after: u64,
+    switch: watch::Sender<bool>,
+    last: Option<Progress>,
+    seen: Vec<Observation>,
+}
+
+impl Stopping {
+    fn after(after: u64) -> (Self, watch::Receiver<bool>) {
+        let (switch, stop) = watch::channel(false);
+        (
+            Self {
+                after,
+                switch,
+                last: None,
+                seen: Vec::new(),
+            },
+            stop,
+        )
+    }
+}
+
+impl Watcher for Stopping {
+    fn seen(&mut self, observation: &Observation) {
+        self.seen.push(observation.clone());
+    }
+    fn progress(&mut self, progress: &Progress) {
+        if progress.probes_done >= self.after {
+            self.switch.send_replace(true);
+        }
+        self.last = Some(*progress);
     }
 }
 
 async fn run(request: ScanRequest, permit: Permit<'_>) -> ScanOutcome {
     let (_running, stop) = watch::channel(false);
     let knowledge = Knowledge::builtin().unwrap();
-    scan(request, &knowledge, permit, &mut |_| {}, stop).await
+    scan(request, &knowledge, permit, &mut Unwatched, stop).await
 }
 
 fn everything(_: IpAddr, _: Port) -> Result<(), String> {
@@ -134,7 +178,7 @@ async fn a_permission_that_ends_stops_the_packets() {
 async fn a_scan_that_is_told_to_stop_says_what_it_did_not_test() {
     let (_held, ports) = refusing(40);
     let addresses = (1..=200).map(host).collect();
-    let (switch, stop) = watch::channel(false);
+    let (mut watch, stop) = Stopping::after(10);
     let knowledge = Knowledge::builtin().unwrap();
     let slow = ScanRequest {
         pace: Pace {
@@ -142,13 +186,6 @@ async fn a_scan_that_is_told_to_stop_says_what_it_did_not_test() {
             ..Pace::default()
         },
         ..request(addresses, ports)
-    };
-    let mut last = None;
-    let mut watch = |progress: &Progress| {
-        if progress.probes_done >= 10 {
-            switch.send_replace(true);
-        }
-        last = Some(*progress);
     };
     let outcome = scan(slow, &knowledge, &everything, &mut watch, stop).await;
     assert!(outcome.interrupted);
@@ -160,7 +197,11 @@ async fn a_scan_that_is_told_to_stop_says_what_it_did_not_test() {
             .iter()
             .all(|range| range.reason == "interrupted")
     );
-    let last = last.unwrap();
+    let last = watch.last.unwrap();
+    // What was seen was told as it was seen.
+    let mut seen = watch.seen;
+    seen.sort_by_key(|one| (one.address, one.port));
+    assert_eq!(seen, outcome.observations);
     assert_eq!((last.probes_done, last.probes_total), (8000, 8000));
 }
 
@@ -215,4 +256,38 @@ fn it_runs_on_a_runtime_of_one_thread_of_its_own() {
         runtime.block_on(run(request(vec![LOOPBACK], ports), &everything))
     });
     assert_eq!(outcome.join().unwrap().observations.len(), 3);
+}
+
+/// What was seen before is taken over: nothing is asked twice, and the end is that of an undisturbed run.
+#[tokio::test]
+async fn a_scan_that_goes_on_asks_only_what_is_left_and_ends_as_if_undisturbed() {
+    let (_held, ports) = refusing(12);
+    let addresses: Vec<IpAddr> = (1..=10).map(host).collect();
+    let whole = run(request(addresses.clone(), ports.clone()), &everything).await;
+    let (mut watch, stop) = Stopping::after(30);
+    let knowledge = Knowledge::builtin().unwrap();
+    let slow = ScanRequest {
+        pace: Pace {
+            total_per_second: 200,
+            ..Pace::default()
+        },
+        ..request(addresses.clone(), ports.clone())
+    };
+    let first = scan(slow, &knowledge, &everything, &mut watch, stop).await;
+    assert!(first.interrupted && !watch.seen.is_empty() && watch.seen.len() < 120);
+    let rest = ScanRequest {
+        earlier: watch.seen.clone(),
+        ..request(addresses, ports)
+    };
+    let resumed = run(rest, &everything).await;
+    assert_eq!(resumed.counters.probes as usize, 120 - watch.seen.len());
+    let states = |outcome: &ScanOutcome| -> Vec<_> {
+        outcome
+            .observations
+            .iter()
+            .map(|seen| (seen.id, seen.address, seen.port, seen.state))
+            .collect()
+    };
+    assert_eq!(states(&resumed), states(&whole));
+    assert!(resumed.not_tested.is_empty());
 }

@@ -1,0 +1,304 @@
+//! The checkpoint of a scan: a header with everything that decides what the scan does, then one line for each port that
+//! was dealt with. Pure: text out, text in; who keeps the file is the caller's business.
+//!
+//! The file may end in the middle of a line, because the program may be killed while it writes: that line is left out,
+//! and its port is asked again. A broken line anywhere else is damage.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use portcullis_model::{Digest, Exit, Fault, Observation, Port, RunId, ServiceName, Vantage, sanitize};
+use serde::{Deserialize, Serialize};
+
+/// Names the shape of the file; another number is another shape.
+const SCHEMA: &str = "portcullis.scan-checkpoint/1";
+
+/// Everything that decides what a scan does. A resumed scan takes all of it from here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    schema: String,
+    /// The run; it also decides the order.
+    pub run: RunId,
+    /// When it was begun.
+    pub started: Timestamp,
+    /// Where it looks from.
+    pub vantage: Vantage,
+    /// Targets as typed, for people.
+    pub targets: Vec<String>,
+    /// The addresses, resolved.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// The ports.
+    pub ports: Vec<Port>,
+    /// Where the site says a service also listens.
+    pub moved: Vec<(ServiceName, Port)>,
+    /// Packets per second in all.
+    pub packets_per_second: u32,
+    /// Packets per second to one host.
+    pub per_host: u32,
+    /// Path of the permission file, if there is one.
+    pub permission: Option<String>,
+    /// Digest of the permission, of the site and of what is known of services: a resumed scan must find the same.
+    pub basis: Basis,
+}
+
+/// What a scan rests on beside its own options.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Basis {
+    /// Digest of the permission's text.
+    pub permission: Option<Digest>,
+    /// Digest of the site's text.
+    pub site: Option<Digest>,
+    /// Version of the program, with which comes what is known of services.
+    pub program: String,
+}
+
+/// A checkpoint that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// What the scan does.
+    pub header: Header,
+    /// What it has seen so far.
+    pub seen: Vec<Observation>,
+    /// Length in bytes of what could be read: a further line is to be written here.
+    pub length: usize,
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// The header is missing or of another shape.
+    #[error("this is no checkpoint of a scan that this version can resume: {0}")]
+    Header(String),
+    /// A line in the middle cannot be read, or belongs to another scan.
+    #[error("the checkpoint is damaged at line {line}: {why}")]
+    Damaged {
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something that matters is not what it was.
+    #[error("{what} changed since the scan was begun")]
+    Changed {
+        /// What.
+        what: &'static str,
+    },
+}
+
+impl Fault for CheckpointError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Header(_) => "SC030",
+            Self::Damaged { .. } => "SC031",
+            Self::Changed { .. } => "SC032",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Changed { .. } => "begin the scan anew; what it has seen is in the store".into(),
+            Self::Header(_) | Self::Damaged { .. } => "begin the scan anew".into(),
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Header(_) | Self::Damaged { .. } => Exit::Usage,
+            Self::Changed { .. } => Exit::Refused,
+        }
+    }
+}
+
+impl Header {
+    /// The first line of the file.
+    pub fn line(&self) -> String {
+        line_of(&Self {
+            schema: SCHEMA.into(),
+            ..self.clone()
+        })
+    }
+
+    /// Refuses when something that matters is not what it was.
+    ///
+    /// # Errors
+    /// What changed.
+    pub fn holds(&self, basis: &Basis, vantage: &Vantage) -> Result<(), CheckpointError> {
+        let same = [
+            (self.basis.permission == basis.permission, "the permission"),
+            (self.basis.site == basis.site, "site.toml"),
+            (self.basis.program == basis.program, "the version of portcullis"),
+            (&self.vantage == vantage, "the place to look from"),
+        ];
+        match same.iter().find(|(same, _)| !same) {
+            Some((_, what)) => Err(CheckpointError::Changed { what }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A further line of the file.
+pub fn seen_line(observation: &Observation) -> String {
+    line_of(observation)
+}
+
+fn line_of(value: &impl Serialize) -> String {
+    let mut line = serde_json::to_string(value).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+/// Reads a checkpoint.
+///
+/// # Errors
+/// Another shape, or damage before the last line.
+pub fn read(text: &str) -> Result<Checkpoint, CheckpointError> {
+    // What stands behind the last line end was being written when the program was killed.
+    let length = text.rfind('\n').map_or(0, |end| end + 1);
+    let mut lines = text.get(..length).unwrap_or_default().lines();
+    let first = lines
+        .next()
+        .ok_or_else(|| CheckpointError::Header("it is empty".into()))?;
+    let header: Header =
+        serde_json::from_str(first).map_err(|error| CheckpointError::Header(shown(&error)))?;
+    if header.schema != SCHEMA {
+        return Err(CheckpointError::Header(format!(
+            "its shape is `{}`",
+            sanitize(&header.schema)
+        )));
+    }
+    let mut seen = Vec::new();
+    for (line, text) in (2..).zip(lines) {
+        let damaged = |why: String| CheckpointError::Damaged { line, why };
+        let observation: Observation = serde_json::from_str(text).map_err(|error| damaged(shown(&error)))?;
+        if observation.run != header.run {
+            return Err(damaged("it belongs to another scan".into()));
+        }
+        seen.push(observation);
+    }
+    Ok(Checkpoint { header, seen, length })
+}
+
+fn shown(error: &impl fmt::Display) -> String {
+    sanitize(&error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_model::PortState;
+
+    fn header() -> Header {
+        Header {
+            schema: SCHEMA.into(),
+            run: RunId::of(&[b"run"]),
+            started: Timestamp::UNIX_EPOCH,
+            vantage: Vantage::this_host(),
+            targets: vec!["10.7.10.0/30".into()],
+            addresses: vec!["10.7.10.1".parse().unwrap(), "10.7.10.2".parse().unwrap()],
+            ports: vec![Port::tcp(54321), Port::udp(4800)],
+            moved: Vec::new(),
+            packets_per_second: 1000,
+            per_host: 20,
+            permission: None,
+            basis: Basis {
+                permission: None,
+                site: Some(Digest::of("site")),
+                program: "0.1.0".into(),
+            },
+        }
+    }
+
+    fn observation(last: u8) -> Observation {
+        let header = header();
+        let address = std::net::Ipv4Addr::new(10, 7, 10, last).into();
+        Observation {
+            id: Observation::id_of(header.run, &header.vantage, address, Port::tcp(54321)),
+            run: header.run,
+            at: Timestamp::UNIX_EPOCH,
+            vantage: header.vantage,
+            source: None,
+            address,
+            port: Port::tcp(54321),
+            state: PortState::Closed,
+            because: "reset".into(),
+            identifications: Vec::new(),
+            evidence: Vec::new(),
+        }
+    }
+
+    fn file() -> String {
+        header().line() + &seen_line(&observation(1)) + &seen_line(&observation(2))
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let checkpoint = read(&file()).unwrap();
+        assert_eq!(checkpoint.header, header());
+        assert_eq!(checkpoint.seen, [observation(1), observation(2)]);
+        assert_eq!(checkpoint.length, file().len());
+    }
+
+    #[test]
+    fn cut_off_anywhere_it_is_a_checkpoint_of_less_or_none_at_all() {
+        let whole = file();
+        let first = header().line().len();
+        for end in 0..whole.len() {
+            match read(&whole[..end]) {
+                Ok(checkpoint) => {
+                    assert!(end >= first);
+                    assert!(whole.starts_with(&whole[..checkpoint.length]) && checkpoint.length <= end);
+                    assert!(checkpoint.seen.len() <= 2);
+                }
+                Err(error) => assert!(
+                    end < first && matches!(error, CheckpointError::Header(_)),
+                    "{end}: {error}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_and_lines_of_another_scan_are_refused() {
+        let broken = header().line() + "{\"half\":\n" + &seen_line(&observation(2));
+        assert!(matches!(
+            read(&broken),
+            Err(CheckpointError::Damaged { line: 2, .. })
+        ));
+        let mut stranger = observation(1);
+        stranger.run = RunId::of(&[b"other"]);
+        let mixed = header().line() + &seen_line(&stranger);
+        assert!(matches!(
+            read(&mixed),
+            Err(CheckpointError::Damaged { line: 2, .. })
+        ));
+        assert!(matches!(read("{}\n"), Err(CheckpointError::Header(_))));
+    }
+
+    #[test]
+    fn it_is_refused_when_anything_that_matters_changed() {
+        let (header, here) = (header(), Vantage::this_host());
+        assert_eq!(header.holds(&header.basis, &here), Ok(()));
+        let changed = |change: fn(&mut Basis)| {
+            let mut basis = header.basis.clone();
+            change(&mut basis);
+            header.holds(&basis, &here).unwrap_err().to_string()
+        };
+        assert!(changed(|basis| basis.permission = Some(Digest::ZERO)).starts_with("the permission"));
+        assert!(changed(|basis| basis.site = None).starts_with("site.toml"));
+        assert!(changed(|basis| basis.program = "0.2.0".into()).starts_with("the version"));
+        let elsewhere = header.holds(&header.basis, &Vantage::lab("office")).unwrap_err();
+        assert!(elsewhere.to_string().starts_with("the place"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(at in 0..900usize, noise in "\\PC{0,20}") {
+            let mut text = file();
+            let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.insert_str(at, &noise);
+            let _ = read(&text);
+        }
+    }
+}
