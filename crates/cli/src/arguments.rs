@@ -97,11 +97,26 @@ pub(crate) struct Check {
     pub(crate) import: Option<PathBuf>,
 }
 
+/// How a scan looks at a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ScanMode {
+    /// Full handshake, one harmless request, clean close
+    Connect,
+    /// Only the first packet of a handshake
+    Syn,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Scan {
     /// Addresses, networks (10.0.0.0/24), ranges (10.0.0.1-20), names, or @FILE with one or more on a line
-    #[arg(required = true, value_name = "TARGET")]
+    #[arg(required_unless_present = "resume", value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
+    /// How to look: by full connections, naming the services; or by half-open ones (needs CAP_NET_RAW), naming nothing
+    #[arg(long, value_enum, default_value = "connect")]
+    pub(crate) mode: ScanMode,
+    /// Go on with a scan that was stopped or killed; every option is taken from its checkpoint
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "mode", "ports", "rate", "per_host", "permission", "signers"])]
+    pub(crate) resume: Option<PathBuf>,
     /// Ports such as 54321,udp/4800 [default: those of all known management and control services]
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     pub(crate) ports: Vec<Port>,

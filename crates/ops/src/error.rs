@@ -7,7 +7,9 @@ use portcullis_firewall::FirewallError;
 use portcullis_knowledge::KnowledgeError;
 use portcullis_lab::LabError;
 use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, Vantage};
-use portcullis_scan::{listing::ListingError, targets::TargetError};
+use portcullis_scan::{
+    checkpoint::CheckpointError, listing::ListingError, syn::SynError, targets::TargetError,
+};
 use portcullis_store::StoreError;
 use portcullis_sys::SysError;
 
@@ -32,6 +34,27 @@ pub enum OpsError {
     /// The lab.
     #[error(transparent)]
     Lab(LabError),
+    /// The SYN engine.
+    #[error(transparent)]
+    Syn(SynError),
+    /// A checkpoint that cannot be used.
+    #[error("cannot resume {path}")]
+    Resume {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: CheckpointError,
+    },
+    /// What a scan has seen could not be written to its checkpoint.
+    #[error("cannot keep what the scan sees in {path}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The targets of a scan.
     #[error(transparent)]
     Targets(TargetError),
@@ -160,6 +183,8 @@ impl OpsError {
             Self::System(error) | Self::Smoke(error) => error,
             Self::Lab(error) => error,
             Self::Targets(error) => error,
+            Self::Syn(error) => error,
+            Self::Resume { source, .. } => source,
             Self::Knowledge(error) => error,
             Self::Listing { source, .. } => source,
             _ => return None,
@@ -176,6 +201,9 @@ impl Fault for OpsError {
             Self::System(error) | Self::Smoke(error) => error.code(),
             Self::Lab(error) => error.code(),
             Self::Targets(error) => error.code(),
+            Self::Syn(error) => error.code(),
+            Self::Resume { source, .. } => source.code(),
+            Self::Checkpoint { .. } => "OP019",
             Self::Knowledge(error) => error.code(),
             Self::Listing { source, .. } => source.code(),
             Self::Read { .. } => "OP001",

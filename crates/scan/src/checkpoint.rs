@@ -13,11 +13,24 @@ use serde::{Deserialize, Serialize};
 /// Names the shape of the file; another number is another shape.
 const SCHEMA: &str = "portcullis.scan-checkpoint/1";
 
+/// The shape of the file, in its first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Schema(String);
+
+impl Default for Schema {
+    /// The shape that this version writes.
+    fn default() -> Self {
+        Self(SCHEMA.into())
+    }
+}
+
 /// Everything that decides what a scan does. A resumed scan takes all of it from here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    schema: String,
+    /// Shape of the file.
+    pub schema: Schema,
     /// The run; it also decides the order.
     pub run: RunId,
     /// When it was begun.
@@ -38,6 +51,8 @@ pub struct Header {
     pub per_host: u32,
     /// Path of the permission file, if there is one.
     pub permission: Option<String>,
+    /// Path of the list of allowed signers, if signatures are checked.
+    pub signers: Option<String>,
     /// Digest of the permission, of the site and of what is known of services: a resumed scan must find the same.
     pub basis: Basis,
 }
@@ -114,10 +129,7 @@ impl Fault for CheckpointError {
 impl Header {
     /// The first line of the file.
     pub fn line(&self) -> String {
-        line_of(&Self {
-            schema: SCHEMA.into(),
-            ..self.clone()
-        })
+        line_of(self)
     }
 
     /// Refuses when something that matters is not what it was.
@@ -162,10 +174,10 @@ pub fn read(text: &str) -> Result<Checkpoint, CheckpointError> {
         .ok_or_else(|| CheckpointError::Header("it is empty".into()))?;
     let header: Header =
         serde_json::from_str(first).map_err(|error| CheckpointError::Header(shown(&error)))?;
-    if header.schema != SCHEMA {
+    if header.schema != Schema::default() {
         return Err(CheckpointError::Header(format!(
             "its shape is `{}`",
-            sanitize(&header.schema)
+            sanitize(&header.schema.0)
         )));
     }
     let mut seen = Vec::new();
@@ -191,7 +203,7 @@ mod tests {
 
     fn header() -> Header {
         Header {
-            schema: SCHEMA.into(),
+            schema: Schema::default(),
             run: RunId::of(&[b"run"]),
             started: Timestamp::UNIX_EPOCH,
             vantage: Vantage::this_host(),
@@ -202,6 +214,7 @@ mod tests {
             packets_per_second: 1000,
             per_host: 20,
             permission: None,
+            signers: None,
             basis: Basis {
                 permission: None,
                 site: Some(Digest::of("site")),

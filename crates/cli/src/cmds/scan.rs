@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use portcullis_model::{Exit, Grade, Identification, NotTested, Observation, Port, PortState, sanitize};
-use portcullis_ops::scan::{self, Request, Scanned, Signature, Tightening};
-use portcullis_scan::{Pace, Progress, Watcher};
+use portcullis_ops::scan::{self, Mode, Request, Scanned, Signature, Tightening};
+use portcullis_scan::{Pace, Progress, Watcher, syn};
 
 use super::{Frame, Outcome, fault};
 use crate::{
-    arguments::Scan,
+    arguments::{Scan, ScanMode},
     output::{View, table},
     progress::{ProgressLine, duration},
 };
@@ -23,9 +23,17 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
         targets: arguments.targets.clone(),
         ports: arguments.ports.clone(),
         pace,
+        mode: match arguments.mode {
+            ScanMode::Connect => Mode::Connect,
+            ScanMode::Syn => Mode::Syn,
+        },
+        resume: arguments.resume.clone(),
         permission: arguments.permission.clone(),
         signers: arguments.signers.clone(),
     };
+    if arguments.mode == ScanMode::Syn {
+        frame.say(syn::WARNING);
+    }
     let line = ProgressLine::new(frame.global.quiet);
     let mut watcher = Told { line };
     let scanned = scan::scan(frame.desk, &request, &mut watcher, frame.stop.clone()).await;
@@ -150,6 +158,13 @@ fn summary(scanned: &Scanned) -> String {
     text.push_str(&authority(scanned));
     if scanned.interrupted {
         text.push_str("Stopped before its end: what is listed below was not tested.\n");
+    }
+    if let Some(checkpoint) = &scanned.checkpoint {
+        let _ = writeln!(
+            text,
+            "To go on: portcullis scan --resume {}",
+            checkpoint.display()
+        );
     }
     for not_tested in &scanned.run.not_tested {
         let _ = writeln!(text, "Not tested: {}", shown_gap(not_tested));

@@ -5,5 +5,6 @@ mod bad_input;
 mod changes;
 mod finding;
 mod plant;
+mod scanning;
 mod story;
 mod trial;
