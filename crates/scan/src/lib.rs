@@ -1,11 +1,11 @@
 //! Finds open ports and names services, gently; reads listings of sockets that were taken elsewhere.
 //!
 //! One connection to a host at a time, at most one harmless request to a port, never more packets than the pace allows,
-//! and none that the permission does not. It opens ordinary connections only; it never sweeps, floods, tries a
-//! credential or says "closed" of what it did not test.
+//! and none that the permission does not. It opens ordinary connections; half-open ones ([`syn`]) only when asked to. It
+//! tries no credential and never says "closed" of what it did not test.
 //!
-//! Verbs: [`targets::parse`] and [`targets::Targets::resolve`] (what is to be looked at), [`scan`] (look at all of it),
-//! [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets).
+//! Verbs: [`targets::parse`] and [`targets::Targets::resolve`] (what is to be looked at), [`scan`] and [`syn::scan`] (look
+//! at all of it), [`checkpoint`] (go on with it later), [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets).
 //!
 //! ```
 //! use portcullis_scan::targets;
