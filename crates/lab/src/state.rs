@@ -28,6 +28,9 @@ pub struct Running {
     pub keeper: (u32, u64),
     /// First process of the plant, and its start time.
     pub plant: (u32, u64),
+    /// The process that the lab lives and dies with, and its start time; `None` for one that was left running.
+    #[serde(default)]
+    pub runner: Option<(u32, u64)>,
 }
 
 /// The processes inside the plant, as the plant sees them.
@@ -98,11 +101,11 @@ impl Lab {
     /// Removes what an earlier lab left and writes the plant's files.
     fn prepare(&self) -> Result<(), LabError> {
         if let Some(running) = self.running() {
-            let (keeper, started) = running.keeper;
-            if isolation::start_time(keeper) == Some(started) && !isolation::is_zombie(keeper) {
+            // The kernel ends a lab with its runner and its keeper, but not in the same instant.
+            let mut kept_by = std::iter::once(running.keeper).chain(running.runner);
+            if kept_by.all(is_alive) {
                 return Err(LabError::AlreadyUp);
             }
-            // Its keeper was killed: the rest is dying and is helped along.
             self.end(running);
         }
         self.remove_folder()?;
@@ -167,7 +170,9 @@ impl Lab {
                 source,
             },
         })?;
-        match self.await_ready(&mut child) {
+        let own = std::process::id();
+        let runner = dies_with_us.then(|| (own, isolation::start_time(own).unwrap_or(0)));
+        match self.await_ready(&mut child, runner) {
             Ok(running) => Ok((running, child)),
             Err(error) => {
                 let _ = child.kill();
@@ -178,7 +183,7 @@ impl Lab {
     }
 
     /// Waits for the keeper's word that the plant is complete.
-    fn await_ready(&self, keeper: &mut Child) -> Result<Running, LabError> {
+    fn await_ready(&self, keeper: &mut Child, runner: Option<(u32, u64)>) -> Result<Running, LabError> {
         let (sender, receiver) = std::sync::mpsc::channel();
         if let Some(stdout) = keeper.stdout.take() {
             std::thread::spawn(move || {
@@ -198,6 +203,7 @@ impl Lab {
         let running = Running {
             keeper: known(keeper.id()),
             plant: known(pid),
+            runner,
         };
         let json = serde_json::to_vec(&running).unwrap_or_default();
         fs::write(self.running_file(), json).map_err(|source| LabError::Folder {
@@ -223,7 +229,7 @@ impl Lab {
     }
 
     /// Ends the processes and waits until the kernel has collected them.
-    fn end(&self, Running { keeper, plant }: Running) {
+    fn end(&self, Running { keeper, plant, .. }: Running) {
         isolation::end(plant.0, plant.1);
         isolation::end(keeper.0, keeper.1);
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -284,6 +290,11 @@ impl Lab {
             source,
         })
     }
+}
+
+/// Whether a process is still the one that began at this time, and has not ended.
+fn is_alive((pid, started): (u32, u64)) -> bool {
+    isolation::start_time(pid) == Some(started) && !isolation::is_zombie(pid)
 }
 
 /// The first error that the plant's processes wrote down, without its code and its hint.
