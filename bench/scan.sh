@@ -4,7 +4,7 @@
 # behind it, 1024 hosts that answer on tcp/54321 and tcp/502, and silence (no ICMP) from all other addresses.
 #
 #   BENCH_ROUNDS=3        rounds
-#   BENCH_INSTALL=1       installs nmap, masscan and zmap with apt where they are missing
+#   BENCH_INSTALL=1       installs nmap, masscan, zmap and time with apt where they are missing
 #   BENCH_RUSTSCAN=1      builds RustScan with cargo where it is missing (takes minutes)
 #   BENCH_ONLY='syn zmap' only runs whose name contains one of these words
 set -euo pipefail
@@ -15,7 +15,7 @@ only=${BENCH_ONLY:-}
 
 if [ "${BENCH_INSTALL:-0}" = 1 ]; then
   missing=()
-  for tool in nmap masscan zmap; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+  for tool in nmap masscan zmap time; do [ -n "$(type -P "$tool")" ] || missing+=("$tool"); done
   [ ${#missing[@]} = 0 ] || apt-get install --yes --no-install-recommends "${missing[@]}" >/dev/null
 fi
 rustscan=$(command -v rustscan || echo "$HOME/.cargo/bin/rustscan")
@@ -57,6 +57,8 @@ ip -n "$silent" route add blackhole "$network"
 for ((host = 1; host < 65536; host += 64)); do
   echo "route add local 10.80.$((host / 256)).$((host % 256))/32 dev lo"
 done | ip -n "$silent" -batch -
+# Portcullis scans only what a site declares.
+printf '[site]\nname = "bench"\n[[zone]]\nname = "lab"\nnetworks = ["%s"]\n' "$network" >"$work/site.toml"
 inside() { ip netns exec "$1" "${@:2}"; }
 inside "$silent" sysctl --quiet net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.wire.rp_filter=0 net.core.somaxconn=65535 \
   net.ipv4.tcp_max_syn_backlog=65535
@@ -120,7 +122,7 @@ one_round() {
   done
   # As fast as it goes: the cap per host is what holds.
   measure connect-unlimited 0.95 "grep -c '\"state\":\"open\"' $work/out" -- \
-    "$portcullis" scan --quiet --format jsonl --store "$work/store-$round.sqlite" --rate 1000000 --ports 54321 "$network"
+    "$portcullis" scan --quiet --format jsonl --config "$work/site.toml" --store "$work/store-$round.sqlite" --rate 1000000 --ports 54321 "$network"
   if [ -x "$rustscan" ]; then
     measure rustscan-15000 0 "grep -c '^10\.' $work/out" -- "$rustscan" --no-config --greppable --accessible \
       --batch-size 15000 --ulimit 65535 --timeout 1000 --addresses "$network" --ports 54321
