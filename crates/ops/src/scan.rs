@@ -326,14 +326,6 @@ pub fn default_ports(desk: &Desk) -> Vec<Port> {
     ports
 }
 
-/// The time that a scan takes at the least, by its pace alone.
-pub fn least_time(addresses: usize, ports: usize, pace: Pace) -> Duration {
-    let packets = (addresses as u64).saturating_mul(ports as u64);
-    let overall = packets / u64::from(pace.total_per_second.max(1));
-    let per_host = ports as u64 / u64::from(pace.per_host_per_second.max(1));
-    Duration::from_secs(overall.max(per_host))
-}
-
 /// Writes each tightening to the audit record until nobody watches the permission any more.
 async fn record_tightenings(
     desk: &Desk,

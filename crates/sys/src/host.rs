@@ -44,8 +44,6 @@ pub fn ephemeral_ports() -> (u16, u16) {
 pub const CAP_NET_ADMIN: u32 = 12;
 /// CAP_NET_RAW of linux/capability.h: raw and packet sockets.
 pub const CAP_NET_RAW: u32 = 13;
-/// CAP_SYS_PTRACE of linux/capability.h: look at processes of other users.
-pub const CAP_SYS_PTRACE: u32 = 19;
 
 /// Whether this process has a capability in force.
 pub fn has_capability(capability: u32) -> bool {
