@@ -5,7 +5,8 @@
 //! tries no credential and never says "closed" of what it did not test.
 //!
 //! Verbs: [`targets::parse`] and [`targets::Targets::resolve`] (what is to be looked at), [`scan`] and [`syn::scan`] (look
-//! at all of it), [`checkpoint`] (go on with it later), [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets).
+//! at all of it), [`checkpoint`] (go on with it later), [`Brake`] (hold a running scan
+//! back), [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets).
 //!
 //! ```
 //! use portcullis_scan::targets;
@@ -14,6 +15,7 @@
 //! # Ok::<(), targets::TargetError>(())
 //! ```
 
+mod brake;
 pub mod checkpoint;
 pub mod listing;
 pub mod pace;
@@ -22,6 +24,7 @@ mod run;
 pub mod syn;
 pub mod targets;
 
+pub use brake::{Brake, Share};
 pub use pace::Pace;
 pub use probe::{DEFAULT_CONNECT_TIMEOUT, ProbeSettings, Sighting, probe};
 pub use run::{Counters, Progress, ScanOutcome, ScanRequest, SilentRange, Watcher, scan};
