@@ -5,8 +5,8 @@
 //! tries no credential and never says "closed" of what it did not test.
 //!
 //! Verbs: [`targets::parse`] and [`targets::Targets::resolve`] (what is to be looked at), [`scan`] and [`syn::scan`] (look
-//! at all of it), [`checkpoint`] (go on with it later), [`Brake`] (hold a running scan
-//! back), [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets).
+//! at all of it), [`checkpoint`] (go on with it later), [`Brake`] and [`guard`] (hold a
+//! running scan back), [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets).
 //!
 //! ```
 //! use portcullis_scan::targets;
@@ -17,6 +17,7 @@
 
 mod brake;
 pub mod checkpoint;
+pub mod guard;
 pub mod listing;
 pub mod pace;
 mod probe;
