@@ -48,6 +48,8 @@ pub(super) fn find(text: &str) -> Option<(usize, &str)> {
 
 /// Reads record after record, so that those before a break are kept and what follows the document does not matter.
 pub(super) fn read(document: &str, line: usize, listing: &mut Listing) {
+    // A document that ends too soon is broken in its last line, not behind it.
+    let last = line + line_breaks(document.trim_end(), "");
     let (list, mut rest) = match document.trim_start().strip_prefix('[') {
         Some(inside) => (true, inside.trim_start()),
         None => (false, document.trim_start()),
@@ -58,7 +60,8 @@ pub(super) fn read(document: &str, line: usize, listing: &mut Listing) {
         match rows.next() {
             Some(Ok(row)) => listing.add_read(line, row.record().socket()),
             Some(Err(error)) => {
-                return broken(line + error.line().saturating_sub(1), &error.to_string(), listing);
+                let at = line + error.line().saturating_sub(1);
+                return broken(at.min(last), &error.to_string(), listing);
             }
             None => break,
         }
@@ -71,7 +74,7 @@ pub(super) fn read(document: &str, line: usize, listing: &mut Listing) {
         }
     }
     if list && !rest.starts_with(']') {
-        broken(line, "the list is not closed", listing);
+        broken(line.min(last), "the list is not closed", listing);
     }
 }
 

@@ -164,6 +164,15 @@ fn a_record_of_json_without_a_property_is_named_by_its_line() {
 }
 
 #[test]
+fn json_that_ends_too_soon_is_broken_in_its_last_line() {
+    for text in ["x\n{\"LocalAddress\":\n", "x\n[\n{\"LocalAddress\":\n \n\n"] {
+        let listing = crate::listing::parse_as(PowerShell, text.as_bytes()).unwrap();
+        let last = text.trim_end().lines().count();
+        assert_eq!(listing.unreadable.iter().map(|one| one.line).collect::<Vec<_>>(), [last]);
+    }
+}
+
+#[test]
 fn csv_in_every_culture() {
     let comma = "\
 #TYPE Microsoft.Management.Infrastructure.CimInstance#root/standardcimv2/MSFT_NetTCPConnection
