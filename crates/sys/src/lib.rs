@@ -25,10 +25,14 @@ mod package;
 pub mod packet;
 mod process;
 mod queue;
+mod readable;
 mod socket_diag;
+mod tcp_info;
 
 pub use command::{Finished, find_program, run};
 pub use error::SysError;
 pub use process::{Owners, identity, owners};
 pub use queue::unacknowledged;
+pub use readable::Readable;
 pub use socket_diag::{Socket, SocketState, sockets};
+pub use tcp_info::segments_out;

@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
+use nix::libc;
+
 /// As much of `struct tcp_info` (linux/tcp.h) as is read; newer kernels say more.
 const LENGTH: usize = 256;
 const SEGMENTS_OUT: usize = 136;
