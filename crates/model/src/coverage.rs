@@ -174,7 +174,11 @@ mod tests {
         for millionths in (0..MILLION as u32).step_by(997) {
             let confidence = Confidence(millionths);
             let text = serde_json::to_string(&confidence).unwrap();
-            assert_eq!(serde_json::from_str::<Confidence>(&text).unwrap(), confidence, "{text}");
+            assert_eq!(
+                serde_json::from_str::<Confidence>(&text).unwrap(),
+                confidence,
+                "{text}"
+            );
         }
     }
 }

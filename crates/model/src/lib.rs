@@ -24,6 +24,7 @@
 mod audit;
 mod change;
 mod config;
+mod coverage;
 mod exposure;
 mod fault;
 mod id;
@@ -42,6 +43,7 @@ mod window;
 pub use audit::{AuditEntry, AuditRecord};
 pub use change::{Change, ChangeState, StepRecord};
 pub use config::{ConfigError, Problem};
+pub use coverage::{Confidence, Coverage, Felt, Label, Loss, NotTested, Remark, Silent};
 pub use exposure::{Exposure, Severity};
 pub use fault::{Exit, Fault};
 pub use id::{ChangeId, Digest, ExposureId, ObservationId, PlanId, RunId};
@@ -49,7 +51,7 @@ pub use identification::{Evidence, EvidenceKind, Grade, Identification, ServiceN
 pub use listener::{Binding, Connection, Listener, ProcessIdentity};
 pub use log_event::{LogEvent, LogSource, Verdict};
 pub use network::{NetworkSet, is_public};
-pub use observation::{NotTested, Observation, PortState, Run, Vantage};
+pub use observation::{Observation, PortState, Run, Vantage};
 pub use permission::{Denial, Hours, Permission, Standing, covered, may_scan};
 pub use plan::{AllowedSource, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};
 pub use port::{Port, PortError, Transport};

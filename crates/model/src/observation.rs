@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Evidence, Grade, Identification, ObservationId, Port, RunId};
+use crate::{Confidence, Coverage, Evidence, Grade, Identification, NotTested, ObservationId, Port, RunId};
 
 /// What a port answered. `NotTested` is never merged with another state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,19 +103,9 @@ pub struct Run {
     pub settings: serde_json::Value,
     /// What was asked for and not tested, with the reason.
     pub not_tested: Vec<NotTested>,
-}
-
-/// Something that was asked for and not tested.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotTested {
-    /// First address of the range.
-    pub first: IpAddr,
-    /// Last address of the range, inclusive.
-    pub last: IpAddr,
-    /// The ports that were not tested on it.
-    pub ports: Vec<Port>,
-    /// Why, in plain words.
-    pub reason: String,
+    /// What else it covered, and what it cost.
+    #[serde(default)]
+    pub coverage: Coverage,
 }
 
 /// What one vantage saw of one port.
@@ -139,6 +129,9 @@ pub struct Observation {
     pub state: PortState,
     /// Why that is its state, in plain words, e.g. `connection accepted after 0.4 ms`.
     pub because: String,
+    /// Of a silence: how sure it is that no answer was merely lost, when that could be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Confidence>,
     /// The services that were considered.
     pub identifications: Vec<Identification>,
     /// The bytes and circumstances behind it.

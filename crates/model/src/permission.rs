@@ -39,6 +39,8 @@ pub struct Permission {
     pub rate: Option<u32>,
     /// Most packets per second to one host.
     pub per_host: Option<u32>,
+    /// Most packets per second to one network (/24 of IPv4, /64 of IPv6).
+    pub per_subnet: Option<u32>,
     /// Hours of the week. All of them must be open; an empty list permits every hour.
     pub hours: Vec<Hours>,
     /// Before this moment it permits nothing.
@@ -66,6 +68,7 @@ impl Permission {
             let ports = section.parsed("ports");
             let rate = read(document, "rate", section.text("rate"));
             let per_host = read(document, "per_host", section.text("per_host"));
+            let per_subnet = read(document, "per_subnet", section.text("per_subnet"));
             let timezone = section.text("timezone");
             let hours = hours(document, section.texts("when"), timezone);
             // An empty list reads like "none" and would mean "all".
@@ -96,6 +99,7 @@ impl Permission {
                 ports: (!ports.is_empty()).then_some(ports),
                 rate: rate.map(|Rate(packets)| packets),
                 per_host: per_host.map(|Rate(packets)| packets),
+                per_subnet: per_subnet.map(|Rate(packets)| packets),
                 hours: hours.into_iter().collect(),
                 starts: starts.map(|starts| starts.value),
                 expires: expires?.value,

@@ -8,7 +8,8 @@ use portcullis_knowledge::KnowledgeError;
 use portcullis_lab::LabError;
 use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, Vantage};
 use portcullis_scan::{
-    checkpoint::CheckpointError, listing::ListingError, syn::SynError, targets::TargetError,
+    checkpoint::CheckpointError, guard::GuardError, listing::ListingError, syn::SynError,
+    targets::TargetError,
 };
 use portcullis_store::StoreError;
 use portcullis_sys::SysError;
@@ -37,6 +38,9 @@ pub enum OpsError {
     /// The SYN engine.
     #[error(transparent)]
     Syn(SynError),
+    /// The neighbours that shall be watched.
+    #[error(transparent)]
+    Guard(GuardError),
     /// A checkpoint that cannot be used.
     #[error("cannot resume {path}")]
     Resume {
@@ -184,6 +188,7 @@ impl OpsError {
             Self::Lab(error) => error,
             Self::Targets(error) => error,
             Self::Syn(error) => error,
+            Self::Guard(error) => error,
             Self::Resume { source, .. } => source,
             Self::Knowledge(error) => error,
             Self::Listing { source, .. } => source,
@@ -202,6 +207,7 @@ impl Fault for OpsError {
             Self::Lab(error) => error.code(),
             Self::Targets(error) => error.code(),
             Self::Syn(error) => error.code(),
+            Self::Guard(error) => error.code(),
             Self::Resume { source, .. } => source.code(),
             Self::Checkpoint { .. } => "OP019",
             Self::Knowledge(error) => error.code(),

@@ -148,6 +148,7 @@ mod tests {
             port: Port::tcp(port),
             state: PortState::Open,
             because: String::new(),
+            confidence: None,
             identifications: vec![Identification {
                 service: ServiceName::new(service).unwrap(),
                 grade,

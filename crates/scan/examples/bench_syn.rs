@@ -2,10 +2,23 @@
 //! as fast as it goes. One line of figures comes out.
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
-use std::{env, error::Error, sync::atomic::AtomicBool, time::Instant};
+use std::{
+    env,
+    error::Error,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
-use portcullis_model::{Port, PortState, RunId, Vantage};
-use portcullis_scan::{Pace, syn, targets};
+use portcullis_model::{Observation, Port, PortState, RunId, Vantage};
+use portcullis_scan::{Pace, Progress, Watcher, syn, targets};
+
+/// Nobody watches.
+struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn seen(&mut self, _: &Observation) {}
+    fn progress(&mut self, _: &Progress) {}
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
@@ -22,12 +35,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         pace: Pace {
             total_per_second: if total == 0 { syn::UNLIMITED } else { total },
             per_host_per_second: per_host,
-            host_connections: 1,
+            ..Pace::default()
         },
-        attempts: 1,
+        scopes: Vec::new(),
+        brake: Arc::default(),
+        earlier: Vec::new(),
+        // As the scanners that it is compared with.
+        most_looks: 1,
         answer_wait: syn::DEFAULT_ANSWER_WAIT,
     };
-    let outcome = syn::scan(&request, &|_, _| Ok(()), &mut |_| {}, &AtomicBool::new(false))?;
+    let outcome = syn::scan(&request, &|_, _| Ok(()), &mut Unwatched, &AtomicBool::new(false))?;
     let count = |state| {
         outcome
             .scan
@@ -45,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         count(PortState::Closed),
         count(PortState::Filtered),
         count(PortState::NoAnswer),
-        outcome.scan.silent.len(),
+        outcome.scan.coverage.silent.len(),
         outcome.scan.not_tested.len(),
         outcome.strays,
         outcome.lost,

@@ -62,14 +62,21 @@ impl Behaviour {
             return false;
         }
         let (before, now) = (milliseconds(fastest), milliseconds(after));
-        self.leave(place, format!("its answers became slow: {before} before, {now} now"))
+        self.leave(
+            place,
+            format!("its answers became slow: {before} before, {now} now"),
+        )
     }
 
     /// A connection ended. Returns whether the host is to be left alone from now on.
     pub(crate) fn connection(&mut self, place: usize, conduct: Conduct) -> bool {
         let host = self.hosts.entry(place).or_default();
-        host.unacknowledged = host.unacknowledged.saturating_add(u8::from(conduct.unacknowledged));
-        host.resets_unasked = host.resets_unasked.saturating_add(u8::from(conduct.reset_unasked));
+        host.unacknowledged = host
+            .unacknowledged
+            .saturating_add(u8::from(conduct.unacknowledged));
+        host.resets_unasked = host
+            .resets_unasked
+            .saturating_add(u8::from(conduct.reset_unasked));
         if !conduct.reset_unasked && !conduct.reset_when_asked {
             host.orderly = true;
             host.resets = 0;
@@ -84,7 +91,8 @@ impl Behaviour {
 
     /// The host stopped answering.
     pub(crate) fn stopped(&mut self, place: usize, missed: u32) -> bool {
-        let reason = format!("it stopped answering: {missed} questions in a row to a port that had answered before");
+        let reason =
+            format!("it stopped answering: {missed} questions in a row to a port that had answered before");
         self.leave(place, reason)
     }
 
@@ -108,7 +116,11 @@ impl Behaviour {
         let mut remarks = Vec::new();
         let mut remark = |place: usize, label: Label, reason: String| {
             if let Some(address) = address(place) {
-                remarks.push(Remark { address, label, reason });
+                remarks.push(Remark {
+                    address,
+                    label,
+                    reason,
+                });
             }
         };
         for (place, reason) in &self.left {

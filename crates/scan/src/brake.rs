@@ -76,7 +76,7 @@ impl std::fmt::Display for Share {
 /// ```
 /// use portcullis_scan::{Brake, Pace, Share};
 /// let brake = Brake::new();
-/// brake.limit(Some(100), None);
+/// brake.limit(Some(100), None, None);
 /// brake.slow(Share::Half);
 /// let pace = brake.pace(Pace::default());
 /// assert_eq!(pace.map(|pace| pace.total_per_second), Some(50));
@@ -91,6 +91,7 @@ pub struct Brake {
 struct Held {
     total: Option<u32>,
     per_host: Option<u32>,
+    per_subnet: Option<u32>,
     share: Share,
     stopped: Option<String>,
 }
@@ -103,10 +104,17 @@ impl Brake {
 
     /// Limits the rates, in packets per second; 0 counts as 1, as in [`Pace`]. A limit is only ever lowered: `None`, and
     /// what is higher than the limit before, change nothing.
-    pub fn limit(&self, total: Option<u32>, per_host: Option<u32>) {
+    pub fn limit(&self, total: Option<u32>, per_host: Option<u32>, per_subnet: Option<u32>) {
         self.change(|held| {
-            let changed = lower(&mut held.total, total);
-            lower(&mut held.per_host, per_host) || changed
+            let limits = [
+                (&mut held.total, total),
+                (&mut held.per_host, per_host),
+                (&mut held.per_subnet, per_subnet),
+            ];
+            // Each is lowered, whether another one was or not.
+            limits
+                .into_iter()
+                .fold(false, |changed, (limit, new)| lower(limit, new) || changed)
         });
     }
 
@@ -135,6 +143,12 @@ impl Brake {
         Some(Pace {
             total_per_second: rate(asked.total_per_second, held.total)?,
             per_host_per_second: rate(asked.per_host_per_second, held.per_host)?,
+            per_subnet_per_second: match (asked.per_subnet_per_second, held.per_subnet) {
+                (0, None) => 0,
+                // 0 is no limit of its own, and any other is less.
+                (0, limit) => rate(u32::MAX, limit)?,
+                (asked, limit) => rate(asked, limit)?,
+            },
             ..asked
         })
     }
@@ -202,10 +216,10 @@ mod tests {
     #[test]
     fn a_limit_is_only_lowered_and_the_share_is_of_what_is_left() {
         let brake = Brake::new();
-        brake.limit(Some(2000), Some(8));
+        brake.limit(Some(2000), Some(8), None);
         assert_eq!(rates(&brake), Some((1000, 8, 3)));
-        brake.limit(Some(100), Some(9));
-        brake.limit(Some(400), None);
+        brake.limit(Some(100), Some(9), None);
+        brake.limit(Some(400), None, None);
         assert_eq!(rates(&brake), Some((100, 8, 3)));
         brake.slow(Share::Eighth);
         assert_eq!(rates(&brake), Some((12, 1, 3)));
@@ -213,7 +227,7 @@ mod tests {
         assert_eq!(rates(&brake), None);
         brake.slow(Share::Whole);
         assert_eq!(rates(&brake), Some((100, 8, 3)));
-        brake.limit(Some(0), Some(0));
+        brake.limit(Some(0), Some(0), None);
         assert_eq!(rates(&brake), Some((1, 1, 3)));
     }
 
@@ -235,14 +249,14 @@ mod tests {
             let before = std::mem::replace(&mut last, brake.generation());
             before != last
         };
-        brake.limit(None, None);
+        brake.limit(None, None, None);
         brake.slow(Share::Whole);
         assert!(!changed());
-        brake.limit(Some(10), None);
+        brake.limit(Some(10), None, None);
         assert!(changed());
-        brake.limit(Some(11), None);
+        brake.limit(Some(11), None, None);
         assert!(!changed());
-        brake.limit(Some(10), Some(5));
+        brake.limit(Some(10), Some(5), None);
         assert!(changed());
         brake.slow(Share::Half);
         assert!(changed());
@@ -259,7 +273,7 @@ mod tests {
             share in prop::sample::select(vec![Share::Eighth, Share::Quarter, Share::Half, Share::Whole])) {
             let brake = Brake::new();
             for (total, per_host) in &limits {
-                brake.limit(*total, *per_host);
+                brake.limit(*total, *per_host, None);
             }
             brake.slow(share);
             let asked = Pace { total_per_second: total, per_host_per_second: per_host, ..Pace::default() };

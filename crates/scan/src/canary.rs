@@ -47,7 +47,11 @@ impl Canaries {
     /// A port has answered for the first time.
     pub(crate) fn known(&mut self, place: Place, refuses: bool) {
         let random = next_random(&mut self.random);
-        let reservoir = if refuses { &mut self.refusing } else { &mut self.open };
+        let reservoir = if refuses {
+            &mut self.refusing
+        } else {
+            &mut self.open
+        };
         reservoir.add(place, random);
     }
 
@@ -65,7 +69,10 @@ impl Canaries {
             return None;
         }
         let random = next_random(&mut self.random);
-        let place = self.refusing.choose(random).or_else(|| self.open.choose(random))?;
+        let place = self
+            .refusing
+            .choose(random)
+            .or_else(|| self.open.choose(random))?;
         self.asked += 1;
         Some(place)
     }

@@ -1,17 +1,17 @@
-//! The checkpoint of a scan: a header with everything that decides what the scan does, then one line for each port that
-//! was dealt with. Pure: text out, text in; who keeps the file is the caller's business.
+//! The checkpoint of a scan: a header with everything that decides what the scan does, then one line for each thing that
+//! became known. Pure: text out, text in; who keeps the file is the caller's business.
 //!
 //! The file may end in the middle of a line, because the program may be killed while it writes: that line is left out,
-//! and its port is asked again. A broken line anywhere else is damage.
+//! and what it said is found out again. A broken line anywhere else is damage.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use jiff::Timestamp;
-use portcullis_model::{Digest, Exit, Fault, Observation, Port, RunId, ServiceName, Vantage, sanitize};
+use portcullis_model::{Digest, Exit, Fault, Loss, Observation, Port, RunId, ServiceName, Vantage, sanitize};
 use serde::{Deserialize, Serialize};
 
 /// Names the shape of the file; another number is another shape.
-const SCHEMA: &str = "portcullis.scan-checkpoint/1";
+const SCHEMA: &str = "portcullis.scan-checkpoint/2";
 
 /// The shape of the file, in its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,21 +40,93 @@ pub struct Header {
     /// Targets as typed, for people.
     pub targets: Vec<String>,
     /// The addresses, resolved.
-    pub addresses: Vec<std::net::IpAddr>,
+    pub addresses: Vec<IpAddr>,
+    /// The interfaces of link-local addresses.
+    pub scopes: Vec<(IpAddr, u32)>,
     /// The ports.
     pub ports: Vec<Port>,
     /// Where the site says a service also listens.
     pub moved: Vec<(ServiceName, Port)>,
+    /// `connect` or `syn`.
+    pub mode: Mode,
     /// Packets per second in all.
     pub packets_per_second: u32,
     /// Packets per second to one host.
     pub per_host: u32,
+    /// Packets per second to one network; 0 is no limit of its own.
+    pub per_subnet: u32,
+    /// Neighbours that are watched.
+    pub guards: Vec<String>,
     /// Path of the permission file, if there is one.
     pub permission: Option<String>,
     /// Path of the list of allowed signers, if signatures are checked.
     pub signers: Option<String>,
     /// Digest of the permission, of the site and of what is known of services: a resumed scan must find the same.
     pub basis: Basis,
+}
+
+/// How a scan looks at a port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// By a full connection, and by asking what the service is.
+    #[default]
+    Connect,
+    /// By the first packet of a connection only; services are not named.
+    Syn,
+}
+
+/// Something that became known. Hosts and ports are named by their places in the sorted lists of the header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Entry {
+    /// A port answered.
+    Seen(Box<SeenPort>),
+    /// Ports of hosts were asked and stayed silent.
+    Silent {
+        /// At which look, from 1.
+        look: u32,
+        /// Host and port of each.
+        places: Vec<(u32, u32)>,
+    },
+    /// All turns of a look before this one were taken, so long ago that no answer can come any more.
+    Reached {
+        /// The look, from 1.
+        look: u32,
+        /// The round.
+        round: u64,
+        /// The turn in it.
+        turn: u64,
+    },
+    /// Ports of hosts that were not asked.
+    Refused {
+        /// Host and port of each.
+        places: Vec<(u32, u32)>,
+        /// Why not.
+        reason: String,
+    },
+    /// Loss as the canaries have shown it so far.
+    Loss(Loss),
+    /// A host is left alone.
+    Left {
+        /// Which.
+        host: u32,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A port that answered, and what that took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenPort {
+    /// At which look it answered, from 1.
+    pub look: u32,
+    /// Packets that went to it.
+    pub packets: u32,
+    /// Connections that it accepted.
+    pub connections: u32,
+    /// What was seen.
+    pub observation: Observation,
 }
 
 /// What a scan rests on beside its own options.
@@ -74,8 +146,8 @@ pub struct Basis {
 pub struct Checkpoint {
     /// What the scan does.
     pub header: Header,
-    /// What it has seen so far.
-    pub seen: Vec<Observation>,
+    /// What has become known so far.
+    pub entries: Vec<Entry>,
     /// Length in bytes of what could be read: a further line is to be written here.
     pub length: usize,
 }
@@ -151,8 +223,8 @@ impl Header {
 }
 
 /// A further line of the file.
-pub fn seen_line(observation: &Observation) -> String {
-    line_of(observation)
+pub fn entry_line(entry: &Entry) -> String {
+    line_of(entry)
 }
 
 fn line_of(value: &impl Serialize) -> String {
@@ -180,16 +252,20 @@ pub fn read(text: &str) -> Result<Checkpoint, CheckpointError> {
             sanitize(&header.schema.0)
         )));
     }
-    let mut seen = Vec::new();
+    let mut entries = Vec::new();
     for (line, text) in (2..).zip(lines) {
         let damaged = |why: String| CheckpointError::Damaged { line, why };
-        let observation: Observation = serde_json::from_str(text).map_err(|error| damaged(shown(&error)))?;
-        if observation.run != header.run {
+        let entry: Entry = serde_json::from_str(text).map_err(|error| damaged(shown(&error)))?;
+        if matches!(&entry, Entry::Seen(seen) if seen.observation.run != header.run) {
             return Err(damaged("it belongs to another scan".into()));
         }
-        seen.push(observation);
+        entries.push(entry);
     }
-    Ok(Checkpoint { header, seen, length })
+    Ok(Checkpoint {
+        header,
+        entries,
+        length,
+    })
 }
 
 fn shown(error: &impl fmt::Display) -> String {
@@ -211,8 +287,12 @@ mod tests {
             addresses: vec!["10.7.10.1".parse().unwrap(), "10.7.10.2".parse().unwrap()],
             ports: vec![Port::tcp(54321), Port::udp(4800)],
             moved: Vec::new(),
+            scopes: Vec::new(),
+            mode: Mode::Connect,
             packets_per_second: 1000,
             per_host: 20,
+            per_subnet: 0,
+            guards: Vec::new(),
             permission: None,
             signers: None,
             basis: Basis {
@@ -236,20 +316,56 @@ mod tests {
             port: Port::tcp(54321),
             state: PortState::Closed,
             because: "reset".into(),
+            confidence: None,
             identifications: Vec::new(),
             evidence: Vec::new(),
         }
     }
 
+    fn entries() -> Vec<Entry> {
+        let places = vec![(0, 1), (1, 0)];
+        vec![
+            Entry::Seen(Box::new(seen(1))),
+            Entry::Silent {
+                look: 1,
+                places: places.clone(),
+            },
+            Entry::Reached {
+                look: 1,
+                round: 0,
+                turn: 7,
+            },
+            Entry::Refused {
+                places,
+                reason: "expired".into(),
+            },
+            Entry::Loss(Loss { asked: 9, lost: 1 }),
+            Entry::Left {
+                host: 1,
+                reason: "it stopped answering".into(),
+            },
+            Entry::Seen(Box::new(seen(2))),
+        ]
+    }
+
+    fn seen(last: u8) -> SeenPort {
+        SeenPort {
+            look: 1,
+            packets: 1,
+            connections: 0,
+            observation: observation(last),
+        }
+    }
+
     fn file() -> String {
-        header().line() + &seen_line(&observation(1)) + &seen_line(&observation(2))
+        header().line() + &entries().iter().map(entry_line).collect::<String>()
     }
 
     #[test]
     fn what_was_written_is_read() {
         let checkpoint = read(&file()).unwrap();
         assert_eq!(checkpoint.header, header());
-        assert_eq!(checkpoint.seen, [observation(1), observation(2)]);
+        assert_eq!(checkpoint.entries, entries());
         assert_eq!(checkpoint.length, file().len());
     }
 
@@ -262,7 +378,7 @@ mod tests {
                 Ok(checkpoint) => {
                     assert!(end >= first);
                     assert!(whole.starts_with(&whole[..checkpoint.length]) && checkpoint.length <= end);
-                    assert!(checkpoint.seen.len() <= 2);
+                    assert!(checkpoint.entries.len() <= entries().len());
                 }
                 Err(error) => assert!(
                     end < first && matches!(error, CheckpointError::Header(_)),
@@ -274,14 +390,14 @@ mod tests {
 
     #[test]
     fn damage_in_the_middle_and_lines_of_another_scan_are_refused() {
-        let broken = header().line() + "{\"half\":\n" + &seen_line(&observation(2));
+        let broken = header().line() + "{\"half\":\n" + &entry_line(&Entry::Seen(Box::new(seen(2))));
         assert!(matches!(
             read(&broken),
             Err(CheckpointError::Damaged { line: 2, .. })
         ));
-        let mut stranger = observation(1);
-        stranger.run = RunId::of(&[b"other"]);
-        let mixed = header().line() + &seen_line(&stranger);
+        let mut stranger = seen(1);
+        stranger.observation.run = RunId::of(&[b"other"]);
+        let mixed = header().line() + &entry_line(&Entry::Seen(Box::new(stranger)));
         assert!(matches!(
             read(&mixed),
             Err(CheckpointError::Damaged { line: 2, .. })

@@ -37,12 +37,14 @@ impl Devices {
         };
         device.packets.fetch_add(packets, Ordering::Relaxed);
         let now = now.as_micros() as u64 / 100 + 1;
-        let _ = device.burst.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |burst| {
-            let (last, run, most) = (burst >> 32, burst >> 16 & 0xffff, burst & 0xffff);
-            let same = last > 0 && now.saturating_sub(last) < BURST.as_micros() as u64 / 100;
-            let run = (if same { run } else { 0 } + u64::from(packets)).min(0xffff);
-            Some((now & 0xffff_ffff) << 32 | run << 16 | most.max(run))
-        });
+        let _ = device
+            .burst
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |burst| {
+                let (last, run, most) = (burst >> 32, burst >> 16 & 0xffff, burst & 0xffff);
+                let same = last > 0 && now.saturating_sub(last) < BURST.as_micros() as u64 / 100;
+                let run = (if same { run } else { 0 } + u64::from(packets)).min(0xffff);
+                Some((now & 0xffff_ffff) << 32 | run << 16 | most.max(run))
+            });
     }
 
     /// Counts a connection that the device accepted.

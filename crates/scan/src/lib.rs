@@ -15,17 +15,25 @@
 //! # Ok::<(), targets::TargetError>(())
 //! ```
 
+mod behaviour;
 mod brake;
+mod canary;
 pub mod checkpoint;
+mod felt;
 pub mod guard;
 pub mod listing;
+mod lists;
+mod loss;
+mod networks;
 pub mod pace;
+mod places;
 mod probe;
 mod run;
+mod shuffle;
 pub mod syn;
 pub mod targets;
 
 pub use brake::{Brake, Share};
 pub use pace::Pace;
 pub use probe::{DEFAULT_CONNECT_TIMEOUT, ProbeSettings, Sighting, probe};
-pub use run::{Counters, Progress, ScanOutcome, ScanRequest, SilentRange, Watcher, scan};
+pub use run::{Counters, Progress, ScanOutcome, ScanRequest, Watcher, scan};

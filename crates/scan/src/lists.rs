@@ -67,7 +67,8 @@ fn after(address: IpAddr) -> Option<IpAddr> {
 
 impl Facts<'_> {
     pub(crate) fn lists(mut self) -> Lists {
-        self.found.sort_unstable_by_key(|(place, _)| (place.host, place.port));
+        self.found
+            .sort_unstable_by_key(|(place, _)| (place.host, place.port));
         let mut lists = Lists::default();
         // Hosts that answered nothing, as runs of the same silence.
         let mut silent: Vec<(usize, Vec<usize>, Silence)> = Vec::new();
@@ -103,7 +104,9 @@ impl Facts<'_> {
                 }
             }
             if answers > 0 {
-                lists.observations.extend(quiet.iter().filter_map(|port| self.told(host, *port)));
+                lists
+                    .observations
+                    .extend(quiet.iter().filter_map(|port| self.told(host, *port)));
                 continue;
             }
             silent_count += quiet.len();
@@ -150,13 +153,22 @@ impl Facts<'_> {
             let Some(address) = self.addresses.get(host).copied() else {
                 continue;
             };
-            let ports: Vec<Port> = ports.iter().filter_map(|port| self.ports.get(*port)).copied().collect();
-            let Silence { looks, confidence, in_doubt } = silence;
+            let ports: Vec<Port> = ports
+                .iter()
+                .filter_map(|port| self.ports.get(*port))
+                .copied()
+                .collect();
+            let Silence {
+                looks,
+                confidence,
+                in_doubt,
+            } = silence;
             match ranges.last_mut() {
                 Some(range)
                     if after(range.last) == Some(address)
                         && range.ports == ports
-                        && (range.looks, range.confidence, range.in_doubt) == (looks, confidence, in_doubt) =>
+                        && (range.looks, range.confidence, range.in_doubt)
+                            == (looks, confidence, in_doubt) =>
                 {
                     range.last = address;
                 }

@@ -90,7 +90,10 @@ impl Ledger {
     /// What was measured; `None` when nothing answered by which it could be.
     pub(crate) fn measured(&self) -> Option<Loss> {
         let second = self.second_look();
-        let (asked, lost) = (self.canaries.asked + second.asked, self.canaries.lost + second.lost);
+        let (asked, lost) = (
+            self.canaries.asked + second.asked,
+            self.canaries.lost + second.lost,
+        );
         (asked > 0).then_some(Loss { asked, lost })
     }
 
@@ -108,8 +111,7 @@ impl Ledger {
 
     /// The chance that a question or its answer is lost.
     fn chance(&self, network: u32) -> f64 {
-        let estimate =
-            |loss: Loss| (loss.lost as f64 + PRIOR_LOST) / (loss.asked as f64 + PRIOR_ASKED);
+        let estimate = |loss: Loss| (loss.lost as f64 + PRIOR_LOST) / (loss.asked as f64 + PRIOR_ASKED);
         let scan = estimate(self.canaries);
         let scan = match self.second_look() {
             // It says nothing before it was made.
@@ -177,7 +179,10 @@ mod tests {
             (&[], 0, 0, 2),
         ] {
             let found = looks(&ledger(answers, canaries, lost));
-            assert!(found.abs_diff(expected) <= u32::from(lost > 0), "{answers:?}: {found}");
+            assert!(
+                found.abs_diff(expected) <= u32::from(lost > 0),
+                "{answers:?}: {found}"
+            );
         }
     }
 

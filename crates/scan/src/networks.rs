@@ -56,7 +56,14 @@ mod tests {
 
     #[test]
     fn neighbours_share_a_network() {
-        let addresses = ["10.0.0.1", "10.0.0.9", "10.0.1.1", "fd00::1", "fd00::2", "fd00:0:0:1::1"];
+        let addresses = [
+            "10.0.0.1",
+            "10.0.0.9",
+            "10.0.1.1",
+            "fd00::1",
+            "fd00::2",
+            "fd00:0:0:1::1",
+        ];
         let networks = Networks::of(addresses.map(|text| text.parse().unwrap()));
         let of: Vec<u32> = (0..addresses.len()).map(|host| networks.of_host(host)).collect();
         assert_eq!(of, [0, 0, 1, 2, 2, 3]);

@@ -12,8 +12,8 @@ use std::{
 
 use jiff::Timestamp;
 use portcullis_model::{
-    Change, ChangeId, ChangeState, Digest, Exit, Fault, NotTested, Observation, ObservationId, Plan, PlanId,
-    Port, PortState, Run, RunId, Vantage,
+    Change, ChangeId, ChangeState, Coverage, Digest, Exit, Fault, NotTested, Observation, ObservationId,
+    Plan, PlanId, Port, PortState, Run, RunId, Vantage,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -86,6 +86,7 @@ fn run(number: u8) -> Run {
         ended: None,
         settings: serde_json::json!({ "rate": 0.1 }),
         not_tested: Vec::new(),
+        coverage: Coverage::default(),
     }
 }
 
@@ -101,6 +102,7 @@ fn observation(run: &Run, address: &str, second: i64, state: PortState) -> Obser
         port,
         state,
         because: "connection accepted after 0.4 ms".into(),
+        confidence: None,
         identifications: Vec::new(),
         evidence: Vec::new(),
     }

@@ -108,6 +108,7 @@ impl Permission {
             ports: ports_of_both(self.ports.as_ref(), other.ports.as_ref()),
             rate: smaller(self.rate, other.rate),
             per_host: smaller(self.per_host, other.per_host),
+            per_subnet: smaller(self.per_subnet, other.per_subnet),
             hours,
             starts: self.starts.max(other.starts),
             expires: self.expires.min(other.expires),

@@ -69,20 +69,6 @@ pub enum Denial {
         /// The address.
         address: IpAddr,
     },
-    /// The permission was narrowed so that it permits less than the rate at which the scan runs.
-    #[error(
-        "the permission of {owner} now permits {permitted} packets per second {to}, and this scan runs at {running}"
-    )]
-    TooFast {
-        /// Who gave it.
-        owner: String,
-        /// `in all` or `to one host`.
-        to: &'static str,
-        /// What it permits.
-        permitted: u32,
-        /// The rate of the scan.
-        running: u32,
-    },
     /// The file was changed while the scan ran; the first version would have permitted it.
     #[error("{0}, since it was tightened while the scan ran")]
     Tightened(Box<Denial>),
@@ -108,11 +94,9 @@ impl Denial {
             Self::Tightened(denial) => {
                 format!("{}, since it was tightened while the scan ran", denial.reason())
             }
-            Self::Expired { .. }
-            | Self::NotYet { .. }
-            | Self::Closed { .. }
-            | Self::TooFast { .. }
-            | Self::Withdrawn { .. } => self.to_string(),
+            Self::Expired { .. } | Self::NotYet { .. } | Self::Closed { .. } | Self::Withdrawn { .. } => {
+                self.to_string()
+            }
         }
     }
 

@@ -44,18 +44,12 @@ impl Standing {
         self.withdrawn.get_or_insert_with(|| why.into());
     }
 
-    /// Whether this address and port may be scanned now, by a scan of this rate in packets per second, in all and to
-    /// one host. Loopback is this host and always permitted.
+    /// Whether this address and port may be scanned now. Its rates are not a matter of yes or no: whoever scans keeps to
+    /// them. Loopback is this host and always permitted.
     ///
     /// # Errors
     /// The reason why not.
-    pub fn may_scan(
-        &self,
-        address: IpAddr,
-        port: Port,
-        rates: (u32, u32),
-        now: Timestamp,
-    ) -> Result<(), Denial> {
+    pub fn may_scan(&self, address: IpAddr, port: Port, now: Timestamp) -> Result<(), Denial> {
         let address = address.to_canonical();
         if address.is_loopback() {
             return Ok(());
@@ -63,7 +57,6 @@ impl Standing {
         if let Some(why) = &self.withdrawn {
             return Err(Denial::Withdrawn { why: why.clone() });
         }
-        self.keeps(rates)?;
         self.left.allows(address, port, now).map_err(|denial| {
             if self.first.allows(address, port, now).is_ok() {
                 Denial::Tightened(Box::new(denial))
@@ -71,24 +64,5 @@ impl Standing {
                 denial
             }
         })
-    }
-
-    /// Whether a scan of this rate keeps to it.
-    fn keeps(&self, (total, per_host): (u32, u32)) -> Result<(), Denial> {
-        let limits = [
-            ("in all", self.left.rate, total),
-            ("to one host", self.left.per_host, per_host),
-        ];
-        for (to, permitted, running) in limits {
-            if let Some(permitted) = permitted.filter(|permitted| *permitted < running) {
-                return Err(Denial::TooFast {
-                    owner: self.left.owner.clone(),
-                    to,
-                    permitted,
-                    running,
-                });
-            }
-        }
-        Ok(())
     }
 }

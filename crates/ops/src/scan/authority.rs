@@ -14,10 +14,11 @@ use std::{
 
 use jiff::Timestamp;
 use portcullis_model::{Denial, Digest, Fault, Permission, Port, Standing};
-use portcullis_scan::Pace;
+use portcullis_scan::{Brake, Pace};
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::Request;
 use crate::{OpsError, desk::read_text};
 
 /// How often the file is looked at while the scan runs.
@@ -74,6 +75,14 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// Where the permission of a scan comes from, if it has one.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        Some(Self {
+            file: request.permission.clone()?,
+            signers: request.signers.clone(),
+        })
+    }
+
     /// Reads the file and verifies its signature.
     pub(super) fn read(&self) -> Result<PermissionUsed, OpsError> {
         let text = self.text()?;
@@ -121,21 +130,22 @@ impl Source {
 #[derive(Debug, Clone)]
 pub(super) struct Authority {
     standing: Arc<RwLock<Standing>>,
-    rates: (u32, u32),
+    brake: Arc<Brake>,
 }
 
 impl Authority {
-    pub(super) fn new(permission: Permission, pace: Pace) -> Self {
+    /// Rates that become smaller reach the scan by its brake.
+    pub(super) fn new(permission: Permission, brake: Arc<Brake>) -> Self {
         Self {
             standing: Arc::new(RwLock::new(Standing::new(permission))),
-            rates: (pace.total_per_second, pace.per_host_per_second),
+            brake,
         }
     }
 
     /// Whether a packet may go now.
     pub(super) fn permits(&self, address: IpAddr, port: Port, now: Timestamp) -> Result<(), Denial> {
         let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
-        standing.may_scan(address, port, self.rates, now)
+        standing.may_scan(address, port, now)
     }
 
     /// Reads the file again until the watch is dropped, and tells each tightening after it is in force.
@@ -182,7 +192,12 @@ impl Authority {
         }
         let used = source.understand(&text)?;
         *digest = used.digest;
-        let narrower = self.change(|standing| standing.tighten(&used.permission));
+        let narrower = self.change(|standing| {
+            let narrower = standing.tighten(&used.permission);
+            let left = standing.permission();
+            self.brake.limit(left.rate, left.per_host, left.per_subnet);
+            narrower
+        });
         if !narrower {
             tracing::warn!(
                 file = %source.file.display(),
@@ -221,6 +236,11 @@ pub(super) fn permitted_pace(asked: Pace, permission: Option<&Permission>) -> (P
     let pace = Pace {
         total_per_second: slower(asked.total_per_second, permission.rate, "in all"),
         per_host_per_second: slower(asked.per_host_per_second, permission.per_host, "to one host"),
+        // 0 asks for no limit of its own.
+        per_subnet_per_second: match asked.per_subnet_per_second {
+            0 => permission.per_subnet.unwrap_or_default(),
+            asked => slower(asked, permission.per_subnet, "to one network"),
+        },
         ..asked
     };
     (pace, slowed)

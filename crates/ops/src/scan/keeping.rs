@@ -10,7 +10,7 @@ use std::{
 use portcullis_model::{Observation, RunId};
 use portcullis_scan::{
     Progress, Watcher,
-    checkpoint::{self, Checkpoint, Header, seen_line},
+    checkpoint::{self, Checkpoint, Entry, Header, entry_line},
 };
 
 use crate::{Desk, OpsError, desk::read_text};
@@ -102,10 +102,13 @@ impl<'a> Keeping<'a> {
 
 impl Watcher for Keeping<'_> {
     fn seen(&mut self, observation: &Observation) {
-        if self.failed.is_none() {
-            self.failed = self.file.write_all(seen_line(observation).as_bytes()).err();
-        }
         self.told.seen(observation);
+    }
+
+    fn keep(&mut self, entry: &Entry) {
+        if self.failed.is_none() {
+            self.failed = self.file.write_all(entry_line(entry).as_bytes()).err();
+        }
     }
 
     fn progress(&mut self, progress: &Progress) {

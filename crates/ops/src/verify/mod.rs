@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use portcullis_firewall::{FirewallError, nftables};
 use portcullis_lab::{Lab, plant};
-use portcullis_model::{Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage};
+use portcullis_model::{Coverage, Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage};
 use portcullis_scan::Sighting;
 use serde::Serialize;
 use serde_json::json;
@@ -195,6 +195,7 @@ async fn begin(desk: &Desk, port: Port, vantages: &[Vantage]) -> Result<Run, Ops
         ended: None,
         settings: json!({ "host": desk.host, "port": port, "from": vantages }),
         not_tested: Vec::new(),
+        coverage: Coverage::default(),
     };
     desk.record(
         "verify.start",

@@ -56,6 +56,13 @@ impl Even {
         }
     }
 
+    /// Nothing comes for so long; without a rate nothing is held back.
+    pub(crate) fn delay(&mut self, pause: u128) {
+        if self.interval > 0 {
+            self.next += pause;
+        }
+    }
+
     /// When something may come.
     pub(crate) fn when(&self) -> u128 {
         self.next.saturating_sub(self.tolerance)

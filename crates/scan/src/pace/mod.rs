@@ -123,7 +123,9 @@ impl Schedule {
         }
         let packets = cost.sure + cost.possible;
         let jitter = self.spacing.as_nanos() as u64 / JITTER;
-        let jitter = next_random(&mut self.random).checked_rem(jitter).unwrap_or_default();
+        let jitter = next_random(&mut self.random)
+            .checked_rem(jitter)
+            .unwrap_or_default();
         let ready = now + self.spacing.saturating_mul(packets) + Duration::from_nanos(jitter);
         self.hosts.entry(to.host).or_default().add(now, packets, ready);
         self.take(now, to, cost.sure);
@@ -147,7 +149,11 @@ impl Schedule {
     /// When the host may get such an action, whatever goes to the others.
     pub fn host_ready(&self, host: u32, now: Duration, cost: Cost) -> Duration {
         self.hosts.get(&host).map_or(Duration::ZERO, |recent| {
-            recent.ready(now, cost.sure + cost.possible, self.pace.per_host_per_second.max(1))
+            recent.ready(
+                now,
+                cost.sure + cost.possible,
+                self.pace.per_host_per_second.max(1),
+            )
         })
     }
 
@@ -171,7 +177,10 @@ impl Schedule {
         self.total.take(now, packets.into());
         let rate = self.pace.per_subnet_per_second;
         if rate > 0 {
-            let network = self.networks.entry(to.network).or_insert_with(|| Even::rate(rate));
+            let network = self
+                .networks
+                .entry(to.network)
+                .or_insert_with(|| Even::rate(rate));
             network.take(now, packets.into());
         }
     }

@@ -110,21 +110,27 @@ fn what_an_answer_costs_the_host_is_counted_before_it_comes() {
     let mut schedule = Schedule::new(Pace::default(), 1);
     let now = Duration::from_secs(1);
     assert_eq!(schedule.next(now, to(1), SYN), Turn::Now);
-    let Turn::At(unknown) = schedule.next(now, to(1), SYN) else { panic!() };
+    let Turn::At(unknown) = schedule.next(now, to(1), SYN) else {
+        panic!()
+    };
     assert!(unknown >= now + Duration::from_millis(100));
     schedule.settle(now, to(1), SYN, 1);
-    let Turn::At(refused) = schedule.next(now, to(1), SYN) else { panic!() };
+    let Turn::At(refused) = schedule.next(now, to(1), SYN) else {
+        panic!()
+    };
     // Beside a refused SYN there is no room for a handshake within 100 ms.
     assert_eq!(refused, now + Duration::from_millis(100));
 }
 
 #[test]
 fn the_wait_for_a_host_jitters() {
-    let mut schedule = Schedule::new(Pace::default(), 1);
+    let mut schedule = Schedule::new(pace(u32::MAX, 20), 1);
     let waits: std::collections::BTreeSet<Duration> = (0..20)
         .map(|host| {
             assert_eq!(schedule.next(Duration::ZERO, to(host * 100), ASK), Turn::Now);
-            let Turn::At(when) = schedule.next(Duration::ZERO, to(host * 100), ASK) else { panic!() };
+            let Turn::At(when) = schedule.next(Duration::ZERO, to(host * 100), ASK) else {
+                panic!()
+            };
             when
         })
         .collect();

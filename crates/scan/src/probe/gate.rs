@@ -1,50 +1,25 @@
-//! Where each packet waits for its turn and its permission.
+//! Where each packet of a connection waits for its turn and its permission.
 
-use std::net::IpAddr;
-
-use portcullis_model::Port;
 use tokio::sync::{mpsc, oneshot};
 
-/// What kind of packet wants to go.
+use crate::places::Place;
+
+/// What kind of packet wants to go on a connection that stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The first packet to a port.
-    First,
-    /// The same once more, because nothing came back.
-    Again,
     /// The one request.
     Request,
     /// The end of a connection: never refused, for an open connection is a burden to the device.
     Close,
 }
 
-/// Why a packet may not go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The permission does not cover it.
-    Denied(String),
-    /// The scan was told to stop.
-    Interrupted,
-}
-
-impl Refusal {
-    pub(crate) fn reason(&self) -> &str {
-        match self {
-            Self::Denied(reason) => reason,
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
 /// One packet that waits.
 #[derive(Debug)]
 pub(crate) struct Ask {
-    pub(crate) address: IpAddr,
-    pub(crate) port: Port,
+    pub(crate) place: Place,
     pub(crate) step: Step,
-    /// How many packets the step stands for, with the kernel's repeats.
-    pub(crate) packets: u32,
-    pub(crate) answer: oneshot::Sender<Result<(), Refusal>>,
+    /// Takes whether it may go.
+    pub(crate) answer: oneshot::Sender<bool>,
 }
 
 /// The gate that a probe's packets go through.
@@ -54,30 +29,24 @@ pub(crate) enum Gate {
     Free,
     /// Kept by a scan, which answers each ask when its time has come.
     Kept {
-        address: IpAddr,
-        port: Port,
+        place: Place,
         asks: mpsc::UnboundedSender<Ask>,
     },
 }
 
 impl Gate {
-    /// Waits for the turn of a packet.
-    pub(crate) async fn pass(&self, step: Step, packets: u32) -> Result<(), Refusal> {
-        let Self::Kept { address, port, asks } = self else {
-            return Ok(());
+    /// Waits for the turn of a packet. Returns whether it may go.
+    pub(crate) async fn pass(&self, step: Step) -> bool {
+        let Self::Kept { place, asks } = self else {
+            return true;
         };
         let (answer, answered) = oneshot::channel();
         let ask = Ask {
-            address: *address,
-            port: *port,
+            place: *place,
             step,
-            packets,
             answer,
         };
         // A scan that is gone neither grants nor needs anything more.
-        if asks.send(ask).is_err() {
-            return Err(Refusal::Interrupted);
-        }
-        answered.await.unwrap_or(Err(Refusal::Interrupted))
+        asks.send(ask).is_ok() && answered.await.unwrap_or(false)
     }
 }

@@ -2,13 +2,13 @@
 
 pub(crate) mod gate;
 mod icmp;
-mod tcp;
+pub(crate) mod tcp;
 mod trace;
-mod udp;
+pub(crate) mod udp;
 mod verdict;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, SocketAddrV6},
     time::Duration,
 };
 
@@ -18,8 +18,7 @@ use portcullis_model::{
     Evidence, Identification, Observation, Port, PortState, RunId, ServiceName, Transport, Vantage,
 };
 
-use gate::Gate;
-pub(crate) use trace::Trace;
+pub(crate) use trace::{Conduct, Trace, milliseconds};
 
 /// How long a connection attempt waits for its answer. The kernel repeats an unanswered SYN after one second (RFC 6298,
 /// 2.1); an attempt that ends before it sends exactly one packet, and so the pace can hold.
@@ -67,8 +66,7 @@ pub struct Sighting {
     pub identifications: Vec<Identification>,
     /// The bytes and circumstances behind it.
     pub evidence: Vec<Evidence>,
-    /// Packets that we decided to send: connection attempts with the kernel's repeats, requests, closes. The bare
-    /// acknowledgements of TCP are not counted.
+    /// Packets that were sent, acknowledgements among them.
     pub packets: u32,
 }
 
@@ -85,6 +83,7 @@ impl Sighting {
             port: self.port,
             state: self.state,
             because: self.because,
+            confidence: None,
             identifications: self.identifications,
             evidence: self.evidence,
         }
@@ -119,14 +118,19 @@ impl Sighting {
 pub(crate) struct Target {
     pub(crate) address: IpAddr,
     pub(crate) port: Port,
+    /// The interface of a link-local address (RFC 4007); 0 where none is needed.
+    pub(crate) scope: u32,
     pub(crate) connect_timeout: Duration,
     /// `None`: connect and close.
     pub(crate) exchange: Option<Exchange>,
 }
 
 impl Target {
-    fn socket_address(&self) -> SocketAddr {
-        SocketAddr::new(self.address, self.port.number)
+    pub(crate) fn socket_address(&self) -> SocketAddr {
+        match self.address {
+            IpAddr::V4(_) => SocketAddr::new(self.address, self.port.number),
+            IpAddr::V6(address) => SocketAddrV6::new(address, self.port.number, 0, self.scope).into(),
+        }
     }
 }
 
@@ -138,26 +142,20 @@ pub async fn probe(address: IpAddr, port: Port, settings: &ProbeSettings, knowle
     let target = Target {
         address,
         port,
+        scope: 0,
         connect_timeout: settings.connect_timeout,
         exchange: asks.then_some(exchange),
     };
-    let trace = look(&target, &Gate::Free).await;
-    Sighting::of(&target, trace, &settings.moved, knowledge)
-}
-
-/// Looks at one port; each packet waits for its turn at the gate.
-pub(crate) async fn look(target: &Target, gate: &Gate) -> Trace {
-    let refusal = target
+    let unfit = target
         .exchange
         .as_ref()
         .and_then(|exchange| exchange.not_testable);
-    if let Some(reason) = refusal {
-        return Trace::not_tested(reason);
-    }
-    match target.port.transport {
-        Transport::Tcp => tcp::look(target, gate).await,
-        Transport::Udp => udp::look(target, gate).await,
-    }
+    let trace = match (unfit, port.transport) {
+        (Some(reason), _) => Trace::not_tested(reason),
+        (None, Transport::Tcp) => tcp::look(&target).await,
+        (None, Transport::Udp) => udp::look(&target).await,
+    };
+    Sighting::of(&target, trace, &settings.moved, knowledge)
 }
 
 #[cfg(test)]

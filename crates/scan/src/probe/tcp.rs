@@ -5,7 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use nix::errno::Errno;
 use portcullis_knowledge::{Exchange, Seen};
 use portcullis_model::{PortState, Transport};
-use socket2::{Protocol, Type};
+use portcullis_sys::{segments_out, unacknowledged};
+use socket2::{Protocol, Socket, Type};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::TcpStream,
@@ -13,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    PAUSE, Target, Trace,
+    Conduct, PAUSE, Target, Trace,
     gate::{Gate, Step},
     icmp,
     trace::milliseconds,
@@ -27,40 +28,45 @@ const QUIET: Duration = Duration::from_millis(150);
 /// How long a server may go on speaking before it is left alone.
 const LONGEST_SPEECH: Duration = Duration::from_secs(1);
 /// How much more is read and thrown away before closing: unread bytes would make the close a reset.
-const LONGEST_FAREWELL: usize = 64 * 1024;
+const LONGEST_FAREWELL: usize = 16 * 1024;
 /// How long to wait for the server's own close.
 const FAREWELL: Duration = Duration::from_millis(300);
 
-enum Attempt {
-    Connected(TcpStream, Duration),
-    Failed(PortState, String),
-    NoAnswer,
+/// Why a connection does not stand.
+pub(crate) struct Refused {
+    pub(crate) state: PortState,
+    pub(crate) because: String,
 }
 
-pub(super) async fn look(target: &Target, gate: &Gate) -> Trace {
+pub(super) async fn look(target: &Target) -> Trace {
     let limit = target.connect_timeout;
     let mut packets = 0;
     let mut source = None;
-    for step in [Step::First, Step::Again] {
-        if let Err(refusal) = gate.pass(step, syns_within(limit)).await {
-            return refused(target, step, refusal.reason(), source, packets);
-        }
+    for attempt in 1..=2 {
         let started = Instant::now();
-        let attempt = attempt(target, &mut source).await;
-        match attempt {
-            Attempt::Connected(stream, after) => {
-                packets += syns_within(after);
-                return open(target, gate, stream, after, source, packets).await;
+        let ended = match begin(target) {
+            Ok(socket) => {
+                source = source_of(&socket);
+                wait(target, socket).await
             }
-            Attempt::Failed(state, because) => {
+            Err(refused) => Some(Err(refused)),
+        };
+        let waited = started.elapsed();
+        match ended {
+            Some(Ok(stream)) => {
+                let mut trace = talk(target, &Gate::Free, stream, waited).await;
+                trace.packets += packets;
+                return trace;
+            }
+            Some(Err(Refused { state, because })) => {
                 if state != PortState::NotTested {
-                    packets += syns_within(started.elapsed());
+                    packets += syns_within(waited);
                 }
                 return Trace::new(state, because).sent(source, packets);
             }
-            Attempt::NoAnswer => packets += syns_within(limit),
+            None => packets += syns_within(limit),
         }
-        if step == Step::First {
+        if attempt == 1 {
             sleep(PAUSE).await;
         }
     }
@@ -71,15 +77,6 @@ pub(super) async fn look(target: &Target, gate: &Gate) -> Trace {
     Trace::new(PortState::NoAnswer, because).sent(source, packets)
 }
 
-fn refused(target: &Target, step: Step, reason: &str, source: Option<IpAddr>, packets: u32) -> Trace {
-    if step == Step::First {
-        return Trace::not_tested(reason);
-    }
-    let limit = milliseconds(target.connect_timeout);
-    let because = format!("one connection attempt, no answer within {limit}; no second one: {reason}");
-    Trace::new(PortState::NoAnswer, because).sent(source, packets)
-}
-
 /// How many SYNs the kernel sends in a time: at 0 s, 1 s, 3 s, 7 s … (RFC 6298, 5.5). Newer kernels go on for some
 /// seconds at intervals of 1 s (`net.ipv4.tcp_syn_linear_timeouts`), so every second is counted.
 fn syns_within(time: Duration) -> u32 {
@@ -87,89 +84,124 @@ fn syns_within(time: Duration) -> u32 {
     whole.saturating_add(1)
 }
 
-async fn attempt(target: &Target, source: &mut Option<IpAddr>) -> Attempt {
+/// Begins a connection. The socket becomes writable when it stands and reports an error when it does not.
+pub(crate) fn begin(target: &Target) -> Result<Socket, Refused> {
     let address = target.socket_address();
-    let ends = |source: Option<IpAddr>| Ends {
+    let failed = |error: &std::io::Error, icmp| refused(target, None, Failed::Sending, error, icmp);
+    let socket = icmp::socket(address, Type::STREAM, Protocol::TCP).map_err(|error| failed(&error, None))?;
+    // Little room for what comes keeps an endless talker from making our kernel acknowledge for ever.
+    socket
+        .set_recv_buffer_size(LONGEST_READ)
+        .map_err(|error| failed(&error, None))?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
+            Err(failed(&error, icmp::pending(&socket)))
+        }
+        _ => Ok(socket),
+    }
+}
+
+/// Our own address on a connection.
+pub(crate) fn source_of(socket: &Socket) -> Option<IpAddr> {
+    let own = socket.local_addr().ok()?.as_socket()?;
+    Some(own.ip())
+}
+
+/// What became of a connection that is ready: it stands, or it does not.
+pub(crate) fn conclude(target: &Target, socket: &Socket) -> Result<(), Refused> {
+    match socket.take_error() {
+        Ok(None) => {}
+        Ok(Some(error)) | Err(error) => {
+            let icmp = icmp::pending(socket);
+            return Err(refused(target, source_of(socket), Failed::Waiting, &error, icmp));
+        }
+    }
+    // A socket can meet itself when the kernel picks the asked port of this host as its own (RFC 9293, 3.5).
+    let own = socket.local_addr().ok().and_then(|own| own.as_socket());
+    if own == Some(target.socket_address()) {
+        return Err(Refused {
+            state: PortState::Closed,
+            because: "only our own connection attempt was there to answer".into(),
+        });
+    }
+    Ok(())
+}
+
+fn refused(
+    target: &Target,
+    source: Option<IpAddr>,
+    failed: Failed,
+    error: &std::io::Error,
+    icmp: Option<icmp::Icmp>,
+) -> Refused {
+    let ends = Ends {
         transport: Transport::Tcp,
         target: target.address,
         source,
     };
-    let failed = |failed: Failed, error: &std::io::Error, icmp, source| {
-        let (state, because) = of_error(ends(source), failed, error, icmp);
-        Attempt::Failed(state, because)
-    };
-    let socket = match icmp::socket(address, Type::STREAM, Protocol::TCP) {
-        Ok(socket) => socket,
-        Err(error) => return failed(Failed::Sending, &error, None, None),
-    };
-    let started = Instant::now();
-    if let Err(error) = socket.connect(&address.into())
-        && error.raw_os_error() != Some(Errno::EINPROGRESS as i32)
-    {
-        return failed(Failed::Sending, &error, icmp::pending(&socket), *source);
-    }
-    *source = socket
-        .local_addr()
-        .ok()
-        .and_then(|own| own.as_socket())
-        .map(|own| own.ip());
-    let stream = match TcpStream::from_std(socket.into()) {
-        Ok(stream) => stream,
-        Err(error) => return failed(Failed::Sending, &error, None, *source),
-    };
-    // A connection that is still being made becomes writable when it stands and reports an error when it does not.
-    match timeout(
-        target.connect_timeout,
-        stream.ready(Interest::WRITABLE | Interest::ERROR),
-    )
-    .await
-    {
-        Err(_) => return Attempt::NoAnswer,
-        Ok(Err(error)) => return failed(Failed::Waiting, &error, None, *source),
-        Ok(Ok(_)) => {}
-    }
-    let after = started.elapsed();
-    match stream.take_error() {
-        Ok(None) => {}
-        Ok(Some(error)) | Err(error) => {
-            return failed(Failed::Waiting, &error, icmp::pending(&stream), *source);
-        }
-    }
-    // A socket can meet itself when the kernel picks the asked port of this host as its own (RFC 9293, 3.5).
-    if stream.local_addr().is_ok_and(|own| own == address) {
-        let because = "only our own connection attempt was there to answer";
-        return Attempt::Failed(PortState::Closed, because.into());
-    }
-    Attempt::Connected(stream, after)
+    let (state, because) = of_error(ends, failed, error, icmp);
+    Refused { state, because }
 }
 
-async fn open(
-    target: &Target,
-    gate: &Gate,
-    mut stream: TcpStream,
-    after: Duration,
-    source: Option<IpAddr>,
-    mut packets: u32,
-) -> Trace {
+/// Waits until the connection stands or has failed; `None` when it does neither in time.
+async fn wait(target: &Target, socket: Socket) -> Option<Result<Socket, Refused>> {
+    let failed = |error: &std::io::Error| Some(Err(refused(target, None, Failed::Sending, error, None)));
+    let stream = match TcpStream::from_std(socket.into()) {
+        Ok(stream) => stream,
+        Err(error) => return failed(&error),
+    };
+    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR);
+    if let Err(error) = timeout(target.connect_timeout, ready).await.ok()? {
+        return failed(&error);
+    }
+    match stream.into_std() {
+        Ok(stream) => {
+            let socket = Socket::from(stream);
+            Some(conclude(target, &socket).map(|()| socket))
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Talks on a connection that stands, and ends it.
+pub(crate) async fn talk(target: &Target, gate: &Gate, socket: Socket, after: Duration) -> Trace {
+    let source = source_of(&socket);
+    let mut stream = match TcpStream::from_std(socket.into()) {
+        Ok(stream) => stream,
+        Err(error) => {
+            let because = format!("the attempt failed on this host: {error}");
+            return Trace::not_tested(because).sent(source, 2);
+        }
+    };
+    let mut conduct = Conduct::default();
     let seen = match &target.exchange {
-        Some(exchange) => Some(converse(target, exchange, gate, &mut stream).await),
+        Some(exchange) => Some(converse(target, exchange, gate, &mut stream, &mut conduct).await),
         None => None,
     };
-    if seen.as_ref().is_some_and(|seen| seen.request.is_some()) {
-        packets += 1;
-    }
+    let asked = seen.as_ref().is_some_and(|seen| seen.request.is_some());
     // The answer is the same whatever it is: a connection that is open has to be closed.
-    let _ = gate.pass(Step::Close, 1).await;
-    close(stream).await;
+    let _ = gate.pass(Step::Close).await;
+    close(&mut stream).await;
+    // Where the kernel does not count: the handshake, the end, and what was asked.
+    let packets = segments_out(&stream).unwrap_or(4 + 2 * u32::from(asked));
     let because = format!("connection accepted after {}", milliseconds(after));
-    let mut trace = Trace::new(PortState::Open, because).sent(source, packets + 1);
+    let mut trace = Trace::new(PortState::Open, because).sent(source, packets);
     trace.seen = seen;
+    trace.answered_after = Some(after);
+    trace.conduct = conduct;
     trace
 }
 
-async fn converse(target: &Target, exchange: &Exchange, gate: &Gate, stream: &mut TcpStream) -> Seen {
+async fn converse(
+    target: &Target,
+    exchange: &Exchange,
+    gate: &Gate,
+    stream: &mut TcpStream,
+    conduct: &mut Conduct,
+) -> Seen {
     let connected = Instant::now();
     let first = listen(stream, exchange.listen_first).await;
+    conduct.reset_unasked = first.reset;
     let mut seen = Seen {
         silent_for: if first.bytes.is_empty() {
             connected.elapsed()
@@ -183,7 +215,7 @@ async fn converse(target: &Target, exchange: &Exchange, gate: &Gate, stream: &mu
     let Some(request) = &exchange.request else {
         return seen;
     };
-    if !seen.spoke_first.is_empty() || seen.closed_by_peer || gate.pass(Step::Request, 1).await.is_err() {
+    if !seen.spoke_first.is_empty() || seen.closed_by_peer || !gate.pass(Step::Request).await {
         return seen;
     }
     let request = request.bytes_for(target.address, target.port);
@@ -195,11 +227,13 @@ async fn converse(target: &Target, exchange: &Exchange, gate: &Gate, stream: &mu
         let reply = listen(stream, exchange.wait).await;
         seen.reply = reply.bytes;
         seen.closed_by_peer = reply.ended;
+        conduct.reset_when_asked = reply.reset;
     } else {
         seen.closed_by_peer = true;
     }
     if seen.reply.is_empty() {
         seen.waited = asked.elapsed();
+        conduct.unacknowledged = !seen.closed_by_peer && unacknowledged(stream).is_ok_and(|bytes| bytes > 0);
     }
     seen
 }
@@ -208,34 +242,40 @@ struct Heard {
     bytes: Vec<u8>,
     /// The peer closed or reset the connection.
     ended: bool,
+    reset: bool,
 }
 
 /// Listens until the server has been silent for `patience`, or has spoken and is done.
 async fn listen(stream: &mut TcpStream, patience: Duration) -> Heard {
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 2048];
+    let mut heard = Heard {
+        bytes: Vec::new(),
+        ended: false,
+        reset: false,
+    };
+    let mut buffer = [0; 1024];
     let mut deadline = Instant::now() + patience;
     let last = deadline + LONGEST_SPEECH;
-    loop {
-        match timeout_at(deadline.min(last), stream.read(&mut buffer)).await {
-            Err(_) => return Heard { bytes, ended: false },
-            Ok(Ok(0) | Err(_)) => return Heard { bytes, ended: true },
-            Ok(Ok(length)) => bytes.extend(buffer.iter().take(length)),
+    while let Ok(read) = timeout_at(deadline.min(last), stream.read(&mut buffer)).await {
+        match read {
+            Ok(0) => heard.ended = true,
+            Err(_) => (heard.ended, heard.reset) = (true, true),
+            Ok(length) => heard.bytes.extend(buffer.iter().take(length)),
         }
-        if bytes.len() >= LONGEST_READ {
-            bytes.truncate(LONGEST_READ);
-            return Heard { bytes, ended: false };
+        if heard.ended || heard.bytes.len() >= LONGEST_READ {
+            break;
         }
         deadline = Instant::now() + QUIET;
     }
+    heard.bytes.truncate(LONGEST_READ);
+    heard
 }
 
 /// Says goodbye and reads what is still under way, so that the peer sees an orderly end.
-async fn close(mut stream: TcpStream) {
+async fn close(stream: &mut TcpStream) {
     if stream.shutdown().await.is_err() {
         return;
     }
-    let mut buffer = [0; 4096];
+    let mut buffer = [0; 1024];
     let mut left = LONGEST_FAREWELL;
     let deadline = Instant::now() + FAREWELL;
     while left > 0 {

@@ -112,7 +112,10 @@ async fn a_silent_server_gets_one_connection_and_no_byte() {
     let kinds: Vec<EvidenceKind> = sighting.evidence.iter().map(|piece| piece.kind).collect();
     assert_eq!(kinds, [EvidenceKind::Handshake, EvidenceKind::Silence]);
     assert_eq!(server.counts(), (1, 0));
-    assert_eq!(sighting.packets, 2, "one attempt and one close");
+    assert_eq!(
+        sighting.packets, 4,
+        "handshake and end, each with its acknowledgement"
+    );
 }
 
 #[tokio::test]

@@ -18,6 +18,21 @@ pub(crate) struct Trace {
     /// What came back on an open port; `None` when there was nothing to judge.
     pub(crate) seen: Option<Seen>,
     pub(crate) packets: u32,
+    /// How long the answer to the first packet took; `None` when there was none.
+    pub(crate) answered_after: Option<Duration>,
+    /// How the connection behaved.
+    pub(crate) conduct: Conduct,
+}
+
+/// What a connection showed beside the bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Conduct {
+    /// It was reset although nothing had been sent on it.
+    pub(crate) reset_unasked: bool,
+    /// It was reset after the request.
+    pub(crate) reset_when_asked: bool,
+    /// It stands, and what was sent on it was never acknowledged.
+    pub(crate) unacknowledged: bool,
 }
 
 impl Trace {
@@ -29,6 +44,8 @@ impl Trace {
             because: because.into(),
             seen: None,
             packets: 0,
+            answered_after: None,
+            conduct: Conduct::default(),
         }
     }
 
@@ -36,7 +53,7 @@ impl Trace {
         Self::new(PortState::NotTested, reason)
     }
 
-    pub(super) fn sent(mut self, source: Option<IpAddr>, packets: u32) -> Self {
+    pub(crate) fn sent(mut self, source: Option<IpAddr>, packets: u32) -> Self {
         self.source = source;
         self.packets = packets;
         self
@@ -97,7 +114,7 @@ fn received(bytes: &[u8]) -> String {
 }
 
 /// A duration for people: whole milliseconds, or tenths below ten.
-pub(super) fn milliseconds(duration: Duration) -> String {
+pub(crate) fn milliseconds(duration: Duration) -> String {
     let milliseconds = duration.as_secs_f64() * 1000.0;
     if milliseconds < 10.0 {
         format!("{milliseconds:.1} ms")

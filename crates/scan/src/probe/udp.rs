@@ -15,9 +15,7 @@ use tokio::{
 };
 
 use super::{
-    Target, Trace,
-    gate::{Gate, Step},
-    icmp,
+    Target, Trace, icmp,
     trace::milliseconds,
     verdict::{Ends, Failed, of_error},
 };
@@ -31,7 +29,22 @@ enum Heard {
     Nothing,
 }
 
-pub(super) async fn look(target: &Target, gate: &Gate) -> Trace {
+/// Asks twice, if need be.
+pub(super) async fn look(target: &Target) -> Trace {
+    let first = ask(target).await;
+    if first.state != PortState::NoAnswer {
+        return first;
+    }
+    let mut second = ask(target).await;
+    second.packets += first.packets;
+    if second.state == PortState::NoAnswer {
+        second.because = format!("two requests, {}", second.because);
+    }
+    second
+}
+
+/// Asks once.
+pub(crate) async fn ask(target: &Target) -> Trace {
     let Some((exchange, request)) = target
         .exchange
         .as_ref()
@@ -40,52 +53,33 @@ pub(super) async fn look(target: &Target, gate: &Gate) -> Trace {
         return Trace::not_tested("no harmless request is known for this UDP port");
     };
     let request = request.bytes_for(target.address, target.port);
-    let mut talk: Option<Talk<'_>> = None;
-    let mut packets = 0;
-    for step in [Step::First, Step::Again] {
-        if let Err(refusal) = gate.pass(step, 1).await {
-            return refused(talk.as_ref(), exchange, refusal.reason(), packets);
-        }
-        let talk = match &mut talk {
-            Some(talk) => talk,
-            none => match Talk::open(target) {
-                Ok(opened) => none.insert(opened),
-                Err(trace) => return *trace,
-            },
-        };
-        let (heard, sent) = talk.ask(&request, exchange).await;
-        packets += u32::from(sent);
-        match heard {
-            Heard::Nothing => {}
-            Heard::Failed(state, because) => return Trace::new(state, because).sent(talk.source, packets),
-            Heard::Reply(reply) => {
-                let because = format!("{} bytes answered the request", reply.len());
-                let mut trace = Trace::new(PortState::Open, because).sent(talk.source, packets);
-                // An empty datagram shows that the port is open, and there is nothing in it to judge.
-                trace.seen = (!reply.is_empty()).then(|| Seen {
-                    request: Some(request),
-                    reply,
-                    ..Seen::default()
-                });
-                return trace;
-            }
-        }
-    }
-    let because = format!(
-        "two requests, no reply within {} each",
-        milliseconds(exchange.wait)
-    );
-    let source = talk.and_then(|talk| talk.source);
-    Trace::new(PortState::NoAnswer, because).sent(source, packets)
-}
-
-fn refused(talk: Option<&Talk<'_>>, exchange: &Exchange, reason: &str, packets: u32) -> Trace {
-    let Some(talk) = talk else {
-        return Trace::not_tested(reason);
+    let talk = match Talk::open(target) {
+        Ok(talk) => talk,
+        Err(trace) => return *trace,
     };
-    let wait = milliseconds(exchange.wait);
-    let because = format!("one request, no reply within {wait}; no second one: {reason}");
-    Trace::new(PortState::NoAnswer, because).sent(talk.source, packets)
+    let asked = Instant::now();
+    let (heard, sent) = talk.ask(&request, exchange).await;
+    let packets = u32::from(sent);
+    let mut trace = match heard {
+        Heard::Nothing => {
+            let because = format!("no reply within {}", milliseconds(exchange.wait));
+            return Trace::new(PortState::NoAnswer, because).sent(talk.source, packets);
+        }
+        Heard::Failed(state, because) => Trace::new(state, because),
+        Heard::Reply(reply) => {
+            let because = format!("{} bytes answered the request", reply.len());
+            let mut trace = Trace::new(PortState::Open, because);
+            // An empty datagram shows that the port is open, and there is nothing in it to judge.
+            trace.seen = (!reply.is_empty()).then(|| Seen {
+                request: Some(request),
+                reply,
+                ..Seen::default()
+            });
+            trace
+        }
+    };
+    trace.answered_after = Some(asked.elapsed());
+    trace.sent(talk.source, packets)
 }
 
 /// A socket that hears one address and port only.

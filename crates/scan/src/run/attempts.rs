@@ -3,20 +3,14 @@
 //! They stand in an `epoll(7)` set of their own, so that an attempt costs a descriptor and some bytes, not a task. The
 //! set itself is one descriptor that the runtime watches.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    io,
-    os::fd::{AsRawFd, OwnedFd, RawFd},
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, io, time::Duration};
 
 use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
     resource::{Resource, getrlimit, setrlimit},
 };
+use portcullis_sys::Readable;
 use socket2::Socket;
-use tokio::io::unix::AsyncFd;
 
 use crate::places::Place;
 
@@ -51,7 +45,7 @@ pub(super) struct Attempt {
 pub(super) struct Attempts {
     epoll: Epoll,
     /// Tells the runtime when some socket is ready.
-    pub(super) readable: AsyncFd<Watched>,
+    pub(super) readable: Readable,
     slots: Vec<Option<Attempt>>,
     free: Vec<u32>,
     /// When each is to be looked at again: its time, slot and number.
@@ -61,22 +55,11 @@ pub(super) struct Attempts {
     most: usize,
 }
 
-/// A second descriptor of the set, for the runtime.
-#[derive(Debug)]
-pub(super) struct Watched(OwnedFd);
-
-impl AsRawFd for Watched {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
 impl Attempts {
     pub(super) fn new() -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let watched = Watched(epoll.0.try_clone()?);
         Ok(Self {
-            readable: AsyncFd::with_interest(watched, tokio::io::Interest::READABLE)?,
+            readable: Readable::new(epoll.0.try_clone()?)?,
             epoll,
             slots: Vec::new(),
             free: Vec::new(),

@@ -35,7 +35,7 @@ use crate::{
     places::{Place, Places},
     probe::{
         Target, Trace,
-        gate::{Ask, Gate, Refusal, Step},
+        gate::{Ask, Gate, Step},
         milliseconds, tcp, udp,
     },
 };
@@ -49,7 +49,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often the loss so far is kept.
 const KEEP_LOSS: Duration = Duration::from_secs(1);
 /// The next look at a port comes no sooner after the last one: what is lost is often lost in bursts.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(1500);
+pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(1500);
 /// A connection attempt: its SYN, and the acknowledgement when it is accepted.
 const ATTEMPT: Cost = Cost { sure: 1, possible: 1 };
 /// A datagram.
@@ -161,7 +161,10 @@ impl<'a> Scan<'a> {
             request.pace.host_connections,
         );
         let networks = Networks::of(addresses.iter().copied());
-        let exchanges = ports.iter().map(|port| knowledge.exchange(*port, &request.moved)).collect();
+        let exchanges = ports
+            .iter()
+            .map(|port| knowledge.exchange(*port, &request.moved))
+            .collect();
         let (asks, asked) = mpsc::unbounded_channel();
         let mut scan = Self {
             request,
@@ -277,15 +280,16 @@ impl<'a> Scan<'a> {
             if !more && granted.is_none() && started.is_none() && self.is_over() {
                 break;
             }
-            let turn = [granted, started, self.attempts.due()].into_iter().flatten().min();
+            let turn = [granted, started, self.attempts.due()]
+                .into_iter()
+                .flatten()
+                .min();
             let wake = self.begin + turn.unwrap_or_default();
             tokio::select! {
                 changed = stop.changed(), if stoppable && self.ending.is_none() => stoppable = changed.is_ok(),
                 Some(ask) = self.asked.recv() => self.waiting.push_back(ask),
                 Some(ended) = self.talks.join_next_with_id() => self.talked(ended, watcher),
-                ready = self.attempts.readable.readable() => if let Ok(mut ready) = ready {
-                    ready.clear_ready();
-                },
+                () = self.attempts.readable.wait() => {}
                 () = sleep_until(wake), if turn.is_some() => {}
                 () = tokio::task::yield_now(), if more => {}
                 _ = tick.tick() => {
@@ -464,7 +468,9 @@ impl<'a> Scan<'a> {
                 && self.behaviour.left(host).is_none()
                 && (0..self.ports.len()).any(|port| {
                     let place = Place { host, port };
-                    !self.answered.has(place) && self.looks(place) == look && !self.refused.contains_key(&place)
+                    !self.answered.has(place)
+                        && self.looks(place) == look
+                        && !self.refused.contains_key(&place)
                 })
         })
     }
@@ -513,7 +519,21 @@ impl<'a> Scan<'a> {
             self.line.free(place.host);
             return Next::More;
         };
-        let unfit = target.exchange.as_ref().and_then(|exchange| exchange.not_testable);
+        let to = self.to(place.host);
+        let cost = match target.port.transport {
+            Transport::Tcp => ATTEMPT,
+            Transport::Udp => DATAGRAM,
+        };
+        let ready = self.schedule.host_ready(to.host, now, cost);
+        if ready > now {
+            self.line.rest(place.host, ready);
+            return Next::More;
+        }
+        // The permission is asked last, for it can end at any moment.
+        let unfit = target
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.not_testable);
         let refusal = match unfit {
             Some(reason) => Some(reason.to_owned()),
             None => (self.permit)(target.address, target.port).err(),
@@ -524,11 +544,7 @@ impl<'a> Scan<'a> {
             self.line.free(place.host);
             return Next::More;
         }
-        let cost = match target.port.transport {
-            Transport::Tcp => ATTEMPT,
-            Transport::Udp => DATAGRAM,
-        };
-        if let Turn::At(when) = self.schedule.next(now, self.to(place.host), cost) {
+        if let Turn::At(when) = self.schedule.next(now, to, cost) {
             if self.schedule.total_ready(now) > now {
                 self.line.put_back(place.host);
                 return Next::At(when);
@@ -628,7 +644,13 @@ impl<'a> Scan<'a> {
     }
 
     fn concluded(&mut self, attempt: Attempt, watcher: &mut dyn Watcher) {
-        let Attempt { socket, place, why, begun, .. } = attempt;
+        let Attempt {
+            socket,
+            place,
+            why,
+            begun,
+            ..
+        } = attempt;
         let now = self.now();
         let after = now.saturating_sub(begun);
         let Some(target) = self.target(place, why == Why::Look) else {
@@ -667,7 +689,10 @@ impl<'a> Scan<'a> {
     }
 
     /// A connection does not stand. `answer` is our own address and the time it took, when something came back.
-    #[expect(clippy::too_many_arguments, reason = "each is a fact of its own, and nobody else needs them together")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a fact of its own, and nobody else needs them together"
+    )]
     fn refused(
         &mut self,
         target: &Target,
@@ -699,7 +724,11 @@ impl<'a> Scan<'a> {
         }
         match why {
             Why::Look => self.looking -= 1,
-            Why::Canary => self.canaries_out = self.canaries_out.saturating_sub(u64::from(state == PortState::NotTested)),
+            Why::Canary => {
+                self.canaries_out = self
+                    .canaries_out
+                    .saturating_sub(u64::from(state == PortState::NotTested))
+            }
         }
         self.line.free(place.host);
     }
@@ -723,7 +752,10 @@ impl<'a> Scan<'a> {
     }
 
     fn know(&mut self, place: Place, state: PortState) {
-        let tcp = self.ports.get(place.port).is_some_and(|port| port.transport == Transport::Tcp);
+        let tcp = self
+            .ports
+            .get(place.port)
+            .is_some_and(|port| port.transport == Transport::Tcp);
         if tcp && matches!(state, PortState::Open | PortState::Closed) {
             self.canaries.known(place, state == PortState::Closed);
         }
@@ -778,14 +810,10 @@ impl<'a> Scan<'a> {
             let ask = self.waiting.pop_front()?;
             let now = self.now();
             let asking = ask.step == Step::Request;
-            let refusal = match &self.ending {
-                Some(_) if asking => Some(Refusal::Interrupted),
-                _ if asking && !self.held => self.denied(ask.place).map(Refusal::Denied),
-                _ => None,
-            };
-            if let Some(refusal) = refusal {
+            // An end is never refused, for an open connection is a burden to the device.
+            if asking && (self.ending.is_some() || self.is_denied(ask.place)) {
                 // A conversation that is gone needs no answer.
-                let _ = ask.answer.send(Err(refusal));
+                let _ = ask.answer.send(false);
                 continue;
             }
             let turn = if asking && self.held {
@@ -796,11 +824,11 @@ impl<'a> Scan<'a> {
             match turn {
                 Turn::Now => {
                     self.sent(ask.place.host, now, 1);
-                    let _ = ask.answer.send(Ok(()));
+                    let _ = ask.answer.send(true);
                 }
-                // The operator's word to stop does not wait for a slow pace, and an end is never refused.
+                // The operator's word to stop does not wait for a slow pace.
                 Turn::At(_) if self.ending.is_some() => {
-                    let _ = ask.answer.send(Ok(()));
+                    let _ = ask.answer.send(true);
                 }
                 Turn::At(when) => {
                     earliest = Some(earliest.map_or(when, |before| before.min(when)));
@@ -811,9 +839,9 @@ impl<'a> Scan<'a> {
         earliest
     }
 
-    fn denied(&self, place: Place) -> Option<String> {
-        let (address, port) = (self.addresses.get(place.host)?, self.ports.get(place.port)?);
-        (self.permit)(*address, *port).err()
+    fn is_denied(&self, place: Place) -> bool {
+        let ends = self.addresses.get(place.host).zip(self.ports.get(place.port));
+        ends.is_none_or(|(address, port)| (self.permit)(*address, *port).is_err())
     }
 
     /// Takes what a conversation brings.
@@ -826,7 +854,13 @@ impl<'a> Scan<'a> {
                 (error.id(), trace)
             }
         };
-        let Some(Talk { target, place, why, counted }) = self.talking.remove(&id) else {
+        let Some(Talk {
+            target,
+            place,
+            why,
+            counted,
+        }) = self.talking.remove(&id)
+        else {
             return;
         };
         let now = self.now();
@@ -869,7 +903,14 @@ impl<'a> Scan<'a> {
     }
 
     /// A port's state is known: it is kept and told.
-    fn tell(&mut self, target: &Target, place: Place, trace: Trace, connections: u32, watcher: &mut dyn Watcher) {
+    fn tell(
+        &mut self,
+        target: &Target,
+        place: Place,
+        trace: Trace,
+        connections: u32,
+        watcher: &mut dyn Watcher,
+    ) {
         let sighting = Sighting::of(target, trace, &self.request.moved, self.knowledge);
         let packets = sighting.packets;
         let observation = sighting.into_observation(self.request.run, &self.request.vantage);
@@ -930,9 +971,15 @@ impl<'a> Scan<'a> {
                 return None;
             }
             if let Some(reason) = self.refused.get(&place) {
-                return self.reasons.get(*reason as usize).map(|reason| reason.as_str().into());
+                return self
+                    .reasons
+                    .get(*reason as usize)
+                    .map(|reason| reason.as_str().into());
             }
-            let left = self.behaviour.left(place.host).map(|reason| format!("left alone: {reason}").into());
+            let left = self
+                .behaviour
+                .left(place.host)
+                .map(|reason| format!("left alone: {reason}").into());
             left.or_else(|| Some(self.ending.as_deref().unwrap_or(INTERRUPTED).into()))
         };
         let silence = |place: Place| {
@@ -965,9 +1012,9 @@ impl<'a> Scan<'a> {
                 silent: lists.silent,
                 loss: self.ledger.measured(),
                 packets: counters.packets_sent,
-                devices: self
-                    .devices
-                    .all(self.addresses.iter().copied(), |host| answered_hosts.contains(&host)),
+                devices: self.devices.all(self.addresses.iter().copied(), |host| {
+                    answered_hosts.contains(&host)
+                }),
                 remarks: self.behaviour.remarks(|host| self.addresses.get(host).copied()),
                 guards: Vec::new(),
                 stopped,
@@ -983,7 +1030,9 @@ impl<'a> Scan<'a> {
         let because = match self.unreachable.get(&place) {
             Some(because) => because.clone(),
             None => {
-                let wait = self.patience.wait(self.networks.of_host(place.host), silence.looks);
+                let wait = self
+                    .patience
+                    .wait(self.networks.of_host(place.host), silence.looks);
                 let wait = match self.exchanges.get(place.port) {
                     Some(exchange) if port.transport == Transport::Udp => exchange.wait,
                     _ => wait,
@@ -1012,7 +1061,12 @@ impl<'a> Scan<'a> {
     }
 }
 
-fn asked(looks: u32, wait: Duration) -> String {
-    let times = if looks == 1 { "once".into() } else { format!("{looks} times") };
+/// How a silence came about.
+pub(crate) fn asked(looks: u32, wait: Duration) -> String {
+    let times = if looks == 1 {
+        "once".into()
+    } else {
+        format!("{looks} times")
+    };
     format!("asked {times}, no answer within {}", milliseconds(wait))
 }

@@ -2,8 +2,10 @@
 
 use portcullis_model::RunId;
 
+use crate::canary::next_random;
+
 /// The seed that a run's id gives.
-pub(super) fn seed(run: RunId) -> u64 {
+pub(crate) fn seed(run: RunId) -> u64 {
     u64::from_str_radix(&run.to_string(), 16).unwrap_or_default()
 }
 
@@ -14,18 +16,10 @@ pub(super) fn scattered<T: Ord + Clone>(things: &[T], seed: u64) -> Vec<T> {
     things.dedup();
     let mut state = seed;
     for last in (1..things.len()).rev() {
-        let chosen = (u128::from(random(&mut state)) * (last as u128 + 1)) >> 64;
+        let chosen = (u128::from(next_random(&mut state)) * (last as u128 + 1)) >> 64;
         things.swap(last, usize::try_from(chosen).unwrap_or(last));
     }
     things
-}
-
-/// SplitMix64: enough to scatter, and no secret depends on it.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

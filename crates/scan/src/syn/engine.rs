@@ -1,10 +1,12 @@
 //! The scan itself: senders and one receiver on ordinary threads.
 
 use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -12,7 +14,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use portcullis_model::{NotTested, Port, PortState, Transport};
+use portcullis_model::{
+    Coverage, Evidence, EvidenceKind, Loss, NotTested, Observation, Port, PortState, Transport,
+};
 use portcullis_sys::packet::{
     ETHERTYPE_IPV4, ETHERTYPE_IPV6, MOST_FRAMES, Receiver, Sender,
     filter::{tcp_answers_v4, tcp_answers_v6},
@@ -23,17 +27,26 @@ use super::{
     MOST_PROBES, SynError, SynOutcome, SynRequest, answer,
     answer::Said,
     cookie::Cookies,
-    order::{Order, Place},
-    outcome::{Facts, Found, Lists},
+    found::Found,
+    order::Order,
     resolve::{Used, resolve},
-    seen::Seen,
     source_ports,
-    tempo::Tempo,
-    verdict,
+    teller::Teller,
     walk::{Claim, Walk},
     ways::{Reach, Ways},
 };
-use crate::{Counters, Progress, ScanOutcome};
+use crate::{
+    Counters, Progress, ScanOutcome, Watcher,
+    behaviour::Behaviour,
+    canary::next_random,
+    checkpoint::Entry,
+    felt::Devices,
+    lists::{Facts, Silence},
+    loss::{LEAST_LOOKS, Ledger, MOST_LOOKS},
+    networks::Networks,
+    places::{Place, Places},
+    run::{BETWEEN_LOOKS, Permit, asked},
+};
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -50,14 +63,14 @@ const MOST_SENDERS: usize = 4;
 /// How long an interface may take nothing before it counts as broken.
 const STUCK: Duration = Duration::from_secs(2);
 
-/// What the owner says to an address and port at this moment: the reason if it may not be scanned.
-type Permit<'a> = &'a (dyn Fn(IpAddr, Port) -> Result<(), String> + Sync);
-
 /// Looks at every TCP port of every address with half a handshake.
 ///
-/// `permit` is asked before each packet; `progress` is told ten times a second, on the calling thread. When `stop` becomes
-/// true nothing more is sent, and answers to what was sent are still waited for. It looks from the network namespace of
-/// the calling thread. Addresses that cannot be asked come back as not tested, with the reason.
+/// `permit` is asked before each packet; the watcher is told ten times a second, on the calling thread. When `stop`
+/// becomes true nothing more is sent, and answers to what was sent are still waited for. It looks from the network
+/// namespace of the calling thread. Addresses that cannot be asked come back as not tested, with the reason.
+///
+/// Silent ports are looked at again until what was measured to be lost leaves no doubt. Canaries are asked in the turns
+/// that their hosts have anyway.
 ///
 /// # Errors
 /// Before anything is sent: without CAP_NET_RAW, without free source ports, with too many ports of hosts, or when the
@@ -65,12 +78,14 @@ type Permit<'a> = &'a (dyn Fn(IpAddr, Port) -> Result<(), String> + Sync);
 pub fn scan(
     request: &SynRequest,
     permit: Permit<'_>,
-    progress: &mut dyn FnMut(&Progress),
+    watcher: &mut dyn Watcher,
     stop: &AtomicBool,
 ) -> Result<SynOutcome, SynError> {
     let mut ports: Vec<Port> = request.ports.clone();
     ports.sort_unstable();
     ports.dedup();
+    // An entry of a checkpoint names a port by its place among all of them.
+    let all_ports = ports.clone();
     let (ports, udp): (Vec<Port>, Vec<Port>) = ports
         .into_iter()
         .partition(|port| port.transport == Transport::Tcp);
@@ -78,66 +93,105 @@ pub fn scan(
     if count > MOST_PROBES {
         return Err(SynError::TooMany { count });
     }
-    let mut ways = Ways::find(&request.addresses)?;
+    let mut ways = Ways::find(&request.addresses, &request.scopes)?;
     let cookies = Cookies::new(secret()?, source_ports::find()?);
     let receivers = receivers(&ways, &cookies)?;
     let may_ask = |address| ports.iter().any(|port| permit(address, *port).is_ok());
     let used = resolve(&mut ways, request, &may_ask, stop)?;
     ways.give_up_lost_routers();
     let senders = senders(request, &ways)?;
-    let [seed, _] = secret()?;
-    let scan = Scan {
-        order: Order::new(ways.hosts.len(), ports.len(), seed),
-        asked: Seen::new(ways.hosts.len(), ports.len()),
-        answered: Seen::new(ways.hosts.len(), ports.len()),
+    let seed = crate::run::seed(request.run);
+    let (hosts, count) = (ways.hosts.len(), ports.len());
+    let networks = Networks::of(ways.hosts.iter().map(|host| host.address));
+    let places = || Places::new(hosts, count);
+    let mut scan = Scan {
+        order: if request.pace.per_subnet_per_second > 0 {
+            Order::by_network(hosts, count, seed, |host| networks.of_host(host))
+        } else {
+            Order::new(hosts, count, seed)
+        },
+        seed,
+        asked: places(),
+        answered: places(),
+        open: places(),
+        canaries: places(),
+        canaries_heard: places(),
+        looks: Mutex::new(vec![0; networks.count()]),
+        doubtful: RwLock::new(vec![true; networks.count()]),
+        networks,
+        left: Places::new(hosts, 1),
+        devices: Devices::new(hosts),
+        ledger: Mutex::default(),
+        behaviour: Mutex::default(),
         failed: Mutex::new(vec![None; ways.links.len()]),
         begin: Instant::now(),
         request,
         ways,
         ports,
+        all_ports,
         cookies,
         permit,
         stop,
         counts: Counts::default(),
+        look: AtomicU32::new(1),
         refused: Mutex::default(),
         found: Mutex::default(),
     };
+    let begin_at = scan.take_over();
     scan.counts.packets.store(used.asked, Ordering::Relaxed);
     let over = AtomicBool::new(false);
     let (tell, told) = mpsc::channel();
+    let mut teller = Teller::new(watcher, &scan);
     let outcome = thread::scope(|scope| {
         // The kernel takes its time to close a ring. It need not be waited for: the outcome is made meanwhile.
         scope.spawn(|| scan.listen(receivers, &over, &tell));
-        let sending = scan.send(senders, used, progress);
+        let sending = scan.send(senders, used, begin_at, &mut teller);
         over.store(true, Ordering::Relaxed);
         let lost = told.recv().unwrap_or_default();
-        progress(&scan.progress());
+        teller.tell(&scan, None);
         scan.outcome(&udp, lost, sending)
     });
     Ok(outcome)
 }
 
-struct Scan<'a> {
-    request: &'a SynRequest,
+pub(super) struct Scan<'a> {
+    pub(super) request: &'a SynRequest,
     ways: Ways,
-    ports: Vec<Port>,
+    pub(super) ports: Vec<Port>,
+    /// Those of UDP among them.
+    pub(super) all_ports: Vec<Port>,
     order: Order,
+    seed: u64,
+    networks: Networks,
     cookies: Cookies,
     permit: Permit<'a>,
     stop: &'a AtomicBool,
     begin: Instant,
-    asked: Seen,
-    answered: Seen,
+    asked: Places,
+    answered: Places,
+    open: Places,
+    /// Canaries of this look that were asked, and those that answered.
+    canaries: Places,
+    canaries_heard: Places,
+    /// How many looks are over, for each network.
+    looks: Mutex<Vec<u32>>,
+    doubtful: RwLock<Vec<bool>>,
+    /// Hosts that are left alone.
+    left: Places,
+    devices: Devices,
+    ledger: Mutex<Ledger>,
+    behaviour: Mutex<Behaviour>,
     counts: Counts,
-    refused: Mutex<Vec<(Place, String)>>,
+    look: AtomicU32,
+    pub(super) refused: Mutex<Vec<(Place, String)>>,
     failed: Mutex<Vec<Option<String>>>,
-    found: Mutex<Vec<Found>>,
+    pub(super) found: Mutex<Vec<Found>>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     packets: AtomicU64,
-    /// Places that were asked or found not to be testable, each once.
+    /// Places that had their turn in this look, each once.
     done: AtomicU64,
     asked: AtomicU64,
     open: AtomicU64,
@@ -148,62 +202,216 @@ struct Counts {
 }
 
 impl Scan<'_> {
-    /// Makes all attempts. Returns how long it took from the beginning to the last SYN.
+    /// Takes over what an earlier part of the run has kept. Returns where it is to go on: look, round and turn.
+    fn take_over(&mut self) -> (u32, u64, u64) {
+        let mut reached = (1, 0, 0);
+        let port_of = |port: u32| {
+            let port = self.all_ports.get(port as usize)?;
+            self.ports.binary_search(port).ok()
+        };
+        for entry in &self.request.earlier {
+            match entry {
+                Entry::Seen(seen) => {
+                    let observation = &seen.observation;
+                    let (Some(host), Ok(port)) = (
+                        self.ways.place(observation.address),
+                        self.ports.binary_search(&observation.port),
+                    ) else {
+                        continue;
+                    };
+                    let place = Place { host, port };
+                    if self.answered.add(place) {
+                        self.asked.add(place);
+                        self.note_answer(place, observation.state, seen.look);
+                        lock(&self.found).push(Found::earlier(place, observation.clone()));
+                    }
+                }
+                Entry::Reached { look, round, turn } => reached = (*look, *round, *turn),
+                Entry::Refused { places, reason } => {
+                    let refused = places.iter().filter_map(|(host, port)| {
+                        let place = Place {
+                            host: *host as usize,
+                            port: port_of(*port)?,
+                        };
+                        Some((place, reason.clone()))
+                    });
+                    lock(&self.refused).extend(refused);
+                }
+                Entry::Loss(loss) => lock(&self.ledger).restore(*loss),
+                Entry::Left { host, reason } => self.leave(*host as usize, reason.clone()),
+                Entry::Silent { .. } => {}
+            }
+        }
+        let (look, round, turn) = reached;
+        let refused: HashSet<Place> = lock(&self.refused).iter().map(|(place, _)| *place).collect();
+        // In the first look all turns before were taken; in a later one the first is over.
+        let until = if look > 1 {
+            (self.order.rounds(), 0)
+        } else {
+            (round, turn)
+        };
+        let before = |round: u64| {
+            if round < until.0 {
+                self.order.turns()
+            } else {
+                until.1
+            }
+        };
+        for round in 0..self.order.rounds().min(until.0 + 1) {
+            for turn in 0..before(round) {
+                let Some(place) = self
+                    .order
+                    .at(round, turn)
+                    .filter(|place| !refused.contains(place))
+                else {
+                    continue;
+                };
+                if self.asked.add(place) {
+                    self.devices.earlier(place.host, look, 0);
+                    self.counts.asked.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        if look > 1 {
+            // Which networks were in doubt later is not kept: less is claimed than may have been done.
+            let over = (look - 1).min(LEAST_LOOKS);
+            lock(&self.looks).fill(over);
+            (0..over).for_each(|_| lock(&self.ledger).look_over());
+        }
+        reached
+    }
+
+    /// Makes all looks, beginning in the middle of one. Returns how long it took from the beginning to the last SYN.
     fn send(
         &self,
         mut senders: Vec<Vec<Sender>>,
         used: Used,
-        progress: &mut dyn FnMut(&Progress),
+        (first, round, turn): (u32, u64, u64),
+        teller: &mut Teller<'_, '_>,
     ) -> Duration {
         let mut used = Some(used);
-        let attempts = self.request.attempts.max(1);
-        let once = self.ports.len() <= 1 && attempts == 1;
-        let tempo = Tempo::new(self.request.pace, self.ways.hosts.len() as u64, once);
-        let walk = Mutex::new(Walk::new(&self.order, tempo));
+        let most = self.request.most_looks.clamp(1, MOST_LOOKS);
+        let once = self.ports.len() <= 1 && most == 1;
+        let mut walk = Walk::new(&self.order, self.request.pace, once, self.seed);
+        walk.begin_at(round, turn);
+        let walk = Mutex::new(walk);
         let mut sending = Duration::ZERO;
-        for attempt in 0..attempts {
+        for look in first..=most {
+            self.look.store(look, Ordering::Relaxed);
+            if look > first {
+                lock(&walk).again();
+                self.counts.done.store(0, Ordering::Relaxed);
+            }
+            let begun = Instant::now();
             thread::scope(|scope| {
                 let (ended, all_ended) = mpsc::channel::<()>();
                 for links in &mut senders {
                     let ended = ended.clone();
                     let walk = &walk;
                     scope.spawn(move || {
-                        self.walk(walk, attempt, links);
+                        self.walk(walk, look, links);
                         drop(ended);
                     });
                 }
                 drop(ended);
                 while all_ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                    progress(&self.progress());
+                    let position = lock(&walk).position();
+                    teller.tell(self, Some((look, position)));
                 }
             });
             sending = self.begin.elapsed();
-            self.wait(progress, || {
+            let last = look == most;
+            self.wait(teller, || {
                 // Closing them takes the kernel a while, which passes in the wait.
                 used = None;
-                if attempt + 1 == attempts {
+                if last {
                     senders.clear();
                 }
             });
-            if self.stop.load(Ordering::Relaxed) || self.all_answered() {
+            if self.ending() || self.all_answered() {
                 break;
             }
-            lock(&walk).again();
+            self.look_over();
+            if last || !self.is_in_doubt() {
+                break;
+            }
+            // What is lost is often lost in bursts.
+            let pause = BETWEEN_LOOKS.saturating_sub(begun.elapsed());
+            self.pause(pause, teller);
         }
         sending
     }
 
+    fn ending(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.request.brake.stopped().is_some()
+    }
+
+    /// A look is over and no answer can come any more: what was lost in it is counted, and who is in doubt decided.
+    fn look_over(&self) {
+        let mut ledger = lock(&self.ledger);
+        for host in 0..self.ways.hosts.len() {
+            for port in 0..self.ports.len() {
+                let place = Place { host, port };
+                if self.canaries.remove(place) {
+                    ledger.canary(self.networks.of_host(host), self.canaries_heard.remove(place));
+                }
+            }
+        }
+        ledger.look_over();
+        let mut looks = lock(&self.looks);
+        let mut doubtful = self.doubtful.write().unwrap_or_else(PoisonError::into_inner);
+        for (network, (looks, doubtful)) in (0..).zip(looks.iter_mut().zip(doubtful.iter_mut())) {
+            *looks += u32::from(*doubtful);
+            *doubtful = ledger.doubtful(network, *looks);
+        }
+    }
+
+    fn is_doubtful(&self, host: usize) -> bool {
+        let doubtful = self.doubtful.read().unwrap_or_else(PoisonError::into_inner);
+        doubtful.get(self.networks.of_host(host) as usize) == Some(&true)
+    }
+
+    /// Whether some port stayed silent whose network is in doubt.
+    fn is_in_doubt(&self) -> bool {
+        (0..self.ways.hosts.len()).any(|host| {
+            self.is_doubtful(host)
+                && !self.is_left(host)
+                && (0..self.ports.len()).any(|port| {
+                    let place = Place { host, port };
+                    self.asked.has(place) && !self.answered.has(place)
+                })
+        })
+    }
+
+    fn is_left(&self, host: usize) -> bool {
+        self.left.has(Place { host, port: 0 })
+    }
+
+    fn leave(&self, host: usize, reason: String) {
+        self.left.add(Place { host, port: 0 });
+        lock(&self.behaviour).leave(host, reason);
+    }
+
     /// Waits for answers, until none can come any more.
-    fn wait(&self, progress: &mut dyn FnMut(&Progress), meanwhile: impl FnOnce()) {
+    fn wait(&self, teller: &mut Teller<'_, '_>, meanwhile: impl FnOnce()) {
         let begin = Instant::now();
         meanwhile();
+        let left = || self.request.answer_wait.saturating_sub(begin.elapsed());
         let mut told = begin;
-        while begin.elapsed() < self.request.answer_wait && !self.all_answered() {
-            thread::sleep(LOOK.min(self.request.answer_wait.saturating_sub(begin.elapsed())));
+        while !left().is_zero() && !self.all_answered() {
+            thread::sleep(LOOK.min(left()));
             if told.elapsed() >= TICK {
-                progress(&self.progress());
+                teller.tell(self, None);
                 told = Instant::now();
             }
+        }
+    }
+
+    fn pause(&self, pause: Duration, teller: &mut Teller<'_, '_>) {
+        let begin = Instant::now();
+        while begin.elapsed() < pause && !self.ending() {
+            thread::sleep(TICK.min(pause.saturating_sub(begin.elapsed())));
+            teller.tell(self, None);
         }
     }
 
@@ -211,9 +419,25 @@ impl Scan<'_> {
         self.counts.answers.load(Ordering::Relaxed) >= self.counts.asked.load(Ordering::Relaxed)
     }
 
-    /// One attempt, as far as this thread gets its turns.
-    fn walk(&self, walk: &Mutex<Walk>, attempt: u32, senders: &mut [Sender]) {
-        while !self.stop.load(Ordering::Relaxed) {
+    /// One look, as far as this thread gets its turns.
+    fn walk(&self, walk: &Mutex<Walk>, look: u32, senders: &mut [Sender]) {
+        let mut generation = 0;
+        // How many of the ports that answered are asked again in a later look.
+        let canaries = CanaryShare::of(&lock(&self.ledger), self.counts.answers.load(Ordering::Relaxed));
+        while !self.ending() {
+            let brake = self.request.brake.generation();
+            if brake != generation {
+                match self.request.brake.pace(self.request.pace) {
+                    Some(pace) => {
+                        generation = brake;
+                        lock(walk).set(pace);
+                    }
+                    None => {
+                        thread::sleep(LONGEST_SLEEP);
+                        continue;
+                    }
+                }
+            }
             let resets = self.counts.resets.swap(0, Ordering::Relaxed);
             let claim = lock(walk).claim(self.begin.elapsed(), MOST_FRAMES as u64, resets);
             let (round, turns) = match claim {
@@ -226,8 +450,10 @@ impl Scan<'_> {
                 Claim::Over => return,
             };
             let mut unused = 0;
+            let now = self.begin.elapsed();
             for turn in turns {
-                let sent = self.turn(self.order.at(round, turn), attempt, senders);
+                let place = self.order.at(round, turn);
+                let sent = place.is_some_and(|place| self.turn(place, look, &canaries, now, senders));
                 unused += u64::from(!sent);
             }
             if unused > 0 {
@@ -240,25 +466,52 @@ impl Scan<'_> {
     }
 
     /// Makes the SYN to one place, if there is to be one. Returns whether there is.
-    fn turn(&self, place: Place, attempt: u32, senders: &mut [Sender]) -> bool {
-        if attempt > 0 && (self.answered.has(place) || !self.asked.has(place)) {
-            return false;
+    fn turn(
+        &self,
+        place: Place,
+        look: u32,
+        canaries: &CanaryShare,
+        now: Duration,
+        senders: &mut [Sender],
+    ) -> bool {
+        if look == 1 {
+            self.counts.done.fetch_add(1, Ordering::Relaxed);
+            if self.asked.has(place) {
+                return false;
+            }
+        } else {
+            self.counts.done.fetch_add(1, Ordering::Relaxed);
+            let canary = self.answered.has(place);
+            let wanted = if canary {
+                canaries.chosen(place, look, self.seed)
+            } else {
+                self.asked.has(place) && self.is_doubtful(place.host)
+            };
+            if !wanted {
+                return false;
+            }
+            if canary {
+                self.canaries.add(place);
+            }
         }
         let (Some(host), Some(port)) = (self.ways.hosts.get(place.host), self.ports.get(place.port)) else {
             return false;
         };
+        if self.is_left(place.host) {
+            return false;
+        }
         if let Err(reason) = (self.permit)(host.address, *port) {
-            self.done(attempt);
-            lock(&self.refused).push((place, reason));
+            self.canaries.remove(place);
+            if look == 1 {
+                lock(&self.refused).push((place, reason));
+            }
             return false;
         }
         let Some(hop) = self.ways.hop_of(host) else {
-            self.done(attempt);
             return false;
         };
         // Before the packet goes: the answer may be faster than the next line.
         if self.asked.add(place) {
-            self.done(attempt);
             self.counts.asked.fetch_add(1, Ordering::Relaxed);
         }
         let template = self.ways.templates.get(hop.template);
@@ -268,15 +521,13 @@ impl Scan<'_> {
             return false;
         };
         let cookie = self.cookies.of(hop.own.address, host.address, port.number);
-        sender
+        let written = sender
             .room(template.length())
-            .is_some_and(|frame| template.write(frame, ethernet, host.address, port.number, cookie))
-    }
-
-    fn done(&self, attempt: u32) {
-        if attempt == 0 {
-            self.counts.done.fetch_add(1, Ordering::Relaxed);
+            .is_some_and(|frame| template.write(frame, ethernet, host.address, port.number, cookie));
+        if written {
+            self.devices.packets(place.host, now, 1);
         }
+        written
     }
 
     /// Sends what waits. A link that breaks is noted, and what waits on it is forgotten.
@@ -349,31 +600,52 @@ impl Scan<'_> {
         // Our kernel has answered a SYN-ACK with a reset of its own by now, for it knows of no such connection.
         if answer.said == Said::Accepted {
             self.counts.resets.fetch_add(1, Ordering::Relaxed);
+            self.devices.packets(place.host, self.begin.elapsed(), 1);
         }
         if !self.answered.add(place) {
+            if self.canaries.has(place) {
+                self.canaries_heard.add(place);
+                if answer.said == Said::Reset && self.open.has(place) && !self.is_left(place.host) {
+                    self.leave(place.host, format!("{} was open and refuses now", answer.port));
+                }
+            }
             return;
         }
-        self.counts.answers.fetch_add(1, Ordering::Relaxed);
-        if answer.said == Said::Accepted {
-            self.counts.open.fetch_add(1, Ordering::Relaxed);
-        }
-        lock(&self.found).push(Found {
-            place,
-            at: Timestamp::now(),
-            answer,
-        });
+        let found = Found::new(place, answer, self.look.load(Ordering::Relaxed));
+        self.note_answer(place, found.state(), found.look);
+        lock(&self.found).push(found);
     }
 
-    fn progress(&self) -> Progress {
+    fn note_answer(&self, place: Place, state: PortState, look: u32) {
+        self.counts.answers.fetch_add(1, Ordering::Relaxed);
+        if state == PortState::Open {
+            self.counts.open.fetch_add(1, Ordering::Relaxed);
+            self.open.add(place);
+        }
+        lock(&self.ledger).answered(look);
+    }
+
+    pub(super) fn canaries(&self) -> Loss {
+        lock(&self.ledger).canaries()
+    }
+
+    pub(super) fn progress(&self) -> Progress {
         let elapsed = self.begin.elapsed();
-        let total = self.ways.hosts.len() as u64 * self.ports.len() as u64;
-        let done = self.counts.done.load(Ordering::Relaxed);
+        let hosts = self.ways.hosts.len() as u64;
+        let total = self.order.turns() * self.ports.len() as u64;
+        let done = self.counts.done.load(Ordering::Relaxed).min(total);
         let left = total.saturating_sub(done);
         let time_left = (done > 0 && elapsed >= Duration::from_secs(1))
             .then(|| elapsed.mul_f64(left as f64 / done as f64) + self.request.answer_wait);
         Progress {
+            look: self.look.load(Ordering::Relaxed),
             probes_done: done,
             probes_total: total,
+            // The last round is the last port of each host.
+            hosts_done: done
+                .saturating_sub(total - self.order.turns().min(total))
+                .min(hosts),
+            hosts_total: hosts,
             open: self.counts.open.load(Ordering::Relaxed),
             answers: self.counts.answers.load(Ordering::Relaxed),
             elapsed,
@@ -384,47 +656,103 @@ impl Scan<'_> {
     }
 
     fn outcome(&self, udp: &[Port], lost: u64, sending: Duration) -> SynOutcome {
-        let interrupted = self.stop.load(Ordering::Relaxed);
-        let found = take(&self.found);
-        let answers = found
-            .iter()
-            .filter(|found| verdict::of(&found.answer).0 != PortState::NoAnswer)
-            .count();
+        let interrupted = self.ending();
+        let stopped = self.request.brake.stopped();
+        let ended = stopped.clone().unwrap_or_else(|| "interrupted".into());
+        let refused: HashMap<Place, String> = take(&self.refused).into_iter().collect();
         let failed = take(&self.failed);
-        let Lists {
-            observations,
-            silent,
-            mut not_tested,
-        } = Facts {
-            request: self.request,
-            ways: &self.ways,
+        let addresses: Vec<IpAddr> = self.ways.hosts.iter().map(|host| host.address).collect();
+        let ledger = lock(&self.ledger);
+        let looks = lock(&self.looks);
+        let mut behaviour = lock(&self.behaviour);
+        let mut answers = 0;
+        let mut answered_hosts = HashSet::new();
+        let found: Vec<(Place, Observation)> = take(&self.found)
+            .into_iter()
+            .map(|found| {
+                let observation = found.observation(self.request, self.ports.get(found.place.port).copied());
+                answers += u64::from(observation.state != PortState::NoAnswer);
+                answered_hosts.insert(found.place.host);
+                behaviour.port(found.place.host, observation.state == PortState::Open);
+                (found.place, observation)
+            })
+            .collect();
+        let why_not = |place: Place| -> Option<Cow<'_, str>> {
+            let host = self.ways.hosts.get(place.host)?;
+            if !self.asked.has(place) {
+                if let Some(reason) = refused.get(&place) {
+                    return Some(reason.as_str().into());
+                }
+                if let Some(reason) = behaviour.left(place.host) {
+                    return Some(format!("left alone: {reason}").into());
+                }
+            }
+            match host.way {
+                Reach::Not(reason) => self
+                    .ways
+                    .reasons
+                    .get(reason as usize)
+                    .map(|reason| reason.as_str().into()),
+                Reach::Hop(_) => {
+                    let link = self.ways.hop_of(host)?.link;
+                    // Which of the silent ones were asked before the link failed cannot be told.
+                    if let Some(Some(reason)) = failed.get(link) {
+                        return Some(reason.as_str().into());
+                    }
+                    (!self.asked.has(place)).then(|| ended.as_str().into())
+                }
+            }
+        };
+        let silence = |place: Place| {
+            let network = self.networks.of_host(place.host);
+            // Whoever was asked in a look that is not over was asked once at least.
+            let looks = looks.get(network as usize).copied().unwrap_or_default().max(1);
+            Silence {
+                looks,
+                confidence: ledger.confidence(network, looks),
+                in_doubt: ledger.doubtful(network, looks) || behaviour.left(place.host).is_some(),
+            }
+        };
+        let lists = Facts {
+            addresses: &addresses,
             ports: &self.ports,
-            asked: &self.asked,
             answered: &self.answered,
             found,
-            refused: take(&self.refused),
-            failed: &failed,
-            ended: Timestamp::now(),
+            why_not: &why_not,
+            silence: &silence,
+            told: &|place, silence| self.silent(place, silence),
         }
         .lists();
+        let mut not_tested = lists.not_tested;
         if !udp.is_empty() {
-            not_tested.extend(self.ways.hosts.iter().map(|host| NotTested {
-                first: host.address,
-                last: host.address,
+            not_tested.extend(addresses.iter().map(|address| NotTested {
+                first: *address,
+                last: *address,
                 ports: udp.to_vec(),
                 reason: "a SYN scan is of TCP only".into(),
             }));
         }
         let asked_any = self.counts.asked.load(Ordering::Relaxed) > 0;
+        let packets = self.counts.packets.load(Ordering::Relaxed);
         SynOutcome {
             scan: ScanOutcome {
-                observations,
-                silent,
+                observations: lists.observations,
                 not_tested,
+                coverage: Coverage {
+                    silent: lists.silent,
+                    loss: ledger.measured(),
+                    packets,
+                    devices: self
+                        .devices
+                        .all(addresses.iter().copied(), |host| answered_hosts.contains(&host)),
+                    remarks: behaviour.remarks(|host| addresses.get(host).copied()),
+                    guards: Vec::new(),
+                    stopped,
+                },
                 counters: Counters {
-                    probes: self.counts.done.load(Ordering::Relaxed),
-                    packets_sent: self.counts.packets.load(Ordering::Relaxed),
-                    answers: answers as u64,
+                    probes: self.counts.asked.load(Ordering::Relaxed),
+                    packets_sent: packets,
+                    answers,
                     most_connections_per_host: u32::from(asked_any),
                 },
                 interrupted,
@@ -433,6 +761,58 @@ impl Scan<'_> {
             lost,
             sending,
         }
+    }
+
+    /// A silence as an observation.
+    fn silent(&self, place: Place, silence: Silence) -> Option<Observation> {
+        let (host, port) = (self.ways.hosts.get(place.host)?, *self.ports.get(place.port)?);
+        let hop = self.ways.hop_of(host)?;
+        let because = if hop.ethernet.is_some() {
+            asked(silence.looks, self.request.answer_wait)
+        } else {
+            "nobody there: no neighbour answered to its address".into()
+        };
+        let request = self.request;
+        Some(Observation {
+            id: Observation::id_of(request.run, &request.vantage, host.address, port),
+            run: request.run,
+            at: Timestamp::now(),
+            vantage: request.vantage.clone(),
+            source: Some(hop.own.address),
+            address: host.address,
+            port,
+            state: PortState::NoAnswer,
+            because: because.clone(),
+            confidence: silence.confidence,
+            identifications: Vec::new(),
+            evidence: vec![Evidence {
+                kind: EvidenceKind::Handshake,
+                note: because,
+                bytes: Vec::new(),
+            }],
+        })
+    }
+}
+
+/// Which of the ports that have answered are asked again in a look.
+struct CanaryShare {
+    wanted: u64,
+    answers: u64,
+}
+
+impl CanaryShare {
+    fn of(ledger: &Ledger, answers: u64) -> Self {
+        Self {
+            wanted: ledger.canaries_wanted(),
+            answers,
+        }
+    }
+
+    /// A random choice, another one in each look.
+    fn chosen(&self, place: Place, look: u32, seed: u64) -> bool {
+        let mut state = seed ^ (place.host as u64) << 20 ^ (place.port as u64) << 4 ^ u64::from(look);
+        let random = next_random(&mut state);
+        u128::from(random) * u128::from(self.answers.max(1)) >> 64 < u128::from(self.wanted)
     }
 }
 
@@ -489,7 +869,7 @@ fn secret() -> Result<[u64; 2], SynError> {
 }
 
 /// What a panicked thread left behind is still true: each write is one push.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

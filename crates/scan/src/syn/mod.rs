@@ -10,27 +10,26 @@ mod answer;
 mod cookie;
 mod engine;
 mod error;
+mod found;
 mod frame;
 mod neighbour;
 mod order;
-mod outcome;
 mod resolve;
-mod seen;
-mod shuffle;
 mod source_ports;
+mod teller;
 mod tempo;
 mod verdict;
 mod walk;
 mod ways;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use portcullis_model::{Port, RunId, Vantage};
 
 pub use engine::scan;
 pub use error::SynError;
 
-use crate::{Pace, ScanOutcome};
+use crate::{Brake, Pace, ScanOutcome, checkpoint::Entry};
 
 /// What must be said before a SYN scan begins.
 pub const WARNING: &str = "A SYN scan leaves connections half open until this host's kernel resets them. Half-open connections \
@@ -42,7 +41,10 @@ answered. For fragile devices use --mode connect.";
 pub const MOST_PROBES: u128 = 1 << 27;
 
 /// A total rate from which on nothing is held back; the cap per host holds all the same.
-pub const UNLIMITED: u32 = tempo::UNLIMITED;
+pub const UNLIMITED: u32 = crate::pace::UNLIMITED;
+
+/// How often a silent port is asked at most, where loss leaves doubt.
+pub const MOST_LOOKS: u32 = crate::loss::MOST_LOOKS;
 
 /// How long after the last SYN answers are waited for: as long as a connection attempt waits.
 pub const DEFAULT_ANSWER_WAIT: Duration = crate::DEFAULT_CONNECT_TIMEOUT;
@@ -56,12 +58,18 @@ pub struct SynRequest {
     pub vantage: Vantage,
     /// The addresses.
     pub addresses: Vec<IpAddr>,
+    /// The interfaces of link-local addresses (RFC 4007).
+    pub scopes: Vec<(IpAddr, u32)>,
     /// The ports. UDP ports come back as not tested.
     pub ports: Vec<Port>,
     /// How fast. `host_connections` does not matter: no connection is ever made.
     pub pace: Pace,
-    /// How often a silent port is asked, at least once.
-    pub attempts: u32,
+    /// What holds it back beside its pace.
+    pub brake: Arc<Brake>,
+    /// What an earlier part of the same run has kept.
+    pub earlier: Vec<Entry>,
+    /// How often a silent port is asked at most, see [`MOST_LOOKS`]; at least once.
+    pub most_looks: u32,
     /// How long answers are waited for after the last SYN of an attempt.
     pub answer_wait: Duration,
 }

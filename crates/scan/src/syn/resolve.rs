@@ -67,7 +67,7 @@ pub(super) fn resolve(
             .filter_map(|places| places.first().copied())
             .collect();
         questions.sort_unstable();
-        let mut tempo = Tempo::new(request.pace, questions.len() as u64, true);
+        let mut tempo = Tempo::new(request.pace, questions.len() as u64, None, true);
         let mut questions = questions.into_iter();
         let mut last = Instant::now();
         let mut all_sent = false;

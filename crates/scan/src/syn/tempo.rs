@@ -1,7 +1,7 @@
 //! When the next packets may go, for rates at which remembering each packet would cost too much. Reads no clock; `now`
 //! is a parameter.
 //!
-//! Two even schedules (the generic cell rate algorithm, ITU-T I.371) are kept side by side:
+//! Three even schedules (the generic cell rate algorithm, ITU-T I.371) are kept side by side:
 //!
 //! * The *rate* counts packets. What it may send at once is a fortieth of what fits into 100 ms, and the spacing makes
 //!   up for that: in every 100 ms and every second no more goes than the set rate allows.
@@ -9,99 +9,91 @@
 //!   has had one, so that even turns are even packets to each host: its cap holds by construction, with nothing
 //!   remembered of it. Where there are so few hosts that their turns would come round too soon, the whole scan goes
 //!   slower. Each SYN is taken for two packets, for our kernel answers a SYN-ACK with a reset.
+//! * The *networks*, where they have a cap of their own, take turns in the same way.
 
 use std::time::Duration;
 
-use crate::Pace;
+use crate::{
+    Pace,
+    pace::even::{Even, SECOND, picoseconds, time},
+};
 
-/// Picoseconds: at millions of packets per second a nanosecond is too coarse.
-const SECOND: u128 = 1_000_000_000_000;
-/// The window over which a rate holds.
-const WINDOW: u128 = SECOND / 10;
 /// What a SYN costs its host: itself, and the reset that may follow.
 const PACKETS_PER_SYN: u128 = 2;
-/// From this rate on there is no rate to keep: no machine reaches it with frames made one by one.
-pub(super) const UNLIMITED: u32 = 20_000_000;
-
-/// An even schedule: one thing each interval, with so many that may come at once.
-#[derive(Debug, Clone, Copy)]
-struct Even {
-    interval: u128,
-    tolerance: u128,
-    next: u128,
-}
-
-impl Even {
-    fn new(interval: u128, at_once: u128) -> Self {
-        Self {
-            interval,
-            tolerance: at_once.saturating_sub(1) * interval,
-            next: 0,
-        }
-    }
-
-    /// How many may come now.
-    fn ready(&self, now: u128) -> u64 {
-        if self.interval == 0 {
-            return u64::MAX;
-        }
-        let base = self.next.max(now);
-        match (now + self.tolerance).checked_sub(base) {
-            Some(room) => u64::try_from(room / self.interval + 1).unwrap_or(u64::MAX),
-            None => 0,
-        }
-    }
-
-    fn take(&mut self, now: u128, count: u64) {
-        self.next = self.next.max(now) + u128::from(count) * self.interval;
-    }
-
-    /// Takes back what was counted and did not come.
-    fn give_back(&mut self, count: u64) {
-        self.next = self.next.saturating_sub(u128::from(count) * self.interval);
-    }
-
-    /// When something may come.
-    fn when(&self) -> u128 {
-        self.next.saturating_sub(self.tolerance)
-    }
-}
-
 /// The pace of a scan.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tempo {
     rate: Even,
     hosts: Even,
+    networks: Even,
+    hosts_count: u64,
+    networks_count: Option<u64>,
+    once: bool,
 }
 
 impl Tempo {
-    /// The pace of a scan of so many hosts. Where each gets one packet only, `once`, no spacing is needed.
-    pub(super) fn new(pace: Pace, hosts: u64, once: bool) -> Self {
-        let hosts = u128::from(hosts.max(1));
-        let at_once = (hosts / 40).max(1);
-        let spacing = if once {
-            0
-        } else {
-            (PACKETS_PER_SYN * SECOND).div_ceil(u128::from(pace.per_host_per_second.max(1)))
+    /// The pace of a scan in which the turns of a host are `hosts` turns apart, and those of a network `networks`. Where
+    /// each host gets one packet only, `once`, its turns need no spacing.
+    pub(super) fn new(pace: Pace, hosts: u64, networks: Option<u64>, once: bool) -> Self {
+        let spaced = |apart: u64, per_second: u32| {
+            let apart = u128::from(apart.max(1));
+            let at_once = (apart / 40).max(1);
+            let spacing = (PACKETS_PER_SYN * SECOND).div_ceil(u128::from(per_second.max(1)));
+            // Those that may have come at once are missing in between.
+            let turns = (apart - at_once + 1).max(1);
+            Even::new(spacing.div_ceil(turns), at_once)
         };
-        // A host's turns are `hosts` turns apart, less those that may have come at once.
-        let turns = (hosts - at_once + 1).max(1);
+        let free = Even::new(0, 1);
         Self {
-            rate: rate(pace.total_per_second),
-            hosts: Even::new(spacing.div_ceil(turns), at_once),
+            rate: Even::rate(pace.total_per_second),
+            hosts: if once {
+                free
+            } else {
+                spaced(hosts, pace.per_host_per_second)
+            },
+            networks: match networks {
+                Some(networks) if pace.per_subnet_per_second > 0 => {
+                    spaced(networks, pace.per_subnet_per_second)
+                }
+                _ => free,
+            },
+            hosts_count: hosts,
+            networks_count: networks,
+            once,
+        }
+    }
+
+    /// Goes on at another pace. What was sent stays counted.
+    pub(super) fn set(&mut self, pace: Pace) {
+        let new = Self::new(pace, self.hosts_count, self.networks_count, self.once);
+        *self = Self {
+            rate: self.rate.at(new.rate),
+            hosts: self.hosts.at(new.hosts),
+            networks: self.networks.at(new.networks),
+            ..new
+        };
+    }
+
+    /// Lets some time pass before the next turn.
+    pub(super) fn pause(&mut self, pause: Duration) {
+        let pause = picoseconds(pause);
+        for even in [&mut self.hosts, &mut self.networks] {
+            even.delay(pause);
         }
     }
 
     /// How many turns may be taken now, if each sends a packet.
     pub(super) fn ready(&self, now: Duration) -> u64 {
         let now = picoseconds(now);
-        self.rate.ready(now).min(self.hosts.ready(now))
+        let ready = self.rate.ready(now).min(self.hosts.ready(now));
+        ready.min(self.networks.ready(now))
     }
 
     /// Counts turns that are taken, with a packet in each.
     pub(super) fn take(&mut self, now: Duration, turns: u64) {
         let now = picoseconds(now);
         self.hosts.take(now, turns);
+        self.networks.take(now, turns);
         self.rate.take(now, turns);
     }
 
@@ -117,26 +109,9 @@ impl Tempo {
 
     /// When the next turn may be taken, as time since the start.
     pub(super) fn when(&self) -> Duration {
-        let nanoseconds = self.rate.when().max(self.hosts.when()).div_ceil(1000);
-        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+        let when = self.rate.when().max(self.hosts.when()).max(self.networks.when());
+        time(when)
     }
-}
-
-fn rate(per_second: u32) -> Even {
-    let rate = u128::from(per_second.max(1));
-    if per_second >= UNLIMITED {
-        return Even::new(0, 1);
-    }
-    let window = rate / 10;
-    let at_once = (window / 40).max(1);
-    if window < 40 {
-        return Even::new(SECOND.div_ceil(rate), 1);
-    }
-    Even::new(WINDOW.div_ceil(window - (at_once - 1)), at_once)
-}
-
-fn picoseconds(time: Duration) -> u128 {
-    time.as_nanos() * 1000
 }
 
 #[cfg(test)]
@@ -149,7 +124,7 @@ mod tests {
         Pace {
             total_per_second: total,
             per_host_per_second: per_host,
-            host_connections: 1,
+            ..Pace::default()
         }
     }
 
@@ -163,7 +138,7 @@ mod tests {
 
     /// Takes all turns that it may in each step, some of them without a packet, with a clock that jumps at times.
     fn drive(pace: Pace, hosts: u64, jumps: &[u16], skips: u8, turns: u64) -> Vec<(Duration, u64)> {
-        let mut tempo = Tempo::new(pace, hosts, false);
+        let mut tempo = Tempo::new(pace, hosts, None, false);
         let mut now = Duration::ZERO;
         let mut sent = Vec::new();
         let mut turn = 0;
@@ -229,7 +204,46 @@ mod tests {
 
     #[test]
     fn without_a_rate_all_may_go() {
-        let tempo = Tempo::new(pace(u32::MAX, 20), 65536, true);
+        let tempo = Tempo::new(pace(u32::MAX, 20), 65536, None, true);
         assert!(tempo.ready(Duration::ZERO) > 1_000_000);
+    }
+
+    #[test]
+    fn a_network_feels_no_more_than_its_share() {
+        let pace = Pace {
+            per_subnet_per_second: 100,
+            ..pace(1_000_000, 1_000_000)
+        };
+        let mut tempo = Tempo::new(pace, 2560, Some(10), false);
+        let (mut now, mut turn) = (Duration::ZERO, 0_u64);
+        while now < Duration::from_secs(2) {
+            match tempo.ready(now) {
+                0 => now = tempo.when(),
+                _ => {
+                    tempo.take(now, 1);
+                    turn += 1;
+                }
+            }
+        }
+        // Half of the share is left for the resets: 50 turns in a second for each of ten networks.
+        assert!((980..=1010).contains(&turn), "{turn}");
+    }
+
+    #[test]
+    fn a_slower_pace_holds_from_now_on() {
+        let mut tempo = Tempo::new(pace(1000, 1000), 1000, None, false);
+        let mut now = Duration::from_secs(1);
+        tempo.set(pace(10, 1000));
+        let mut turns = 0;
+        while now < Duration::from_secs(3) {
+            match tempo.ready(now) {
+                0 => now = tempo.when(),
+                _ => {
+                    tempo.take(now, 1);
+                    turns += 1;
+                }
+            }
+        }
+        assert!((19..=21).contains(&turns), "{turns}");
     }
 }

@@ -3,6 +3,7 @@
 use std::{ops::Range, time::Duration};
 
 use super::{order::Order, tempo::Tempo};
+use crate::{Pace, canary::next_random};
 
 /// Turns that may be taken now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +24,22 @@ pub(super) struct Walk {
     turns: u64,
     round: u64,
     turn: u64,
+    random: u64,
+    longest_jitter: Duration,
 }
 
+/// The wait between two packets to a host is longer by up to this part of itself.
+const JITTER: f64 = 0.125;
+const JITTER_STEPS: u64 = 1000;
+
 impl Walk {
-    pub(super) fn new(order: &Order, tempo: Tempo) -> Self {
+    /// The seed decides the jitter.
+    pub(super) fn new(order: &Order, pace: Pace, once: bool, seed: u64) -> Self {
+        let tempo = Tempo::new(pace, order.turns(), order.network_turns(), once);
         Self {
             tempo,
+            random: seed,
+            longest_jitter: Duration::from_secs_f64(JITTER / f64::from(pace.per_host_per_second.max(1))),
             rounds: order.rounds(),
             turns: order.turns(),
             round: 0,
@@ -38,7 +49,22 @@ impl Walk {
 
     /// Begins again, at the pace so far.
     pub(super) fn again(&mut self) {
-        (self.round, self.turn) = (0, 0);
+        self.begin_at(0, 0);
+    }
+
+    /// Begins again at a turn.
+    pub(super) fn begin_at(&mut self, round: u64, turn: u64) {
+        (self.round, self.turn) = (round, turn);
+    }
+
+    /// The next turn: all before it have been claimed.
+    pub(super) fn position(&self) -> (u64, u64) {
+        (self.round, self.turn)
+    }
+
+    /// Goes on at another pace.
+    pub(super) fn set(&mut self, pace: Pace) {
+        self.tempo.set(pace);
     }
 
     /// Takes the next turns, at most so many. `resets` were sent by our kernel since the last claim and are paid for
@@ -49,6 +75,10 @@ impl Walk {
         }
         if self.turn >= self.turns {
             (self.round, self.turn) = (self.round + 1, 0);
+            // A host's turns would else come round in a fixed beat, into which a controller's cycle could fall.
+            let random = next_random(&mut self.random) % JITTER_STEPS;
+            self.tempo
+                .pause(self.longest_jitter.mul_f64(random as f64 / JITTER_STEPS as f64));
         }
         if self.round >= self.rounds || self.turns == 0 {
             return Claim::Over;
@@ -75,11 +105,10 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Pace;
 
     fn walk(hosts: usize, ports: usize) -> Walk {
         let order = Order::new(hosts, ports, 1);
-        Walk::new(&order, Tempo::new(Pace::default(), hosts as u64, false))
+        Walk::new(&order, Pace::default(), false, 1)
     }
 
     #[test]

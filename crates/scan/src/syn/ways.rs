@@ -1,6 +1,10 @@
 //! The way to each host: interface, own address, next hop.
 
-use std::{collections::HashMap, io, net::IpAddr};
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddrV6, UdpSocket},
+};
 
 use nix::errno::Errno;
 use portcullis_sys::packet::route::{Interface, Route, Routes, interfaces, neighbours};
@@ -68,23 +72,31 @@ pub(super) struct Ways {
 
 impl Ways {
     /// Asks the kernel. Hops that it has not talked to of late have no Ethernet address yet.
-    pub(super) fn find(addresses: &[IpAddr]) -> Result<Self, SynError> {
+    pub(super) fn find(addresses: &[IpAddr], scopes: &[(IpAddr, u32)]) -> Result<Self, SynError> {
         let mut routes = Routes::read().map_err(SynError::System)?;
         let interfaces = interfaces().map_err(SynError::System)?;
         let neighbours = neighbours().map_err(SynError::System)?;
         let mut addresses = addresses.to_vec();
         addresses.sort_unstable();
         addresses.dedup();
+        let scopes: HashMap<IpAddr, u32> = scopes.iter().copied().collect();
         let mut ways = Self::default();
         let mut stretch: Option<Stretch> = None;
         for address in addresses {
             let here = match stretch.take().filter(|stretch| stretch.holds(address)) {
                 Some(stretch) => stretch,
                 None => {
-                    let answer = routes.to(address).map_err(SynError::System)?;
+                    let answer = match scopes.get(&address) {
+                        Some(scope) => on_link(address, *scope),
+                        None => routes.to(address).map_err(SynError::System)?,
+                    };
                     Stretch {
-                        until: routes.same_until(address),
-                        route: ways.usable(address, answer, &interfaces),
+                        until: if is_link_local(address) {
+                            address
+                        } else {
+                            routes.same_until(address)
+                        },
+                        route: ways.usable(address, scopes.contains_key(&address), answer, &interfaces),
                         way: None,
                     }
                 }
@@ -147,11 +159,12 @@ impl Ways {
     fn usable(
         &mut self,
         address: IpAddr,
+        scoped: bool,
         answer: Result<Route, io::Error>,
         interfaces: &[Interface],
     ) -> Result<(usize, Route), u32> {
         let route = answer.map_err(|error| self.reason(refusal(&error)))?;
-        if let Some(reason) = unfit(address, &route) {
+        if let Some(reason) = unfit(address, &route, scoped) {
             return Err(self.reason(reason.into()));
         }
         let Some(interface) = interfaces.iter().find(|one| one.index == route.interface) else {
@@ -226,13 +239,34 @@ impl Ways {
     }
 }
 
-fn unfit(address: IpAddr, route: &Route) -> Option<&'static str> {
-    let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+/// The way to a link-local address: its interface was said, and the kernel knows which of our own addresses goes with it.
+fn on_link(address: IpAddr, interface: u32) -> Result<Route, io::Error> {
+    let IpAddr::V6(v6) = address else {
+        return Err(io::ErrorKind::AddrNotAvailable.into());
+    };
+    // Connecting a datagram socket sends nothing.
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
+    socket.connect(SocketAddrV6::new(v6, 9, 0, interface))?;
+    let source = socket.local_addr()?.ip();
+    Ok(Route {
+        interface,
+        gateway: None,
+        source: Some(source),
+        local: source == address,
+        many: false,
+    })
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+fn unfit(address: IpAddr, route: &Route, scoped: bool) -> Option<&'static str> {
     if route.local {
         Some("it is this host's own address, which no frame leads to: --mode connect can look at it")
     } else if route.many {
         Some("it is a broadcast or multicast address, which no single host has")
-    } else if link_local {
+    } else if is_link_local(address) && !scoped {
         Some("it is a link-local address, and it was not said on which interface")
     } else {
         None

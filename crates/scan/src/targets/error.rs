@@ -57,6 +57,21 @@ pub enum TargetError {
         #[source]
         source: io::Error,
     },
+    /// An interface that this host does not have.
+    #[error("this host has no interface `{}`", sanitize(name))]
+    NoInterface {
+        /// Its name, as typed.
+        name: String,
+    },
+    /// One link-local address on two interfaces: in the result they could not be told apart.
+    #[error("{address} is meant on two interfaces")]
+    TwoInterfaces {
+        /// The address.
+        address: std::net::IpAddr,
+    },
+    /// The kernel did not tell its interfaces or neighbours.
+    #[error("cannot ask this host for its interfaces and neighbours")]
+    System(#[source] portcullis_sys::SysError),
     /// A line of a list.
     #[error("line {line} of the target list is wrong")]
     Line {
@@ -80,6 +95,9 @@ impl Fault for TargetError {
             Self::Empty => "SC007",
             Self::Unresolved { .. } => "SC008",
             Self::Line { .. } => "SC009",
+            Self::NoInterface { .. } => "SC010",
+            Self::TwoInterfaces { .. } => "SC011",
+            Self::System(_) => "SC012",
         }
     }
 
@@ -97,12 +115,18 @@ impl Fault for TargetError {
             Self::TooMany { .. } => "split the scan into several",
             Self::Empty => "name at least one network, range, address or host name",
             Self::Unresolved { .. } => "give the address instead of the name",
+            Self::NoInterface { .. } => "`ip -brief link` lists those that it has",
+            Self::TwoInterfaces { .. } => "scan one interface after the other",
+            Self::System(source) => return source.hint(),
             Self::Line { source, .. } => return source.hint(),
         };
         Some(hint.into())
     }
 
     fn exit(&self) -> Exit {
-        Exit::Usage
+        match self {
+            Self::System(source) => source.exit(),
+            _ => Exit::Usage,
+        }
     }
 }

@@ -12,7 +12,13 @@ const WIDEST_IPV6: u8 = 112;
 pub(super) enum Target {
     Span(Span),
     Name(String),
+    /// A link-local address and the name of its interface (RFC 4007 11).
+    Scoped(Ipv6Addr, String),
+    /// Whom the kernel has talked to, on one interface or on all.
+    Neighbours(Option<String>),
 }
+
+const NEIGHBOURS: &str = "neighbours";
 
 pub(super) fn target(text: &str) -> Result<Target, TargetError> {
     if text.contains('/') {
@@ -26,6 +32,20 @@ pub(super) fn target(text: &str) -> Result<Target, TargetError> {
         && let Ok(first) = first.trim().parse::<IpAddr>()
     {
         return range(text, first, last.trim()).map(Target::Span);
+    }
+    if let Some((address, interface)) = text.split_once('%') {
+        return match address.parse::<Ipv6Addr>() {
+            Ok(address) if address.is_unicast_link_local() && !interface.is_empty() => {
+                Ok(Target::Scoped(address, interface.into()))
+            }
+            _ => Err(TargetError::NotATarget { text: text.into() }),
+        };
+    }
+    if text == NEIGHBOURS {
+        return Ok(Target::Neighbours(None));
+    }
+    if let Some((NEIGHBOURS, interface)) = text.split_once(':') {
+        return Ok(Target::Neighbours(Some(interface.into())));
     }
     if is_name(text) {
         return Ok(Target::Name(text.to_ascii_lowercase()));

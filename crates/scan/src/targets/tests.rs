@@ -89,7 +89,7 @@ fn a_list_has_comments_and_its_errors_have_lines() {
 #[tokio::test]
 async fn addresses_need_no_resolver() {
     let resolved = parse(&["127.0.0.1"]).unwrap().resolve().await.unwrap();
-    assert_eq!(resolved, [IpAddr::from([127, 0, 0, 1])]);
+    assert_eq!(resolved.addresses, [IpAddr::from([127, 0, 0, 1])]);
 }
 
 proptest! {
@@ -105,5 +105,28 @@ proptest! {
         let found = parse(&[format!("{from}-{to}")]).unwrap().addresses().unwrap();
         prop_assert_eq!(found.len() as u32, length + 1);
         prop_assert_eq!(found[0], IpAddr::from(from));
+    }
+}
+
+#[tokio::test]
+async fn a_link_local_address_needs_an_interface_that_is_there() {
+    let resolved = parse(&["fe80::7%lo", "10.0.0.1"])
+        .unwrap()
+        .resolve()
+        .await
+        .unwrap();
+    let link_local: IpAddr = "fe80::7".parse().unwrap();
+    assert_eq!(resolved.scopes, [(link_local, 1)]);
+    assert_eq!(resolved.addresses.len(), 2);
+    let error = parse(&["fe80::7%nowhere"]).unwrap().resolve().await.unwrap_err();
+    assert_eq!(error.code(), "SC010");
+    let error = parse(&["neighbours:nowhere"])
+        .unwrap()
+        .resolve()
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "SC010");
+    for wrong in ["2001:db8::1%eth0", "10.0.0.1%eth0", "fe80::1%"] {
+        assert_eq!(parse(&[wrong]).unwrap_err().code(), "SC001", "{wrong}");
     }
 }

@@ -99,7 +99,7 @@ fn a_new_version_counts_only_when_it_is_signed_and_only_by_what_it_takes_away() 
     let signed = Signed::new(NAMESPACE, SIGNER);
     let source = signed.source();
     let used = source.read().unwrap();
-    let authority = Authority::new(used.permission, Pace::default());
+    let authority = Authority::new(used.permission, Arc::default());
     let mut digest = used.digest;
     let mut look = || authority.look_again(&source, &mut digest);
     assert!(look().unwrap().is_none(), "nothing has changed");
@@ -138,7 +138,7 @@ async fn a_file_that_disappears_withdraws_the_permission() {
         signers: None,
     };
     let used = source.read().unwrap();
-    let authority = Authority::new(used.permission, Pace::default());
+    let authority = Authority::new(used.permission, Arc::default());
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let watch = authority.watch(source, used.digest, tell);
     fs::remove_file(&file).unwrap();
@@ -163,6 +163,25 @@ async fn a_file_that_disappears_withdraws_the_permission() {
 }
 
 #[test]
+fn a_smaller_rate_slows_the_scan_and_a_larger_one_does_not_make_it_faster() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source {
+        file: folder.path().join("permission.toml"),
+        signers: None,
+    };
+    fs::write(&source.file, TEXT).unwrap();
+    let used = source.read().unwrap();
+    let brake: Arc<Brake> = Arc::default();
+    let authority = Authority::new(used.permission, Arc::clone(&brake));
+    let mut digest = used.digest;
+    for (rate, expected) in [("80/s", 80), ("40/s", 40), ("900/s", 40)] {
+        fs::write(&source.file, format!("{TEXT}rate = \"{rate}\"\n")).unwrap();
+        authority.look_again(&source, &mut digest).unwrap();
+        assert_eq!(brake.pace(Pace::default()).unwrap().total_per_second, expected);
+    }
+}
+
+#[test]
 fn the_smaller_rate_counts_and_is_told() {
     let mut permission = Permission::parse("p", TEXT).unwrap();
     permission.rate = Some(50);
@@ -179,7 +198,7 @@ fn the_smaller_rate_counts_and_is_told() {
 fn a_window_that_closes_while_the_scan_runs_ends_it_with_that_reason() {
     let lines = "when = [\"daily 22:00-06:00\"]\ntimezone = \"Europe/Oslo\"\n";
     let permission = Permission::parse("p", &format!("{TEXT}{lines}")).unwrap();
-    let authority = Authority::new(permission, Pace::default());
+    let authority = Authority::new(permission, Arc::default());
     let ask = |now: &str| {
         let now = now.parse().unwrap();
         authority.permits(IpAddr::from([198, 51, 100, 1]), Port::tcp(1), now)

@@ -168,7 +168,10 @@ fn json_that_ends_too_soon_is_broken_in_its_last_line() {
     for text in ["x\n{\"LocalAddress\":\n", "x\n[\n{\"LocalAddress\":\n \n\n"] {
         let listing = crate::listing::parse_as(PowerShell, text.as_bytes()).unwrap();
         let last = text.trim_end().lines().count();
-        assert_eq!(listing.unreadable.iter().map(|one| one.line).collect::<Vec<_>>(), [last]);
+        assert_eq!(
+            listing.unreadable.iter().map(|one| one.line).collect::<Vec<_>>(),
+            [last]
+        );
     }
 }
 
