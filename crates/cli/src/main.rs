@@ -3,6 +3,7 @@
 mod arguments;
 mod cmds;
 mod environment;
+mod nmap_xml;
 mod output;
 mod progress;
 mod report;

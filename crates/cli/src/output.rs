@@ -1,4 +1,5 @@
-//! What a command found, as text, JSON, JSON lines or CSV. Data goes to standard output, nothing else does.
+//! What a command found, as text, JSON, JSON lines or CSV; a scan has a further format. Data goes to standard output,
+//! nothing else does.
 
 use std::io::{self, Write};
 
@@ -19,6 +20,8 @@ pub(crate) enum Format {
     Jsonl,
     /// Comma-separated values with a header (RFC 4180); nested values as JSON.
     Csv,
+    /// The XML of nmap; only what `scan` found.
+    NmapXml,
 }
 
 /// What a command found: records for programs, text for people.
@@ -39,16 +42,7 @@ impl View {
 
     /// Adds a record. `kind` names its schema, e.g. `listener` for `portcullis.listener/1`.
     pub(crate) fn record(&mut self, kind: &str, value: &impl Serialize) {
-        let mut record = json!({ "schema": format!("portcullis.{kind}/1") });
-        let value = serde_json::to_value(value).unwrap_or_default();
-        match (record.as_object_mut(), value) {
-            (Some(record), Value::Object(fields)) => record.extend(fields),
-            (Some(record), value) => {
-                record.insert("value".into(), value);
-            }
-            _ => {}
-        }
-        self.records.push(record);
+        self.records.push(record(kind, value));
     }
 
     /// Adds one record for each value.
@@ -68,13 +62,10 @@ impl View {
     /// # Errors
     /// When standard output does not take it. A reader that has had enough (`| head`) is no failure.
     pub(crate) fn print(&self, format: Format) -> Result<(), Box<dyn Fault>> {
-        match self.write(format, &mut io::stdout().lock()) {
-            Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Box::new(OutputLost(source))),
-            _ => Ok(()),
-        }
+        print(|out| self.write(format, out))
     }
 
-    fn write(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
         match format {
             Format::Text => writeln!(out, "{}", self.text.trim_end())?,
             Format::Json => {
@@ -87,11 +78,13 @@ impl View {
                 }
             }
             Format::Csv => self.write_csv(out)?,
+            // `cmds` refuses it before the command begins.
+            Format::NmapXml => return Err(io::ErrorKind::Unsupported.into()),
         }
         out.flush()
     }
 
-    fn write_csv(&self, out: &mut impl Write) -> io::Result<()> {
+    fn write_csv(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut columns: Vec<&str> = Vec::new();
         for record in self.records.iter().filter_map(Value::as_object) {
             for key in record.keys() {
@@ -112,6 +105,36 @@ impl View {
             }))?;
         }
         writer.flush()
+    }
+}
+
+/// One record: the schema and the fields of a value.
+fn record(kind: &str, value: &impl Serialize) -> Value {
+    let mut record = json!({ "schema": format!("portcullis.{kind}/1") });
+    let value = serde_json::to_value(value).unwrap_or_default();
+    match (record.as_object_mut(), value) {
+        (Some(record), Value::Object(fields)) => record.extend(fields),
+        (Some(record), value) => {
+            record.insert("value".into(), value);
+        }
+        _ => {}
+    }
+    record
+}
+
+/// Prints to standard output.
+///
+/// # Errors
+/// When standard output does not take it. A reader that has had enough (`| head`) is no failure.
+pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Box<dyn Fault>> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    printed(write(&mut out).and_then(|()| out.flush()))
+}
+
+fn printed(result: io::Result<()>) -> Result<(), Box<dyn Fault>> {
+    match result {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Box::new(OutputLost(source))),
+        _ => Ok(()),
     }
 }
 
@@ -189,6 +212,13 @@ mod tests {
         );
         let json: Value = serde_json::from_str(&shown(Format::Json)).unwrap();
         assert_eq!(json.as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_reader_that_has_had_enough_is_no_failure() {
+        assert!(printed(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
+        let lost = printed(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        assert_eq!((lost.code(), lost.exit()), ("CL001", Exit::Failed));
     }
 
     #[test]

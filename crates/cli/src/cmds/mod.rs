@@ -47,6 +47,9 @@ impl Frame<'_> {
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> Outcome {
     let global = &cli.global;
+    if global.format == Format::NmapXml && !matches!(cli.command, Command::Scan(_)) {
+        return Err(fault(OnlyOfScan));
+    }
     match &cli.command {
         // The lab makes namespaces, which only a process with a single thread may enter.
         Command::Lab(arguments) => lab::run(arguments),
@@ -106,7 +109,52 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
     })
 }
 
+/// A format that the command has no document for.
+#[derive(Debug, thiserror::Error)]
+#[error("--format nmap-xml is only for what `portcullis scan` finds")]
+struct OnlyOfScan;
+
+impl Fault for OnlyOfScan {
+    fn code(&self) -> &'static str {
+        "SC054"
+    }
+    fn hint(&self) -> Option<String> {
+        Some("use text, json, jsonl or csv".into())
+    }
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
+
 /// Any error that a person can read.
 fn fault(error: impl Fault + 'static) -> Box<dyn Fault> {
     Box::new(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn the_format_of_a_scan_is_refused_by_every_other_command_before_it_begins() {
+        for command in [
+            "check",
+            "exposures",
+            "changes",
+            "doctor",
+            "logs -",
+            "audit list",
+            "lab up",
+        ] {
+            let typed = format!("portcullis --store /dev/null/none --format nmap-xml {command}");
+            let refused = run(Cli::parse_from(typed.split_whitespace())).unwrap_err();
+            assert_eq!(
+                (refused.code(), refused.exit()),
+                ("SC054", Exit::Usage),
+                "{command}"
+            );
+        }
+    }
 }

@@ -9,7 +9,8 @@ use portcullis_scan::{Pace, Progress, Watcher, syn};
 use super::{Frame, Outcome, fault};
 use crate::{
     arguments::{Scan, ScanMode},
-    output::{View, table},
+    nmap_xml,
+    output::{self, Format, View, table},
     progress::{ProgressLine, duration},
 };
 
@@ -39,9 +40,19 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
     let scanned = scan::scan(frame.desk, &request, &mut watcher, frame.stop.clone()).await;
     watcher.line.end();
     let scanned = scanned.map_err(fault)?;
-    let mut view = View::text(text(&scanned)).all("observation", &scanned.observations);
-    view.record("run", &scanned.run);
-    view.print(frame.format())?;
+    match frame.format() {
+        Format::NmapXml => {
+            let arguments: Vec<String> = std::env::args_os()
+                .map(|argument| argument.to_string_lossy().into_owned())
+                .collect();
+            output::print(|out| nmap_xml::write(&scanned, &arguments.join(" "), out))?;
+        }
+        format => {
+            let mut view = View::text(text(&scanned)).all("observation", &scanned.observations);
+            view.record("run", &scanned.run);
+            view.print(format)?;
+        }
+    }
     let everything = scanned.run.not_tested.is_empty() && !scanned.interrupted;
     Ok(if everything { Exit::Clean } else { Exit::Partial })
 }
