@@ -138,6 +138,40 @@ fn printed(result: io::Result<()>) -> Result<(), Box<dyn Fault>> {
     }
 }
 
+/// JSON records that are printed while a command still works: one a line, each flushed, so that a reader at the other end
+/// of a pipe has it at once. After the first that cannot be printed no other is tried.
+#[derive(Debug)]
+pub(crate) struct Stream<W> {
+    out: W,
+    printed: io::Result<()>,
+}
+
+impl<W: Write> Stream<W> {
+    /// A stream that has printed nothing yet.
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, printed: Ok(()) }
+    }
+
+    /// Prints a record, see [`View::record`].
+    pub(crate) fn record(&mut self, kind: &str, value: &impl Serialize) {
+        if self.printed.is_ok() {
+            let line = format!("{}\n", record(kind, value));
+            self.printed = self
+                .out
+                .write_all(line.as_bytes())
+                .and_then(|()| self.out.flush());
+        }
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When something could not be printed. A reader that has had enough is no failure.
+    pub(crate) fn end(self) -> Result<(), Box<dyn Fault>> {
+        printed(self.printed)
+    }
+}
+
 /// What was found could not be printed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write what was found to standard output")]
@@ -214,9 +248,46 @@ mod tests {
         assert_eq!(json.as_array().unwrap().len(), 2);
     }
 
+    /// A reader that goes away after so many lines.
+    struct Reader {
+        lines: Vec<String>,
+        most: usize,
+        flushed: usize,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.lines.len() >= self.most {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.lines.push(String::from_utf8(bytes.to_vec()).unwrap());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            self.flushed = self.lines.len();
+            Ok(())
+        }
+    }
+
     #[test]
-    fn a_reader_that_has_had_enough_is_no_failure() {
-        assert!(printed(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
+    fn a_stream_prints_each_record_at_once_and_stops_when_nobody_reads() {
+        let mut stream = Stream::new(Reader {
+            lines: Vec::new(),
+            most: 2,
+            flushed: 0,
+        });
+        for number in 1..=4 {
+            stream.record("thing", &json!({ "number": number }));
+            assert_eq!(stream.out.flushed, number.min(2), "not flushed");
+        }
+        assert_eq!(
+            stream.out.lines,
+            [
+                "{\"number\":1,\"schema\":\"portcullis.thing/1\"}\n",
+                "{\"number\":2,\"schema\":\"portcullis.thing/1\"}\n"
+            ]
+        );
+        assert!(stream.end().is_ok(), "a reader that has had enough is no failure");
         let lost = printed(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
         assert_eq!((lost.code(), lost.exit()), ("CL001", Exit::Failed));
     }

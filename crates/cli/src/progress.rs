@@ -40,6 +40,11 @@ impl ProgressLine {
         self.0.tick();
     }
 
+    /// Prints something to standard output, which may be the terminal that the line is drawn on.
+    pub(crate) fn beside(&self, print: impl FnOnce()) {
+        self.0.suspend(print);
+    }
+
     /// Takes the line away.
     pub(crate) fn end(&self) {
         self.0.finish_and_clear();

@@ -1,8 +1,14 @@
 //! `portcullis scan`
 
-use std::fmt::Write as _;
+use std::{
+    collections::HashSet,
+    fmt::Write as _,
+    io::{self, Write},
+};
 
-use portcullis_model::{Exit, Grade, Identification, NotTested, Observation, Port, PortState, sanitize};
+use portcullis_model::{
+    Exit, Fault, Grade, Identification, NotTested, Observation, ObservationId, Port, PortState, sanitize,
+};
 use portcullis_ops::scan::{self, Mode, Request, Scanned, Signature, Tightening};
 use portcullis_scan::{Pace, Progress, Watcher, syn};
 
@@ -10,7 +16,7 @@ use super::{Frame, Outcome, fault};
 use crate::{
     arguments::{Scan, ScanMode},
     nmap_xml,
-    output::{self, Format, View, table},
+    output::{self, Format, Stream, View, table},
     progress::{ProgressLine, duration},
 };
 
@@ -36,18 +42,22 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
         frame.say(syn::WARNING);
     }
     let line = ProgressLine::new(frame.global.quiet);
-    let mut watcher = Told { line };
+    let mut watcher = Told {
+        line,
+        lines: (frame.format() == Format::Jsonl).then(|| Lines::new(io::stdout())),
+    };
     let scanned = scan::scan(frame.desk, &request, &mut watcher, frame.stop.clone()).await;
     watcher.line.end();
     let scanned = scanned.map_err(fault)?;
-    match frame.format() {
-        Format::NmapXml => {
+    match (frame.format(), watcher.lines) {
+        (_, Some(lines)) => lines.end(&scanned)?,
+        (Format::NmapXml, None) => {
             let arguments: Vec<String> = std::env::args_os()
                 .map(|argument| argument.to_string_lossy().into_owned())
                 .collect();
             output::print(|out| nmap_xml::write(&scanned, &arguments.join(" "), out))?;
         }
-        format => {
+        (format, None) => {
             let mut view = View::text(text(&scanned)).all("observation", &scanned.observations);
             view.record("run", &scanned.run);
             view.print(format)?;
@@ -60,12 +70,51 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
 /// Shows what a scan tells while it runs.
 struct Told {
     line: ProgressLine,
+    lines: Option<Lines<io::Stdout>>,
 }
 
 impl Watcher for Told {
-    fn seen(&mut self, _: &Observation) {}
+    fn seen(&mut self, observation: &Observation) {
+        if let Some(lines) = &mut self.lines {
+            self.line.beside(|| lines.seen(observation));
+        }
+    }
     fn progress(&mut self, progress: &Progress) {
         self.line.scan(progress);
+    }
+}
+
+/// Observations as JSON lines: answers as they come, the rest at the end.
+///
+/// Silence is told at the end: only then is it known whether the host has answered at all, and whether the ports of those
+/// that have not are listed one by one. So the lines are those of every other format, in another order.
+struct Lines<W> {
+    stream: Stream<W>,
+    told: HashSet<ObservationId>,
+}
+
+impl<W: Write> Lines<W> {
+    fn new(out: W) -> Self {
+        Self {
+            stream: Stream::new(out),
+            told: HashSet::new(),
+        }
+    }
+
+    fn seen(&mut self, observation: &Observation) {
+        if observation.state != PortState::NoAnswer && self.told.insert(observation.id) {
+            self.stream.record("observation", observation);
+        }
+    }
+
+    fn end(mut self, scanned: &Scanned) -> Result<(), Box<dyn Fault>> {
+        for observation in &scanned.observations {
+            if self.told.insert(observation.id) {
+                self.stream.record("observation", observation);
+            }
+        }
+        self.stream.record("run", &scanned.run);
+        self.stream.end()
     }
 }
 
@@ -240,3 +289,6 @@ fn addresses(first: std::net::IpAddr, last: std::net::IpAddr) -> usize {
     };
     usize::try_from(span).unwrap_or(usize::MAX).saturating_add(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+use jiff::Timestamp;
+use portcullis_model::{Run, RunId, Vantage};
+use portcullis_scan::Counters;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn seen(run: &Run, address: &str, port: Port, state: PortState) -> Observation {
+    let address = address.parse().unwrap();
+    Observation {
+        id: Observation::id_of(run.id, &run.vantage, address, port),
+        run: run.id,
+        at: run.started,
+        vantage: run.vantage.clone(),
+        source: None,
+        address,
+        port,
+        state,
+        because: "a test says so".into(),
+        identifications: Vec::new(),
+        evidence: Vec::new(),
+    }
+}
+
+fn scanned() -> Scanned {
+    let run = Run {
+        id: RunId::of(&[b"test"]),
+        command: "scan".into(),
+        vantage: Vantage::this_host(),
+        started: Timestamp::UNIX_EPOCH,
+        ended: Some(Timestamp::UNIX_EPOCH),
+        settings: json!({}),
+        not_tested: Vec::new(),
+    };
+    Scanned {
+        observations: vec![
+            seen(&run, "10.0.0.1", Port::tcp(80), PortState::Closed),
+            seen(&run, "10.0.0.1", Port::tcp(502), PortState::NoAnswer),
+            seen(&run, "10.0.0.2", Port::tcp(80), PortState::Open),
+            seen(&run, "10.0.0.3", Port::tcp(80), PortState::NoAnswer),
+        ],
+        run,
+        silent: Vec::new(),
+        addresses: 3,
+        ports: 2,
+        counters: Counters::default(),
+        interrupted: false,
+        checkpoint: None,
+        permission: None,
+        slowed: Vec::new(),
+        tightenings: Vec::new(),
+    }
+}
+
+fn printed(out: &[u8]) -> Vec<String> {
+    let lines = std::str::from_utf8(out).unwrap().lines();
+    let records = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records
+        .map(|record| {
+            format!(
+                "{} {} {}",
+                record["schema"].as_str().unwrap(),
+                record["address"].as_str().unwrap_or("-"),
+                record["state"].as_str().unwrap_or("-")
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn answers_are_printed_as_they_come_the_rest_at_the_end_and_nothing_twice() {
+    let scanned = scanned();
+    let [closed, unanswered, open, silent] = &scanned.observations[..] else {
+        panic!("four were made")
+    };
+    let mut out = Vec::new();
+    let mut lines = Lines::new(&mut out);
+    // The scan visits them in its own order, and may tell one twice.
+    for observation in [silent, open, unanswered, open] {
+        lines.seen(observation);
+    }
+    drop(lines);
+    assert_eq!(printed(&out), ["portcullis.observation/1 10.0.0.2 open"]);
+
+    let mut out = Vec::new();
+    let mut lines = Lines::new(&mut out);
+    // What an earlier part of the run has seen is not told again by the scan: here, the closed port.
+    lines.seen(open);
+    lines.end(&scanned).unwrap();
+    assert_eq!(closed.state, PortState::Closed);
+    assert_eq!(
+        printed(&out),
+        [
+            "portcullis.observation/1 10.0.0.2 open",
+            "portcullis.observation/1 10.0.0.1 closed",
+            "portcullis.observation/1 10.0.0.1 no-answer",
+            "portcullis.observation/1 10.0.0.3 no-answer",
+            "portcullis.run/1 - -",
+        ]
+    );
+}
