@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
 use portcullis_model::{Port, Vantage};
+use portcullis_scan::guard::Guard;
 
 use crate::{environment, output::Format};
 
@@ -115,17 +116,24 @@ pub(crate) struct Scan {
     #[arg(long, value_enum, default_value = "connect")]
     pub(crate) mode: ScanMode,
     /// Go on with a scan that was stopped or killed; every option is taken from its checkpoint
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "mode", "ports", "rate", "per_host", "permission", "signers"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "mode", "ports", "rate", "per_host", "per_subnet", "guards", "permission", "signers"])]
     pub(crate) resume: Option<PathBuf>,
     /// Ports such as 54321,udp/4800 [default: those of all known management and control services]
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     pub(crate) ports: Vec<Port>,
-    /// Packets per second in all
-    #[arg(long, value_name = "PPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Packets per second in all; 0 is as fast as it goes
+    #[arg(long, value_name = "PPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub(crate) rate: u32,
     /// Packets per second to one host
     #[arg(long, value_name = "PPS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) per_host: u32,
+    /// Packets per second to one network, a /24 or a /64, for the firewalls and routers on the way; 0 is no limit of its own
+    #[arg(long, value_name = "PPS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub(crate) per_subnet: u32,
+    /// A neighbour to watch, as ADDRESS:PORT or icmp:ADDRESS: when its answers slow down or stop, the scan slows, pauses, and
+    /// stops; may be given several times
+    #[arg(long = "guard", value_name = "HOST:PORT")]
+    pub(crate) guards: Vec<Guard>,
     /// The owner's permission for what lies outside the declared zones
     #[arg(long, value_name = "FILE")]
     pub(crate) permission: Option<PathBuf>,

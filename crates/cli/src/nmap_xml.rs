@@ -16,9 +16,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use portcullis_model::{Grade, Identification, NotTested, Observation, Port, PortState, Transport, sanitize};
+use portcullis_model::{
+    Grade, Identification, NotTested, Observation, Port, PortState, Silent, Transport, sanitize,
+};
 use portcullis_ops::scan::Scanned;
-use portcullis_scan::SilentRange;
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesText, Event},
@@ -53,7 +54,7 @@ pub(crate) fn write(scanned: &Scanned, arguments: &str, out: &mut dyn Write) -> 
             up += usize::from(is_up(&seen));
             host(xml, address, &seen, &scanned.run.not_tested, half_open(scanned))?;
         }
-        for range in &scanned.silent {
+        for range in &scanned.run.coverage.silent {
             silent_hosts(xml, range)?;
         }
         if !scanned.run.not_tested.is_empty() {
@@ -110,6 +111,8 @@ fn half_open(scanned: &Scanned) -> bool {
 fn scan_information(xml: &mut Xml<'_>, scanned: &Scanned) -> io::Result<()> {
     let seen = scanned.observations.iter().map(|seen| seen.port);
     let silent = scanned
+        .run
+        .coverage
         .silent
         .iter()
         .flat_map(|range| range.ports.iter().copied());
@@ -385,7 +388,7 @@ fn shown_ports(ports: &[Port]) -> String {
 }
 
 /// Hosts that answered nothing, one by one as readers expect them, and their ports in sum.
-fn silent_hosts(xml: &mut Xml<'_>, range: &SilentRange) -> io::Result<()> {
+fn silent_hosts(xml: &mut Xml<'_>, range: &Silent) -> io::Result<()> {
     let mut next = Some(range.first);
     while let Some(address) = next.filter(|address| *address <= range.last) {
         element(xml, "host", &[], |xml| {

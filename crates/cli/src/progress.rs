@@ -29,8 +29,14 @@ impl ProgressLine {
             Some(left) => format!("about {} left", duration(left)),
             None => "time left not known yet".into(),
         };
+        let look = match progress.look {
+            0 | 1 => String::new(),
+            look => format!(" (look {look})"),
+        };
         self.0.set_message(format!(
-            "scan: {} of {} ports, {} open, {} answers, {:.0} packets/s, {left}",
+            "scan{look}: {} of {} hosts, {} of {} ports, {} open, {} answers, {:.0} packets/s, {left}",
+            progress.hosts_done,
+            progress.hosts_total,
             progress.probes_done,
             progress.probes_total,
             progress.open,

@@ -32,8 +32,6 @@ pub struct Silent {
     pub looks: u32,
     /// How sure it is that no answer was merely lost; `None` when nothing answered by which loss could be measured.
     pub confidence: Option<Confidence>,
-    /// Whether so much was lost, or so little asked, that the silence proves nothing.
-    pub in_doubt: bool,
 }
 
 /// A probability in millionths, rounded down: it is never shown surer than it is, and never as certainty.
@@ -142,6 +140,9 @@ impl fmt::Display for Label {
 pub struct Coverage {
     /// Silence that is not told as observations.
     pub silent: Vec<Silent>,
+    /// Silence that proves nothing: too much was lost, too little was asked, or the host stopped answering. The ports are
+    /// among those of the observations or of `silent`, too.
+    pub in_doubt: Vec<Silent>,
     /// Loss as measured on ports that answer; `None` when nothing answered.
     pub loss: Option<Loss>,
     /// Packets that were sent in all.

@@ -71,8 +71,8 @@ pub struct Scanned {
 impl Scanned {
     /// Whether everything that was asked for was tested, and no silence is in doubt.
     pub fn is_whole(&self) -> bool {
-        let in_doubt = self.run.coverage.silent.iter().any(|silent| silent.in_doubt);
-        !self.interrupted && self.run.not_tested.is_empty() && !in_doubt
+        let doubts = &self.run.coverage.in_doubt;
+        !self.interrupted && self.run.not_tested.is_empty() && doubts.is_empty()
     }
 }
 

@@ -42,6 +42,7 @@ pub(crate) struct Facts<'a> {
 pub(crate) struct Lists {
     pub(crate) observations: Vec<Observation>,
     pub(crate) silent: Vec<Silent>,
+    pub(crate) in_doubt: Vec<Silent>,
     pub(crate) not_tested: Vec<NotTested>,
 }
 
@@ -65,6 +66,14 @@ fn after(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
+/// Ports of a host with the same silence follow each other.
+fn add_run(runs: &mut Vec<(usize, Vec<usize>, Silence)>, host: usize, port: usize, silence: Silence) {
+    match runs.last_mut() {
+        Some((last, ports, same)) if *last == host && *same == silence => ports.push(port),
+        _ => runs.push((host, vec![port], silence)),
+    }
+}
+
 impl Facts<'_> {
     pub(crate) fn lists(mut self) -> Lists {
         self.found
@@ -72,6 +81,7 @@ impl Facts<'_> {
         let mut lists = Lists::default();
         // Hosts that answered nothing, as runs of the same silence.
         let mut silent: Vec<(usize, Vec<usize>, Silence)> = Vec::new();
+        let mut doubts: Vec<(usize, Vec<usize>, Silence)> = Vec::new();
         let mut silent_count = 0;
         let mut untested: BTreeMap<String, Ranges> = BTreeMap::new();
         let mut found = std::mem::take(&mut self.found).into_iter().peekable();
@@ -103,6 +113,12 @@ impl Facts<'_> {
                     }
                 }
             }
+            for port in &quiet {
+                let silence = (self.silence)(Place { host, port: *port });
+                if silence.in_doubt {
+                    add_run(&mut doubts, host, *port, silence);
+                }
+            }
             if answers > 0 {
                 lists
                     .observations
@@ -112,12 +128,10 @@ impl Facts<'_> {
             silent_count += quiet.len();
             for port in quiet {
                 let silence = (self.silence)(Place { host, port });
-                match silent.last_mut() {
-                    Some((last, ports, same)) if *last == host && *same == silence => ports.push(port),
-                    _ => silent.push((host, vec![port], silence)),
-                }
+                add_run(&mut silent, host, port, silence);
             }
         }
+        lists.in_doubt = self.silent(doubts);
         if silent_count <= MOST_SILENT {
             let told = silent
                 .iter()
@@ -159,16 +173,13 @@ impl Facts<'_> {
                 .copied()
                 .collect();
             let Silence {
-                looks,
-                confidence,
-                in_doubt,
+                looks, confidence, ..
             } = silence;
             match ranges.last_mut() {
                 Some(range)
                     if after(range.last) == Some(address)
                         && range.ports == ports
-                        && (range.looks, range.confidence, range.in_doubt)
-                            == (looks, confidence, in_doubt) =>
+                        && (range.looks, range.confidence) == (looks, confidence) =>
                 {
                     range.last = address;
                 }
@@ -178,7 +189,6 @@ impl Facts<'_> {
                     ports,
                     looks,
                     confidence,
-                    in_doubt,
                 }),
             }
         }
@@ -228,12 +238,12 @@ mod tests {
             let state = |place: Place| states[(place.host * 7 + place.port) % states.len()];
             let answered = Places::new(addresses.len(), ports.len());
             let mut found = Vec::new();
-            for host in 0..addresses.len() {
-                for port in 0..ports.len() {
-                    let place = Place { host, port };
+            for (host, address) in addresses.iter().enumerate() {
+                for (number, port) in ports.iter().enumerate() {
+                    let place = Place { host, port: number };
                     if state(place) == 0 {
                         answered.add(place);
-                        found.push((place, observation(addresses[host], ports[port], PortState::Open)));
+                        found.push((place, observation(*address, *port, PortState::Open)));
                     }
                 }
             }
@@ -262,6 +272,9 @@ mod tests {
                 }
             }
             prop_assert_eq!(all.len(), addresses.len() * ports.len());
+            let doubted: usize = lists.in_doubt.iter().map(|range| between(range.first, range.last).count() * range.ports.len()).sum();
+            let expected = (0..addresses.len()).flat_map(|host| (0..ports.len()).map(move |port| Place { host, port }));
+            prop_assert_eq!(doubted, expected.filter(|place| state(*place) == 9).count());
         }
     }
 }

@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use portcullis_model::{Run, RunId, ServiceName, Untrusted, Vantage};
+use portcullis_model::{Coverage, Run, RunId, ServiceName, Untrusted, Vantage};
 use portcullis_scan::Counters;
 use quick_xml::{Reader, XmlVersion, events::BytesStart};
 use serde_json::json;
@@ -18,6 +18,7 @@ fn run() -> Run {
         ended: Some("2026-03-01T02:00:04.5Z".parse().unwrap()),
         settings: json!({ "mode": "connect" }),
         not_tested: Vec::new(),
+        coverage: Coverage::default(),
     }
 }
 
@@ -33,6 +34,7 @@ fn seen(run: &Run, address: &str, port: Port, state: PortState) -> Observation {
         port,
         state,
         because: format!("because {HOSTILE}"),
+        confidence: None,
         identifications: Vec::new(),
         evidence: Vec::new(),
     }
@@ -47,6 +49,16 @@ fn identified(service: &str, grade: Grade, fields: &[(&str, &str)]) -> Identific
             .iter()
             .map(|(key, value)| ((*key).to_owned(), Untrusted::new(*value)))
             .collect(),
+    }
+}
+
+fn silent(first: &str, last: &str, ports: Vec<Port>) -> Silent {
+    Silent {
+        first: first.parse().unwrap(),
+        last: last.parse().unwrap(),
+        ports,
+        looks: 2,
+        confidence: None,
     }
 }
 
@@ -67,6 +79,11 @@ fn scanned() -> Scanned {
             &[("vendor", HOSTILE), ("model", "M1"), ("revision", "2.1")],
         ),
     ];
+    run.coverage.silent = vec![silent(
+        "10.0.1.254",
+        "10.0.2.1",
+        vec![Port::tcp(502), Port::tcp(503), Port::udp(4800)],
+    )];
     let mut gateway = seen(&run, "10.0.0.1", Port::tcp(54321), PortState::Open);
     gateway.identifications = vec![identified("moxa-mdm-gateway", Grade::Possible, &[])];
     Scanned {
@@ -78,11 +95,6 @@ fn scanned() -> Scanned {
             seen(&run, "10.0.0.2", Port::tcp(54321), PortState::NoAnswer),
             seen(&run, "2001:db8::1", Port::tcp(502), PortState::Closed),
         ],
-        silent: vec![SilentRange {
-            first: "10.0.1.254".parse().unwrap(),
-            last: "10.0.2.1".parse().unwrap(),
-            ports: vec![Port::tcp(502), Port::tcp(503), Port::udp(4800)],
-        }],
         run,
         addresses: 15,
         ports: 5,
@@ -307,11 +319,7 @@ fn a_scan_that_was_stopped_is_no_success_and_a_half_open_one_has_other_words() {
 #[test]
 fn the_last_address_of_all_ends_a_range() {
     let mut scanned = scanned();
-    scanned.silent = vec![SilentRange {
-        first: "255.255.255.254".parse().unwrap(),
-        last: "255.255.255.255".parse().unwrap(),
-        ports: vec![Port::tcp(1)],
-    }];
+    scanned.run.coverage.silent = vec![silent("255.255.255.254", "255.255.255.255", vec![Port::tcp(1)])];
     let elements = elements(&document(&scanned));
     assert_eq!(of(&elements, "host/address").len(), 5);
 }

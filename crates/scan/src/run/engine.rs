@@ -1010,6 +1010,7 @@ impl<'a> Scan<'a> {
             not_tested: lists.not_tested,
             coverage: Coverage {
                 silent: lists.silent,
+                in_doubt: lists.in_doubt,
                 loss: self.ledger.measured(),
                 packets: counters.packets_sent,
                 devices: self.devices.all(self.addresses.iter().copied(), |host| {

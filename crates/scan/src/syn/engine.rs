@@ -740,6 +740,7 @@ impl Scan<'_> {
                 not_tested,
                 coverage: Coverage {
                     silent: lists.silent,
+                    in_doubt: lists.in_doubt,
                     loss: ledger.measured(),
                     packets,
                     devices: self
@@ -812,7 +813,8 @@ impl CanaryShare {
     fn chosen(&self, place: Place, look: u32, seed: u64) -> bool {
         let mut state = seed ^ (place.host as u64) << 20 ^ (place.port as u64) << 4 ^ u64::from(look);
         let random = next_random(&mut state);
-        u128::from(random) * u128::from(self.answers.max(1)) >> 64 < u128::from(self.wanted)
+        let chosen = (u128::from(random) * u128::from(self.answers.max(1))) >> 64;
+        chosen < u128::from(self.wanted)
     }
 }
 

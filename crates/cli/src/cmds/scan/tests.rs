@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use portcullis_model::{Run, RunId, Vantage};
+use portcullis_model::{Coverage, Port, Run, RunId, Vantage};
 use portcullis_scan::Counters;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ fn seen(run: &Run, address: &str, port: Port, state: PortState) -> Observation {
         port,
         state,
         because: "a test says so".into(),
+        confidence: None,
         identifications: Vec::new(),
         evidence: Vec::new(),
     }
@@ -31,6 +32,7 @@ fn scanned() -> Scanned {
         ended: Some(Timestamp::UNIX_EPOCH),
         settings: json!({}),
         not_tested: Vec::new(),
+        coverage: Coverage::default(),
     };
     Scanned {
         observations: vec![
@@ -40,7 +42,6 @@ fn scanned() -> Scanned {
             seen(&run, "10.0.0.3", Port::tcp(80), PortState::NoAnswer),
         ],
         run,
-        silent: Vec::new(),
         addresses: 3,
         ports: 2,
         counters: Counters::default(),
