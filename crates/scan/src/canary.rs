@@ -83,9 +83,14 @@ impl Canaries {
         !self.again.is_empty() || (known && self.asked < wanted)
     }
 
-    /// A canary could not be asked now, for its host is busy.
+    /// A canary could not be asked now, for its host is busy: another one may do as well, unless it was this very one
+    /// that missed a question.
     pub(crate) fn put_off(&mut self, place: Place) {
-        self.again.push(place);
+        if self.missed.contains_key(&place.host) {
+            self.again.push(place);
+        } else {
+            self.asked = self.asked.saturating_sub(1);
+        }
     }
 
     /// What came of a question.

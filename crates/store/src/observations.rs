@@ -2,11 +2,16 @@
 
 use portcullis_model::{Observation, RunId};
 
+use sqlx::{QueryBuilder, Sqlite};
+
 use crate::{
     Store, StoreError,
     record::{decode_all, encode},
     runs::not_found,
 };
+
+/// Rows of one statement: a statement of its own for each row would take a thousand times as long to hand over.
+const ROWS: usize = 200;
 
 impl Store {
     /// Adds observations, all or none. One whose id is already there is the same fact and is left as it is.
@@ -15,23 +20,28 @@ impl Store {
     /// Not found when a run was never begun; locked, full, read-only or damaged.
     pub async fn add_observations(&self, observations: &[Observation]) -> Result<(), StoreError> {
         let doing = "record observations";
-        let mut transaction = self.write(doing).await?;
+        let mut records = Vec::with_capacity(observations.len());
         for observation in observations {
-            sqlx::query(
-                "INSERT INTO observation (id, run, at, vantage, address, port, record)
-                 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            )
-            .bind(observation.id.to_string())
-            .bind(observation.run.to_string())
-            .bind(observation.at.as_microsecond())
-            .bind(observation.vantage.as_str())
-            .bind(observation.address.to_string())
-            .bind(observation.port.to_string())
-            .bind(encode("observation", observation)?)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| match error.as_database_error() {
-                Some(refused) if refused.is_foreign_key_violation() => not_found(observation.run),
+            records.push(encode("observation", observation)?);
+        }
+        let mut transaction = self.write(doing).await?;
+        for (chunk, records) in observations.chunks(ROWS).zip(records.chunks(ROWS)) {
+            let mut insert = QueryBuilder::<Sqlite>::new(
+                "INSERT INTO observation (id, run, at, vantage, address, port, record) ",
+            );
+            insert.push_values(chunk.iter().zip(records), |mut row, (observation, record)| {
+                row.push_bind(observation.id.to_string())
+                    .push_bind(observation.run.to_string())
+                    .push_bind(observation.at.as_microsecond())
+                    .push_bind(observation.vantage.as_str())
+                    .push_bind(observation.address.to_string())
+                    .push_bind(observation.port.to_string())
+                    .push_bind(record);
+            });
+            insert.push(" ON CONFLICT (id) DO NOTHING");
+            let inserted = insert.build().execute(&mut *transaction).await;
+            inserted.map_err(|error| match (error.as_database_error(), chunk.first()) {
+                (Some(refused), Some(first)) if refused.is_foreign_key_violation() => not_found(first.run),
                 _ => self.failed(doing)(error),
             })?;
         }

@@ -14,7 +14,7 @@ use crate::canary::next_random;
 pub const UNLIMITED: u32 = even::UNLIMITED;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// After so many hosts, those to whom nothing has gone of late are forgotten.
+/// So many hosts are remembered at least.
 const REMEMBERED_HOSTS: usize = 4096;
 /// The wait between two packets to a host is longer by up to this part of itself, at random, so that it never falls into
 /// step with a controller's cycle.
@@ -83,6 +83,8 @@ pub struct Schedule {
     total: Even,
     networks: HashMap<u32, Even>,
     hosts: HashMap<u32, Recent>,
+    /// When there are so many, those to whom nothing has gone of late are forgotten.
+    forget_at: usize,
     random: u64,
 }
 
@@ -95,6 +97,7 @@ impl Schedule {
             total: Even::rate(pace.total_per_second),
             networks: HashMap::new(),
             hosts: HashMap::new(),
+            forget_at: REMEMBERED_HOSTS,
             random: seed,
         }
     }
@@ -118,8 +121,10 @@ impl Schedule {
         if ready > now {
             return Turn::At(ready);
         }
-        if self.hosts.len() >= REMEMBERED_HOSTS {
+        if self.hosts.len() >= self.forget_at {
             self.hosts.retain(|_, recent| !recent.is_over(now));
+            // Not again before twice as many: each host is looked at a bounded number of times.
+            self.forget_at = REMEMBERED_HOSTS.max(2 * self.hosts.len());
         }
         let packets = cost.sure + cost.possible;
         let jitter = self.spacing.as_nanos() as u64 / JITTER;

@@ -89,10 +89,6 @@ pub(crate) fn begin(target: &Target) -> Result<Socket, Refused> {
     let address = target.socket_address();
     let failed = |error: &std::io::Error, icmp| refused(target, None, Failed::Sending, error, icmp);
     let socket = icmp::socket(address, Type::STREAM, Protocol::TCP).map_err(|error| failed(&error, None))?;
-    // Little room for what comes keeps an endless talker from making our kernel acknowledge for ever.
-    socket
-        .set_recv_buffer_size(LONGEST_READ)
-        .map_err(|error| failed(&error, None))?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
             Err(failed(&error, icmp::pending(&socket)))
@@ -166,6 +162,9 @@ async fn wait(target: &Target, socket: Socket) -> Option<Result<Socket, Refused>
 /// Talks on a connection that stands, and ends it.
 pub(crate) async fn talk(target: &Target, gate: &Gate, socket: Socket, after: Duration) -> Trace {
     let source = source_of(&socket);
+    // Little room for what comes keeps an endless talker from making our kernel acknowledge for ever. Without it, it does
+    // so a little longer.
+    let _ = socket.set_recv_buffer_size(LONGEST_READ);
     let mut stream = match TcpStream::from_std(socket.into()) {
         Ok(stream) => stream,
         Err(error) => {

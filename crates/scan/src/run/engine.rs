@@ -61,6 +61,9 @@ const NOTHING: Cost = Cost { sure: 0, possible: 0 };
 /// Reasons for silence are remembered of so many ports.
 const MOST_REASONS: usize = 4096;
 
+/// So many sockets are closed on another thread: closing takes the kernel as long as connecting.
+const CLOSED_ELSEWHERE: usize = 16;
+
 const INTERRUPTED: &str = "interrupted";
 
 /// A task that talks to a port.
@@ -390,6 +393,7 @@ impl<'a> Scan<'a> {
         let places = (0..self.addresses.len())
             .flat_map(|host| (0..self.ports.len()).map(move |port| Place { host, port }));
         self.look_total = places.filter(|place| self.wanted(*place)).count() as u64;
+        tracing::debug!(look = self.look, places = self.look_total, at = ?now, "a look begins");
         self.canaries.begin_look();
         self.line.begin_look();
     }
@@ -444,6 +448,7 @@ impl<'a> Scan<'a> {
         }
         if !self.look_counted {
             self.look_counted = true;
+            tracing::debug!(look = self.look, at = ?now, "a look is over");
             self.ledger.look_over();
         }
         let next = self.look_begun + BETWEEN_LOOKS;
@@ -637,9 +642,14 @@ impl<'a> Scan<'a> {
         let now = self.now();
         let (patience, networks, look) = (&self.patience, &self.networks, self.look);
         let wait = |place: Place| patience.wait(networks.of_host(place.host), look);
+        let mut over = Vec::new();
         for attempt in self.attempts.expired(now, wait) {
             self.schedule.settle(now, self.to(attempt.place.host), ATTEMPT, 1);
             self.no_answer(attempt.place, attempt.why, None, watcher);
+            over.push(attempt.socket);
+        }
+        if over.len() >= CLOSED_ELSEWHERE {
+            tokio::task::spawn_blocking(move || drop(over));
         }
     }
 

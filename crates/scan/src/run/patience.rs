@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 /// Who has not answered after so many times the slowest answer is not merely slow.
-const TIMES: u32 = 20;
+const TIMES: u32 = 10;
 /// No look waits less.
-const LEAST_FIRST: Duration = Duration::from_millis(300);
-const LEAST_LATER: Duration = Duration::from_millis(500);
+const LEAST_FIRST: Duration = Duration::from_millis(250);
+const LEAST_LATER: Duration = Duration::from_millis(400);
 /// So many answers are needed before it is known how fast they come.
 const ENOUGH_IN_ALL: u32 = 20;
 const ENOUGH_IN_NETWORK: u32 = 3;
@@ -97,7 +97,7 @@ mod tests {
     fn among_fast_neighbours_it_waits_shorter() {
         assert_eq!(patience(20, 2).wait(0, 1), LEAST_FIRST);
         assert_eq!(patience(20, 2).wait(0, 2), LEAST_LATER);
-        assert_eq!(patience(20, 30).wait(0, 2), Duration::from_millis(600));
+        assert_eq!(patience(20, 60).wait(0, 2), Duration::from_millis(600));
     }
 
     #[test]
