@@ -2,14 +2,20 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use portcullis_model::{ServiceName, Transport};
+use portcullis_model::ServiceName;
 
-use crate::{Hazard, KnowledgeError, Request, Service};
+use crate::{
+    Hazard, KnowledgeError, Reference, Request, Service,
+    judge::Judge,
+    service::{Banner, Page},
+};
 
 /// Longest silence that a probe may wait for.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A request that does not fit into one packet everywhere is no gentle request (IPv6 minimum MTU less headers).
 const LONGEST_REQUEST: usize = 1200;
+/// Shorter marks are found in the answers of strangers.
+const SHORTEST_MARK: usize = 4;
 
 /// Reports every broken rule at once.
 pub(crate) fn check(services: &[Service]) -> Result<(), KnowledgeError> {
@@ -30,16 +36,15 @@ pub(crate) fn check(services: &[Service]) -> Result<(), KnowledgeError> {
 
 fn rules<'a>(service: &'a Service, services: &'a [Service]) -> impl Iterator<Item = &'static str> + 'a {
     let asks = service.hazard == Hazard::ReadOnlyRequest;
-    let transports: BTreeSet<Transport> = service.ports.iter().map(|port| port.transport).collect();
+    let may_ask = asks || service.hazard == Hazard::OptIn;
     let shares_silent_port = service.hazard == Hazard::Silent
         && services.iter().any(|other| {
             other.hazard != Hazard::Silent && other.ports.iter().any(|port| service.ports.contains(port))
         });
-    let request_length = match &service.request {
-        Some(Request::Bytes { bytes }) => Some(bytes.len()),
-        Some(Request::HttpGet) | None => None,
-    };
-    [
+    let mut ports = BTreeSet::new();
+    let empty_reference =
+        |reference: &Reference| reference.source.trim().is_empty() || reference.says.trim().is_empty();
+    let rules = [
         (
             ServiceName::new(service.name.as_str()).is_none(),
             "the name may hold lower-case letters, digits and hyphens only",
@@ -52,13 +57,12 @@ fn rules<'a>(service: &'a Service, services: &'a [Service]) -> impl Iterator<Ite
             service.ports.is_empty() || service.ports.iter().any(|port| port.number == 0),
             "it needs ports from 1 to 65535",
         ),
-        (transports.len() > 1, "its ports must be of one transport"),
         (
-            service.references.is_empty()
-                || service
-                    .references
-                    .iter()
-                    .any(|reference| reference.source.trim().is_empty() || reference.says.trim().is_empty()),
+            !service.ports.iter().all(|port| ports.insert(*port)),
+            "a port is listed twice",
+        ),
+        (
+            service.references.is_empty() || service.references.iter().any(empty_reference),
             "it needs references, each with source and says",
         ),
         (
@@ -66,16 +70,12 @@ fn rules<'a>(service: &'a Service, services: &'a [Service]) -> impl Iterator<Ite
             "hazard read-only-request needs a request",
         ),
         (
-            !asks && service.request.is_some(),
-            "only hazard read-only-request may have a request",
+            !may_ask && service.request.is_some(),
+            "only hazards read-only-request and opt-in may have a request",
         ),
         (
-            asks && service.wait.is_zero(),
+            service.request.is_some() && service.wait.is_zero(),
             "a request needs the time to wait for its reply",
-        ),
-        (
-            request_length.is_some_and(|length| length == 0 || length > LONGEST_REQUEST),
-            "the request must have 1 to 1200 bytes",
         ),
         (
             service.listen_first > LONGEST_WAIT || service.wait > LONGEST_WAIT,
@@ -85,9 +85,99 @@ fn rules<'a>(service: &'a Service, services: &'a [Service]) -> impl Iterator<Ite
             shares_silent_port,
             "the port of a silent service may belong to no other service",
         ),
+        (
+            service.connecting_is_use && (service.hazard != Hazard::Silent || service.by_default),
+            "a service that is used by connecting must be silent and not looked at by default",
+        ),
+    ];
+    let broken = |(broken, rule): (bool, &'static str)| broken.then_some(rule);
+    rules
+        .into_iter()
+        .chain(rules_of_requests(service))
+        .chain(rules_of_marks(service))
+        .filter_map(broken)
+}
+
+/// What goes out on the wire.
+fn rules_of_requests(service: &Service) -> [(bool, &'static str); 4] {
+    let requests = service.request.iter().chain(&service.further);
+    let mut lengths = requests.filter_map(|request| match request {
+        Request::Bytes { bytes } => Some(bytes.len()),
+        Request::HttpGet | Request::HttpGetPath { .. } | Request::OpcUaHello => None,
+    });
+    let judge = service.judge;
+    [
+        (
+            lengths.any(|length| length == 0 || length > LONGEST_REQUEST),
+            "a request must have 1 to 1200 bytes",
+        ),
+        (
+            service
+                .request
+                .as_ref()
+                .is_some_and(|request| !judge.permits(request)),
+            "the request is none of those that its judge permits: a file cannot make Portcullis send other bytes",
+        ),
+        (
+            !service
+                .further
+                .iter()
+                .all(|request| judge.permits_further(request)),
+            "a further request is none of those that its judge permits: a file cannot make Portcullis send other bytes",
+        ),
+        (
+            !service.further.is_empty() && service.request.is_none(),
+            "further requests need a first one",
+        ),
     ]
-    .into_iter()
-    .filter_map(|(broken, rule)| broken.then_some(rule))
+}
+
+/// What an answer is recognised by.
+fn rules_of_marks(service: &Service) -> [(bool, &'static str); 6] {
+    let is_short = |mark: &str| mark.trim().len() < SHORTEST_MARK;
+    let page_is_vague = |page: &Page| {
+        let marks = [&page.server, &page.server_names, &page.header, &page.title];
+        let mut marks = marks
+            .into_iter()
+            .filter(|mark| !mark.is_empty())
+            .chain(&page.contains)
+            .peekable();
+        marks.peek().is_none() || marks.any(|mark| is_short(mark))
+    };
+    let banner_is_vague = |banner: &Banner| {
+        let begins = Some(&banner.begins).filter(|begins| !begins.is_empty());
+        let mut marks = begins.into_iter().chain(&banner.contains).peekable();
+        marks.peek().is_none() || marks.any(|mark| is_short(mark))
+    };
+    [
+        (
+            (service.judge == Judge::Page) == service.pages.is_empty(),
+            "judge page needs [[page]], and no other judge may have it",
+        ),
+        (
+            service.pages.iter().any(page_is_vague),
+            "each page needs marks, and each mark 4 letters at least",
+        ),
+        (
+            service
+                .pages
+                .iter()
+                .any(|page| !page.header.is_empty() && !page.header.contains(": ")),
+            "the header of a page is written `Name: value`",
+        ),
+        (
+            (service.judge == Judge::Banner) != service.banner.is_some(),
+            "judge banner needs [banner], and no other judge may have it",
+        ),
+        (
+            service.banner.as_ref().is_some_and(banner_is_vague),
+            "a banner needs marks, and each mark 4 letters at least",
+        ),
+        (
+            service.judge != Judge::Dsci && !service.hardware.is_empty(),
+            "only judge dsci may have [[hardware]]",
+        ),
+    ]
 }
 
 #[cfg(test)]
@@ -95,8 +185,24 @@ mod tests {
     use super::*;
     use crate::Knowledge;
 
-    const SILENT: &str = "name='a'\ntitle='A'\npurpose='p'\nrole='control'\nhazard='silent'\njudge='mdm'\n\
+    const SILENT: &str = "name='a'\ntitle='A'\npurpose='p'\nrole='control'\nhazard='silent'\njudge='port'\n\
         ports=['tcp/9']\nlisten_first_ms=1\n[[reference]]\nsource='s'\nsays='t'\n";
+    const MODBUS: &str = "name='a'\ntitle='A'\npurpose='p'\nrole='control'\nhazard='read-only-request'\n\
+        judge='modbus'\nports=['tcp/9']\nlisten_first_ms=1\nwait_ms=9\n[request]\nkind='bytes'\n\
+        bytes=[0,0,0,0,0,5,1,0x2b,0x0e,1,0]\n[[reference]]\nsource='s'\nsays='t'\n";
+    const PAGE: &str = "name='a'\ntitle='A'\npurpose='p'\nrole='management'\nhazard='read-only-request'\n\
+        judge='page'\nports=['tcp/9']\nlisten_first_ms=1\nwait_ms=9\n[request]\nkind='http-get'\n\
+        [[page]]\nserver='Acme/'\n[[reference]]\nsource='s'\nsays='t'\n";
+    const BANNER: &str = "name='a'\ntitle='A'\npurpose='p'\nrole='management'\nhazard='banner'\njudge='banner'\n\
+        ports=['tcp/9']\nlisten_first_ms=1\n[banner]\nbegins='Acme'\n[[reference]]\nsource='s'\nsays='t'\n";
+
+    fn problems(text: &str) -> Vec<String> {
+        match Knowledge::read(&[("a.toml", text)]) {
+            Ok(_) => Vec::new(),
+            Err(KnowledgeError::Invalid { problems }) => problems,
+            Err(error) => vec![format!("{error}: {:?}", std::error::Error::source(&error))],
+        }
+    }
 
     #[test]
     fn broken_rules_are_reported_together_with_their_service() {
@@ -107,23 +213,123 @@ mod tests {
         let KnowledgeError::Invalid { problems } = error else {
             panic!("{error}")
         };
-        assert_eq!(problems.len(), 5, "{problems:#?}");
+        assert_eq!(problems.len(), 4, "{problems:#?}");
         assert!(problems.iter().all(|problem| problem.starts_with("a: ")));
     }
 
     #[test]
-    fn an_unknown_key_is_refused() {
+    fn whole_files_pass() {
+        for text in [SILENT, MODBUS, PAGE, BANNER] {
+            assert_eq!(problems(text), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn every_broken_file_is_refused_with_what_is_wrong() {
+        for (whole, part, broken, says) in [
+            (SILENT, "ports=['tcp/9']", "ports=[]", "needs ports"),
+            (SILENT, "ports=['tcp/9']", "ports=['tcp/0']", "tcp/0"),
+            (
+                SILENT,
+                "ports=['tcp/9']",
+                "ports=['tcp/9','tcp/9']",
+                "listed twice",
+            ),
+            (SILENT, "name='a'", "name='A b'", "lower-case letters"),
+            (SILENT, "purpose='p'", "purpose=' '", "purpose must not be empty"),
+            (SILENT, "says='t'", "says=''", "needs references"),
+            (
+                SILENT,
+                "listen_first_ms=1",
+                "listen_first_ms=10001",
+                "longer than 10 s",
+            ),
+            (SILENT, "judge='port'", "judge='guess'", "unknown variant"),
+            (
+                SILENT,
+                "role='control'",
+                "role='control'\npayload=[1]",
+                "unknown field",
+            ),
+            (
+                SILENT,
+                "role='control'",
+                "role='control'\nconnecting_is_use=true",
+                "not looked at by default",
+            ),
+            (
+                SILENT,
+                "[[reference]]",
+                "[request]\nkind='bytes'\nbytes=[1]\n[[reference]]",
+                "may have a request",
+            ),
+            (
+                SILENT,
+                "[[reference]]",
+                "[[hardware]]\nid=1\nname='x'\n[[reference]]",
+                "only judge dsci",
+            ),
+            (MODBUS, "wait_ms=9", "wait_ms=0", "time to wait"),
+            (MODBUS, "5,1,0x2b", "5,2,0x2b", "judge permits"),
+            (MODBUS, "0x2b,0x0e,1,0]", "5,0,1,0xff,0]", "judge permits"),
+            (
+                MODBUS,
+                "bytes=[0,0,0,0,0,5,1,0x2b,0x0e,1,0]",
+                "bytes=[]",
+                "1 to 1200 bytes",
+            ),
+            (
+                MODBUS,
+                "kind='bytes'\nbytes=[0,0,0,0,0,5,1,0x2b,0x0e,1,0]",
+                "kind='http-get'",
+                "judge permits",
+            ),
+            (
+                MODBUS,
+                "wait_ms=9",
+                "wait_ms=9\nfurther=[{kind='bytes',bytes=[1]}]",
+                "further request",
+            ),
+            (PAGE, "[[page]]\nserver='Acme/'\n", "", "needs [[page]]"),
+            (PAGE, "server='Acme/'", "server='Ac'", "4 letters"),
+            (PAGE, "server='Acme/'", "vendor='Acme'", "each page needs marks"),
+            (PAGE, "server='Acme/'", "header='X-Acme'", "written `Name: value`"),
+            (
+                PAGE,
+                "kind='http-get'",
+                "kind='http-get-path'\npath='/a?b=c'",
+                "judge permits",
+            ),
+            (
+                PAGE,
+                "kind='http-get'",
+                "kind='bytes'\nbytes=[80,79,83,84]",
+                "judge permits",
+            ),
+            (BANNER, "[banner]\nbegins='Acme'\n", "", "needs [banner]"),
+            (BANNER, "begins='Acme'", "contains=['a']", "4 letters"),
+            (BANNER, "judge='banner'", "judge='ssh'", "no other judge"),
+        ] {
+            assert!(whole.contains(part), "{part}");
+            let found = problems(&whole.replace(part, broken));
+            assert!(
+                found.iter().any(|problem| problem.contains(says)),
+                "{broken}: {found:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_name_of_its_file() {
         let text = format!("payload=[1]\n{SILENT}");
         let error = Knowledge::read(&[("a.toml", &text)]).unwrap_err();
         assert!(matches!(error, KnowledgeError::Read { file, .. } if file == "a.toml"));
     }
 
     #[test]
-    fn a_silent_service_may_not_get_a_request() {
-        let text = SILENT.replace(
-            "[[reference]]",
-            "[request]\nkind='bytes'\nbytes=[1]\n[[reference]]",
-        );
-        assert!(Knowledge::read(&[("a.toml", &text)]).is_err());
+    fn the_port_of_a_silent_service_belongs_to_nobody_else() {
+        let other = BANNER.replace("name='a'", "name='b'");
+        let error = Knowledge::read(&[("a.toml", SILENT), ("b.toml", &other)]).unwrap_err();
+        assert!(error.to_string().contains("may belong to no other service"));
     }
 }

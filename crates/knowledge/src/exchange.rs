@@ -19,6 +19,13 @@ pub enum Request {
     },
     /// `GET /` of HTTP/1.1, which must name the host it is sent to (RFC 9112, 3.2).
     HttpGet,
+    /// `GET` of another page than `/`.
+    HttpGetPath {
+        /// The page, e.g. `/v2/`; without a query.
+        path: String,
+    },
+    /// Hello of OPC UA, which must name the endpoint it is sent to (OPC 10000-6, 7.1.2.3).
+    OpcUaHello,
 }
 
 impl Request {
@@ -26,15 +33,36 @@ impl Request {
     pub fn bytes_for(&self, address: IpAddr, port: Port) -> Vec<u8> {
         match self {
             Self::Bytes { bytes } => bytes.clone(),
-            Self::HttpGet => {
-                let host = SocketAddr::new(address.to_canonical(), port.number);
-                format!(
-                    "GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: portcullis\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-                )
-                .into_bytes()
-            }
+            Self::HttpGet => get("/", address, port),
+            Self::HttpGetPath { path } => get(path, address, port),
+            Self::OpcUaHello => hello(address, port),
         }
     }
+}
+
+fn get(path: &str, address: IpAddr, port: Port) -> Vec<u8> {
+    let host = SocketAddr::new(address.to_canonical(), port.number);
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: portcullis\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// Version 0, buffers of 64 KiB, no limits of our own, the endpoint's address.
+fn hello(address: IpAddr, port: Port) -> Vec<u8> {
+    const BUFFER: u32 = 65_536;
+    let endpoint = format!(
+        "opc.tcp://{}",
+        SocketAddr::new(address.to_canonical(), port.number)
+    );
+    // An address and a port never have more than some sixty characters.
+    let length = u32::try_from(endpoint.len()).unwrap_or_default();
+    let mut bytes = b"HELF".to_vec();
+    for number in [32 + length, 0, BUFFER, BUFFER, 0, 0, length] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend(endpoint.into_bytes());
+    bytes
 }
 
 /// What to do after connect. A server that speaks while it is listened to gets no request.
@@ -58,6 +86,26 @@ impl Exchange {
             request: None,
             wait: Duration::ZERO,
             not_testable: None,
+        }
+    }
+
+    /// A port where the connection itself already does something.
+    pub(crate) fn untouched() -> Self {
+        Self {
+            not_testable: Some(
+                "a connection to this port can take the device's serial line from whoever uses it: it is only made when the service is named",
+            ),
+            ..Self::listen(Duration::ZERO)
+        }
+    }
+
+    /// A UDP port whose service is only asked when a person wants it.
+    pub(crate) fn opt_in_udp() -> Self {
+        Self {
+            not_testable: Some(
+                "asking the service of this UDP port costs the device something or needs a community: it is only asked when the service is named",
+            ),
+            ..Self::listen(Duration::ZERO)
         }
     }
 
@@ -86,5 +134,14 @@ mod tests {
         assert!(text("10.0.0.1").contains("\r\nHost: 10.0.0.1:5000\r\n"));
         assert!(text("2001:db8::1").contains("\r\nHost: [2001:db8::1]:5000\r\n"));
         assert!(text("10.0.0.1").ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn the_hello_of_opc_ua_tells_its_own_length_and_the_endpoint() {
+        let bytes = Request::OpcUaHello.bytes_for([127, 0, 0, 1].into(), Port::tcp(4840));
+        assert_eq!(bytes.len(), 56);
+        assert_eq!(&bytes[..8], b"HELF\x38\0\0\0");
+        assert_eq!(&bytes[28..32], &[24, 0, 0, 0]);
+        assert_eq!(&bytes[32..], b"opc.tcp://127.0.0.1:4840");
     }
 }

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use portcullis_model::{Identification, Port, ServiceName, Transport};
+use portcullis_model::{Grade, Identification, Port, ServiceName, Transport};
 
 use crate::{
-    Exchange, Hazard, KnowledgeError, Role, Seen, Service, builtin, check,
-    judge::{Place, Subject},
+    Exchange, Hazard, KnowledgeError, Request, Role, Seen, Service, builtin, check,
+    judge::{self, Place, Subject},
 };
 
 /// How long to listen on a TCP port for which no service is known.
@@ -70,65 +70,109 @@ impl Knowledge {
         self.services.get(name)
     }
 
-    /// The ports that are looked at when nobody names any: those of management and control services, sorted. Ports that
-    /// a site adds are for the caller to add.
+    /// The ports that are looked at when nobody names any: those of management and control services, sorted, without the
+    /// ones that are left alone or cannot be tested unless a person names the service. Ports that a site adds are for
+    /// the caller to add.
     pub fn default_ports(&self) -> Vec<Port> {
         let targets = self
             .services
             .values()
-            .filter(|service| service.role != Role::General);
+            .filter(|service| service.role != Role::General && service.by_default);
         let ports: BTreeSet<Port> = targets
             .flat_map(|service| service.ports.iter().copied())
+            .filter(|port| self.exchange(*port, &[]).not_testable.is_none())
             .collect();
         ports.into_iter().collect()
     }
 
     /// What to do after a port was reached. `moved` lists where the site says a service also listens. Never more than
-    /// one request, and none on the own port of a silent service.
+    /// one request, and none on the own port of a silent service. Of several services that could be asked, the one that
+    /// the site put there is, then one that manages before one that controls before a general one, then the first by
+    /// name. Opt-in requests are left out: see [`Self::exchange_for`].
     pub fn exchange(&self, port: Port, moved: &[(ServiceName, Port)]) -> Exchange {
-        let candidates: Vec<(&Service, Place)> = self
-            .services
-            .values()
-            .filter_map(|service| Some((service, place(service, port, moved)?)))
-            .collect();
-        let must_be_silent = candidates
-            .iter()
-            .any(|(service, place)| service.hazard == Hazard::Silent && *place == Place::Own);
-        // What the owner of the site says goes before what is usual on the port.
+        let candidates = self.candidates(port, moved);
+        if candidates.iter().any(|(service, _)| service.connecting_is_use) {
+            return Exchange::untouched();
+        }
         let asked = candidates
             .iter()
-            .filter(|(service, _)| service.hazard == Hazard::ReadOnlyRequest && !must_be_silent)
-            .min_by_key(|(_, place)| *place != Place::Moved)
+            .filter(|(service, _)| service.hazard == Hazard::ReadOnlyRequest && !must_be_silent(&candidates))
+            .min_by_key(|(service, place)| (*place != Place::Moved, service.role))
             .map(|(service, _)| *service);
-        if port.transport == Transport::Udp {
-            return match asked {
-                Some(service) => Exchange {
-                    request: service.request.clone(),
-                    wait: service.wait,
-                    ..Exchange::listen(Duration::ZERO)
-                },
-                None => Exchange::unknown_udp(),
-            };
-        }
-        let listen_first = candidates
+        let has_opt_in = candidates
             .iter()
-            .map(|(service, _)| service.listen_first)
-            .max()
-            .unwrap_or(LISTEN);
-        match asked {
-            Some(service) => Exchange {
-                request: service.request.clone(),
-                wait: service.wait,
-                ..Exchange::listen(listen_first)
-            },
-            None => Exchange::listen(listen_first),
+            .any(|(service, _)| service.hazard == Hazard::OptIn);
+        match (asked, port.transport) {
+            (Some(service), _) => asking(service, port, &candidates),
+            (None, Transport::Udp) if has_opt_in => Exchange::opt_in_udp(),
+            (None, Transport::Udp) => Exchange::unknown_udp(),
+            (None, Transport::Tcp) => Exchange::listen(longest_listen(&candidates)),
         }
     }
 
+    /// What to do after a port was reached when a person asked for exactly this service there: its opt-in request, too,
+    /// and a connection that is a use of the device. `None` for an unknown service and for one of the other transport.
+    /// Where the port is the own one of a silent service, nothing is sent all the same.
+    pub fn exchange_for(&self, name: &ServiceName, port: Port) -> Option<Exchange> {
+        let service = self.services.get(name)?;
+        let here = [(name.clone(), port)];
+        place(service, port, &here)?;
+        let candidates = self.candidates(port, &here);
+        let may_ask = service.request.is_some() && !must_be_silent(&candidates);
+        Some(match (may_ask, port.transport) {
+            (true, _) => asking(service, port, &candidates),
+            (false, Transport::Udp) => Exchange::unknown_udp(),
+            (false, Transport::Tcp) => Exchange::listen(longest_listen(&candidates)),
+        })
+    }
+
+    /// What may be asked next over the same connection (or from the same UDP port), given what was seen so far: a
+    /// request of the service whose first one was answered as its protocol prescribes. `None`: nothing more. Each
+    /// answer goes to [`Seen::further`] before the next call.
+    pub fn further(&self, port: Port, moved: &[(ServiceName, Port)], seen: &Seen) -> Option<&Request> {
+        let request = seen.request.as_ref()?;
+        if !seen.spoke_first.is_empty() || seen.closed_by_peer || seen.reply.is_empty() {
+            return None;
+        }
+        if seen.further.last().is_some_and(|turn| turn.reply.is_empty()) {
+            return None;
+        }
+        let candidates = self.candidates(port, moved);
+        if must_be_silent(&candidates) {
+            return None;
+        }
+        let (service, place) = candidates
+            .into_iter()
+            .find(|(service, _)| !service.further.is_empty() && service.may_have_sent(request))?;
+        let subject = Subject {
+            service,
+            port,
+            place: Some(place),
+        };
+        let verdict = service.judge.judge(&subject, seen)?;
+        (verdict.grade > Grade::RuledOut)
+            .then(|| service.further.get(seen.further.len()))
+            .flatten()
+    }
+
+    /// The SNMP read of sysDescr and sysObjectID with a community that a person gave; `None` if it is empty or longer
+    /// than 64 bytes. The bytes are then [`Seen::request`].
+    pub fn snmp_request(community: &str) -> Option<Request> {
+        judge::snmp_get(community).map(|bytes| Request::Bytes { bytes })
+    }
+
+    fn candidates(&self, port: Port, moved: &[(ServiceName, Port)]) -> Vec<(&Service, Place)> {
+        self.services
+            .values()
+            .filter_map(|service| Some((service, place(service, port, moved)?)))
+            .collect()
+    }
+
     /// Judges what was seen of a port: every service that is usual there, that the site moved there, or that the bytes
-    /// prove. Strongest first.
+    /// prove. Strongest first; of equals, what manages comes before what controls and both before the general, and a
+    /// service that is carried in HTTP, SSH or Telnet before these.
     pub fn identify(&self, port: Port, moved: &[(ServiceName, Port)], seen: &Seen) -> Vec<Identification> {
-        let mut found: Vec<Identification> = self
+        let mut found: Vec<(&Service, Identification)> = self
             .services
             .values()
             .filter_map(|service| {
@@ -138,16 +182,53 @@ impl Knowledge {
                     place: place(service, port, moved),
                 };
                 let verdict = service.judge.judge(&subject, seen)?;
-                Some(Identification {
+                let identification = Identification {
                     service: service.name.clone(),
                     grade: verdict.grade,
                     reasons: verdict.reasons,
                     fields: verdict.fields,
-                })
+                };
+                Some((service, identification))
             })
             .collect();
-        found.sort_by_key(|identification| Reverse(identification.grade));
+        found.sort_by_key(|(service, identification)| {
+            (
+                Reverse(identification.grade),
+                service.role,
+                service.judge.carries_others(),
+            )
+        });
         found
+            .into_iter()
+            .map(|(_, identification)| identification)
+            .collect()
+    }
+}
+
+/// The own port of a silent service gets no payload, whatever else the site says of it.
+fn must_be_silent(candidates: &[(&Service, Place)]) -> bool {
+    candidates
+        .iter()
+        .any(|(service, place)| service.hazard == Hazard::Silent && *place == Place::Own)
+}
+
+fn longest_listen(candidates: &[(&Service, Place)]) -> Duration {
+    candidates
+        .iter()
+        .map(|(service, _)| service.listen_first)
+        .max()
+        .unwrap_or(LISTEN)
+}
+
+fn asking(service: &Service, port: Port, candidates: &[(&Service, Place)]) -> Exchange {
+    let listen_first = match port.transport {
+        Transport::Tcp => longest_listen(candidates),
+        Transport::Udp => Duration::ZERO,
+    };
+    Exchange {
+        request: service.request.clone(),
+        wait: service.wait,
+        ..Exchange::listen(listen_first)
     }
 }
 

@@ -32,5 +32,5 @@ mod service;
 pub use error::KnowledgeError;
 pub use exchange::{Exchange, Request};
 pub use knowledge::Knowledge;
-pub use seen::Seen;
+pub use seen::{Further, Seen};
 pub use service::{Hazard, Reference, Role, Service};

@@ -15,8 +15,19 @@ pub struct Seen {
     pub silent_for: Duration,
     /// How long we waited for a reply that did not come; zero when one came or nothing was sent.
     pub waited: Duration,
+    /// What was asked after that reply, with [`crate::Knowledge::further`], and what came back; in order.
+    pub further: Vec<Further>,
     /// Whether the server ended the connection.
     pub closed_by_peer: bool,
+}
+
+/// One more question over the same connection, or from the same UDP port, and its reply.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Further {
+    /// The request that was sent.
+    pub request: Vec<u8>,
+    /// Bytes that came after it; empty when none came.
+    pub reply: Vec<u8>,
 }
 
 impl Seen {

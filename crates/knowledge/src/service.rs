@@ -57,22 +57,89 @@ pub struct Service {
     pub role: Role,
     /// What recognising it does to the device.
     pub hazard: Hazard,
-    /// The ports that it has by default; all of one transport.
+    /// The ports that it has by default.
     pub ports: Vec<Port>,
     /// How long to listen after connect before anything is sent.
     #[serde(rename = "listen_first_ms", deserialize_with = "milliseconds")]
     pub listen_first: Duration,
     /// The one request that may be sent.
     pub request: Option<Request>,
-    /// How long to wait for the reply to that request.
+    /// What may be asked next over the same connection, one after the other, each once the one before was answered.
+    #[serde(default)]
+    pub further: Vec<Request>,
+    /// How long to wait for the reply to each request.
     #[serde(rename = "wait_ms", default, deserialize_with = "milliseconds")]
     pub wait: Duration,
+    /// Whether its ports are looked at when nobody names any.
+    #[serde(rename = "default", default = "yes")]
+    pub by_default: bool,
+    /// Whether connecting alone already uses the device, so that its ports are left alone unless a person names the
+    /// service.
+    #[serde(default)]
+    pub connecting_is_use: bool,
     /// Where all this comes from.
     #[serde(rename = "reference")]
     pub references: Vec<Reference>,
     pub(crate) judge: Judge,
     #[serde(default)]
     pub(crate) hardware: Vec<Hardware>,
+    #[serde(rename = "page", default)]
+    pub(crate) pages: Vec<Page>,
+    pub(crate) banner: Option<Banner>,
+}
+
+impl Service {
+    /// Whether the bytes are the request that this service may be asked with.
+    pub(crate) fn may_have_sent(&self, bytes: &[u8]) -> bool {
+        match &self.request {
+            Some(Request::Bytes { bytes: own }) => own == bytes,
+            Some(Request::HttpGet | Request::HttpGetPath { .. }) => bytes.starts_with(b"GET "),
+            Some(Request::OpcUaHello) => bytes.starts_with(b"HELF"),
+            None => false,
+        }
+    }
+}
+
+/// What an HTTP answer must show: all marks that are given, each as it stands. Empty marks are not asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    /// How the Server header begins.
+    #[serde(default)]
+    pub(crate) server: String,
+    /// What stands anywhere in the Server header.
+    #[serde(default)]
+    pub(crate) server_names: String,
+    /// Another header, as `Name: beginning of its value`.
+    #[serde(default)]
+    pub(crate) header: String,
+    /// How the title begins.
+    #[serde(default)]
+    pub(crate) title: String,
+    /// Texts that stand anywhere in the answer.
+    #[serde(default)]
+    pub(crate) contains: Vec<String>,
+    /// Whose it is then.
+    #[serde(default)]
+    pub(crate) vendor: String,
+    /// What it is then.
+    #[serde(default)]
+    pub(crate) model: String,
+}
+
+/// What a greeting must show, once Telnet options and terminal sequences are taken out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Banner {
+    /// How it begins.
+    #[serde(default)]
+    pub(crate) begins: String,
+    /// Texts that stand anywhere in it.
+    #[serde(default)]
+    pub(crate) contains: Vec<String>,
+    /// Whose it is then.
+    #[serde(default)]
+    pub(crate) vendor: String,
 }
 
 /// A hardware id that a device search reply can carry.
@@ -87,4 +154,8 @@ pub(crate) struct Hardware {
 
 fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_millis)
+}
+
+fn yes() -> bool {
+    true
 }

@@ -7,9 +7,12 @@ use std::net::Ipv4Addr;
 
 use portcullis_model::{Grade, Untrusted};
 
-use super::{Subject, Verdict, silence_reasons, speech::quoted_bytes};
+use super::{Subject, Verdict, asked};
 use crate::{Seen, service::Hardware};
 
+/// Opcode 1, result 0, length 8, id 0. Other opcodes unlock the device or disclose its secrets.
+const SEARCH: [u8; 8] = [1, 0, 0, 8, 0, 0, 0, 0];
+pub(super) const REQUESTS: &[&[u8]] = &[&SEARCH];
 const SEARCH_REPLY: u8 = 0x81;
 /// Lengths of a search reply that Moxa's driver accepts.
 const LENGTHS: [usize; 2] = [24, 40];
@@ -24,21 +27,9 @@ struct SearchReply {
 }
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
-    let place = subject.place_reason("Moxa device search (DSCI)")?;
-    // Without a reply a UDP port says nothing about its service.
-    seen.request.as_ref()?;
-    if seen.reply.is_empty() {
-        let reasons = std::iter::once(place).chain(silence_reasons(seen));
-        return Some(Verdict::new(Grade::Possible, reasons));
-    }
-    let Some(reply) = read(&seen.reply) else {
-        let reason = format!(
-            "answered the search request with {}, which is no search reply",
-            quoted_bytes(&seen.reply)
-        );
-        return Some(Verdict::new(Grade::RuledOut, [reason]));
-    };
-    Some(verdict(subject, &reply, seen.reply.len()))
+    asked::judge(subject, seen, "Moxa device search (DSCI)", |_, reply| {
+        read(reply).map(|found| verdict(subject, &found, reply.len()))
+    })
 }
 
 fn read(reply: &[u8]) -> Option<SearchReply> {

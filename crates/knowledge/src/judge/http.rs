@@ -46,7 +46,8 @@ pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     Some(Verdict::new(Grade::Possible, reasons))
 }
 
-fn header(bytes: &[u8], wanted: &str) -> Option<Untrusted> {
+/// The value of a header.
+pub(super) fn header(bytes: &[u8], wanted: &str) -> Option<Untrusted> {
     let text = String::from_utf8_lossy(bytes);
     text.lines()
         .skip(1)
@@ -56,7 +57,8 @@ fn header(bytes: &[u8], wanted: &str) -> Option<Untrusted> {
         .and_then(|(_, value)| bounded(value))
 }
 
-fn title(bytes: &[u8]) -> Option<Untrusted> {
+/// The text of the page's title.
+pub(super) fn title(bytes: &[u8]) -> Option<Untrusted> {
     let text = String::from_utf8_lossy(bytes);
     // Lowering ASCII letters keeps every offset.
     let lower = text.to_ascii_lowercase();

@@ -1,30 +1,101 @@
 //! One file per protocol: what bytes prove it, and what speaks against it.
 
+mod addp;
+mod asked;
+mod bacnet;
+mod banner;
+mod codesys;
+mod console;
+mod crimson;
+mod cursor;
+mod dnp3;
 mod dsci;
+mod enip;
+mod fins;
+mod fox;
+mod ftp;
+mod hartip;
 mod http;
+mod iec104;
+mod lantronix;
 mod mdm;
 mod modbus;
+mod mqtt;
+mod opcua;
+mod page;
+mod pcworx;
+mod port;
+mod proconos;
+mod rdp;
+mod realport;
+mod s7;
+mod snmp;
 mod speech;
+mod srtp;
 mod ssh;
+mod telnet;
 mod tls;
+mod vnc;
+
+pub(crate) use snmp::get as snmp_get;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use portcullis_model::{Grade, Port, Untrusted};
 use serde::Deserialize;
 
-use crate::{Seen, Service};
+use crate::{Request, Seen, Service};
 
 /// Which protocol's rules a service is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Judge {
+    Addp,
+    Bacnet,
+    Banner,
+    Codesys,
+    Crimson,
+    #[serde(rename = "dnp3")]
+    Dnp3,
     Dsci,
+    #[serde(rename = "ethernet-ip")]
+    Enip,
+    #[serde(rename = "fins-tcp")]
+    FinsTcp,
+    #[serde(rename = "fins-udp")]
+    FinsUdp,
+    Fox,
+    Ftp,
+    #[serde(rename = "hart-ip")]
+    HartIp,
     Http,
+    #[serde(rename = "iec-104")]
+    Iec104,
+    Lantronix,
     Mdm,
     Modbus,
+    MoxaConsole,
+    Mqtt,
+    #[serde(rename = "opc-ua")]
+    OpcUa,
+    Page,
+    #[serde(rename = "pc-worx")]
+    PcWorx,
+    Port,
+    #[serde(rename = "proconos")]
+    ProConOs,
+    Rdp,
+    #[serde(rename = "realport")]
+    RealPort,
+    #[serde(rename = "s7comm")]
+    S7,
+    Snmp,
+    #[serde(rename = "ge-srtp")]
+    Srtp,
     Ssh,
+    Telnet,
     Tls,
+    Vnc,
 }
 
 /// Why a service is considered for a port at all.
@@ -73,14 +144,122 @@ impl Judge {
     /// The verdict on a subject; `None` when there is nothing to say about it.
     pub(crate) fn judge(self, subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
         match self {
+            Self::Addp => addp::judge(subject, seen),
+            Self::Bacnet => bacnet::judge(subject, seen),
+            Self::Banner => banner::judge(subject, seen),
+            Self::Codesys => codesys::judge(subject, seen),
+            Self::Crimson => crimson::judge(subject, seen),
+            Self::Dnp3 => dnp3::judge(subject, seen),
             Self::Dsci => dsci::judge(subject, seen),
+            Self::Enip => enip::judge(subject, seen),
+            Self::FinsTcp => fins::judge_tcp(subject, seen),
+            Self::FinsUdp => fins::judge_udp(subject, seen),
+            Self::Fox => fox::judge(subject, seen),
+            Self::Ftp => ftp::judge(subject, seen),
+            Self::HartIp => hartip::judge(subject, seen),
             Self::Http => http::judge(subject, seen),
+            Self::Iec104 => iec104::judge(subject, seen),
+            Self::Lantronix => lantronix::judge(subject, seen),
             Self::Mdm => mdm::judge(subject, seen),
             Self::Modbus => modbus::judge(subject, seen),
+            Self::MoxaConsole => console::judge(subject, seen),
+            Self::Mqtt => mqtt::judge(subject, seen),
+            Self::OpcUa => opcua::judge(subject, seen),
+            Self::Page => page::judge(subject, seen),
+            Self::PcWorx => pcworx::judge(subject, seen),
+            Self::Port => port::judge(subject, seen),
+            Self::ProConOs => proconos::judge(subject, seen),
+            Self::Rdp => rdp::judge(subject, seen),
+            Self::RealPort => realport::judge(subject, seen),
+            Self::S7 => s7::judge(subject, seen),
+            Self::Snmp => snmp::judge(subject, seen),
+            Self::Srtp => srtp::judge(subject, seen),
             Self::Ssh => ssh::judge(subject, seen),
+            Self::Telnet => telnet::judge(subject, seen),
             Self::Tls => tls::judge(subject, seen),
+            Self::Vnc => vnc::judge(subject, seen),
         }
     }
+}
+
+impl Judge {
+    /// Whether a service of this judge may send the request at all. What goes out is held in two places, the data file
+    /// and the code: no file alone can make Portcullis send other bytes.
+    pub(crate) fn permits(self, request: &Request) -> bool {
+        match request {
+            Request::Bytes { bytes } => self.requests().contains(&bytes.as_slice()),
+            Request::HttpGet => matches!(self, Self::Http | Self::Page),
+            Request::HttpGetPath { path } => self == Self::Page && path_is_plain(path),
+            Request::OpcUaHello => self == Self::OpcUa,
+        }
+    }
+
+    /// Whether a service of this judge may send the request after its first one was answered.
+    pub(crate) fn permits_further(self, request: &Request) -> bool {
+        let Request::Bytes { bytes } = request else {
+            return false;
+        };
+        let permitted: &[&[u8]] = match self {
+            Self::Bacnet => bacnet::FURTHER,
+            Self::Crimson => crimson::FURTHER,
+            Self::S7 => s7::FURTHER,
+            _ => &[],
+        };
+        permitted.contains(&bytes.as_slice())
+    }
+
+    /// Whether other services show themselves inside this protocol.
+    pub(crate) fn carries_others(self) -> bool {
+        matches!(self, Self::Http | Self::Ssh | Self::Telnet | Self::Tls)
+    }
+
+    fn requests(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Addp => addp::REQUESTS,
+            Self::Bacnet => bacnet::REQUESTS,
+            Self::Codesys => codesys::REQUESTS,
+            Self::Crimson => crimson::REQUESTS,
+            Self::Dnp3 => dnp3::REQUESTS,
+            Self::Dsci => dsci::REQUESTS,
+            Self::Enip => enip::REQUESTS,
+            Self::FinsTcp => fins::TCP_REQUESTS,
+            Self::FinsUdp => fins::UDP_REQUESTS,
+            Self::Fox => fox::REQUESTS,
+            Self::HartIp => hartip::REQUESTS,
+            Self::Iec104 => iec104::REQUESTS,
+            Self::Lantronix => lantronix::REQUESTS,
+            Self::Modbus => modbus::REQUESTS,
+            Self::Mqtt => mqtt::REQUESTS,
+            Self::PcWorx => pcworx::REQUESTS,
+            Self::ProConOs => proconos::REQUESTS,
+            Self::Rdp => rdp::REQUESTS,
+            Self::RealPort => realport::REQUESTS,
+            Self::S7 => s7::REQUESTS,
+            Self::Srtp => srtp::REQUESTS,
+            Self::Banner
+            | Self::Ftp
+            | Self::Http
+            | Self::Mdm
+            | Self::MoxaConsole
+            | Self::OpcUa
+            | Self::Page
+            | Self::Port
+            | Self::Snmp
+            | Self::Ssh
+            | Self::Telnet
+            | Self::Tls
+            | Self::Vnc => &[],
+        }
+    }
+}
+
+/// A path of letters, digits and `/-._`, without a query: it names a page and passes nothing on.
+fn path_is_plain(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= 64
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_'))
 }
 
 impl Subject<'_> {

@@ -5,12 +5,24 @@
 
 use portcullis_model::{Grade, Untrusted};
 
-use super::{
-    Subject, Verdict, silence_reasons,
-    speech::{Speech, quoted_bytes},
-};
+use super::{Subject, Verdict, asked};
 use crate::Seen;
 
+/// Read device identification of unit 1. Further units would be traffic on the field bus behind a gateway.
+const REQUEST: [u8; 11] = [
+    0,
+    0,
+    0,
+    0,
+    0,
+    5,
+    UNIT,
+    READ_IDENTIFICATION,
+    IDENTIFICATION_MEI,
+    1,
+    0,
+];
+pub(super) const REQUESTS: &[&[u8]] = &[&REQUEST];
 const READ_IDENTIFICATION: u8 = 0x2b;
 const EXCEPTION: u8 = READ_IDENTIFICATION | 0x80;
 const IDENTIFICATION_MEI: u8 = 0x0e;
@@ -23,27 +35,15 @@ enum Reply<'b> {
 }
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
-    let place = subject.place_reason("Modbus/TCP")?;
-    if seen.bytes().is_empty() {
-        let mut reasons = vec![place];
-        reasons.extend(silence_reasons(seen));
-        if seen.request.is_some() {
-            reasons.push("a gateway is silent for units that it does not have; only unit 1 was asked".into());
-        }
-        return Some(Verdict::new(Grade::Possible, reasons));
+    let mut verdict = asked::judge(subject, seen, "Modbus/TCP", |_, reply| {
+        Some(proven(&read(reply)?))
+    })?;
+    if verdict.grade == Grade::Possible && seen.request.is_some() {
+        verdict
+            .reasons
+            .push("a gateway is silent for units that it does not have; only unit 1 was asked".into());
     }
-    if let (true, Some(reply)) = (seen.spoke_first.is_empty(), read(&seen.reply)) {
-        return Some(proven(&reply));
-    }
-    let said = Speech::of(seen.bytes())
-        .described()
-        .unwrap_or_else(|| quoted_bytes(seen.bytes()));
-    let reason = if seen.spoke_first.is_empty() {
-        format!("the answer is not Modbus: {said}")
-    } else {
-        format!("the server spoke first, which a Modbus server never does: {said}")
-    };
-    Some(Verdict::new(Grade::RuledOut, [reason]))
+    Some(verdict)
 }
 
 /// Reads a reply; every length must fit exactly, so that an echo or a chance likeness is not taken for one.

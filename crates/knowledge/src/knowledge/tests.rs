@@ -58,14 +58,116 @@ fn the_compiled_in_data_keeps_the_rules() {
     let knowledge = knowledge();
     knowledge.check().unwrap();
     assert_eq!(
-        knowledge.default_ports(),
-        [Port::tcp(502), Port::tcp(54321), Port::udp(4800)]
-    );
-    assert_eq!(
         knowledge.service(&name("moxa-mdm-gateway")).unwrap().hazard,
         Hazard::Silent
     );
-    assert_eq!(knowledge.names().len(), 6);
+    assert_eq!(knowledge.names().len(), builtin::FILES.len());
+}
+
+#[test]
+fn what_is_looked_at_by_default_is_testable_and_leaves_serial_lines_alone() {
+    let knowledge = knowledge();
+    let ports = knowledge.default_ports();
+    for number in [
+        54321, 102, 502, 1883, 1911, 2404, 4840, 4911, 9600, 20000, 44818, 22, 23, 80,
+    ] {
+        assert!(ports.contains(&Port::tcp(number)), "tcp/{number}");
+    }
+    for number in [4800, 2362, 9600, 44818, 47808] {
+        assert!(ports.contains(&Port::udp(number)), "udp/{number}");
+    }
+    for port in [
+        Port::tcp(950),
+        Port::tcp(966),
+        Port::tcp(4001),
+        Port::tcp(443),
+        Port::tcp(3389),
+        Port::udp(161),
+        Port::udp(5094),
+        Port::udp(30718),
+    ] {
+        assert!(!ports.contains(&port), "{port}");
+    }
+    for port in ports {
+        assert_eq!(knowledge.exchange(port, &[]).not_testable, None, "{port}");
+    }
+}
+
+#[test]
+fn an_opt_in_request_is_sent_only_when_the_service_is_named() {
+    let knowledge = knowledge();
+    for (service, port) in [
+        ("hart-ip", Port::tcp(5094)),
+        ("codesys-v2", Port::tcp(2455)),
+        ("hart-ip", Port::udp(5094)),
+        ("lantronix-search", Port::udp(30718)),
+    ] {
+        let exchange = knowledge.exchange(port, &[]);
+        assert_eq!(exchange.request, None, "{service}");
+        assert_eq!(
+            exchange.not_testable.is_some(),
+            port.transport == Transport::Udp,
+            "{service}"
+        );
+        // That the site moved it somewhere is no wish to ask it.
+        let elsewhere = Port { number: 7, ..port };
+        let moved = [(name(service), elsewhere)];
+        assert_eq!(knowledge.exchange(elsewhere, &moved).request, None, "{service}");
+        let named = knowledge.exchange_for(&name(service), port).unwrap();
+        assert_eq!(named.request, knowledge.service(&name(service)).unwrap().request);
+        assert!(named.request.is_some() && named.not_testable.is_none());
+    }
+    let web = knowledge.exchange(Port::tcp(5000), &[]).request;
+    assert_eq!(web, Some(crate::Request::HttpGet));
+    let registry = knowledge
+        .exchange_for(&name("container-registry"), Port::tcp(5000))
+        .unwrap();
+    assert_ne!(registry.request, web);
+}
+
+#[test]
+fn naming_a_service_never_sends_anything_to_the_port_of_a_silent_one() {
+    let knowledge = knowledge();
+    for silent in [MDM, Port::tcp(4001), Port::tcp(950), Port::tcp(4911)] {
+        for service in knowledge.names() {
+            if let Some(exchange) = knowledge.exchange_for(&service, silent) {
+                assert_eq!(exchange.request, None, "{service} on {silent}");
+            }
+        }
+    }
+    assert_eq!(knowledge.exchange_for(&name("moxa-dsci"), Port::tcp(4800)), None);
+    assert_eq!(knowledge.exchange_for(&name("no-such-service"), MDM), None);
+}
+
+#[test]
+fn a_port_where_connecting_is_a_use_is_left_alone_until_it_is_named() {
+    let knowledge = knowledge();
+    let port = Port::tcp(966);
+    assert!(knowledge.exchange(port, &[]).not_testable.is_some());
+    let named = knowledge.exchange_for(&name("moxa-real-com"), port).unwrap();
+    assert_eq!((named.not_testable, named.request), (None, None));
+    assert_eq!(knowledge.exchange(Port::tcp(4001), &[]).not_testable, None);
+}
+
+#[test]
+fn every_port_gets_one_and_the_same_request_each_time() {
+    let knowledge = knowledge();
+    for service in knowledge.services.values() {
+        for port in &service.ports {
+            let first = knowledge.exchange(*port, &[]);
+            assert_eq!(
+                first,
+                Knowledge::builtin().unwrap().exchange(*port, &[]),
+                "{port}"
+            );
+            // Where services share a port, the request is the one that all who may be asked there have.
+            for other in knowledge.services.values() {
+                if other.hazard == Hazard::ReadOnlyRequest && other.ports.contains(port) {
+                    assert_eq!(first.request, other.request, "{port}: {}", other.name);
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -152,12 +254,17 @@ fn a_web_page_on_the_moved_port_rules_mdm_out_and_is_named() {
     let found = knowledge().identify(MOVED, &mdm_on_5000(), &answer(MOVED, page));
     assert_eq!(
         grades(&found),
-        [("http", Grade::Proven), ("moxa-mdm-gateway", Grade::RuledOut)]
+        [
+            ("moxa-web-console", Grade::Proven),
+            ("http", Grade::Proven),
+            ("moxa-mdm-gateway", Grade::RuledOut)
+        ]
     );
+    assert_eq!(field(&found, "vendor").as_deref(), Some("Moxa"));
     assert_eq!(field(&found, "name").as_deref(), Some("Pump \\u{1b}[2Jhouse"));
     assert_eq!(field(&found, "server").as_deref(), Some("MoxaHttp/1.0"));
     assert_eq!(
-        found[1].reasons,
+        found[2].reasons,
         ["the server answers in HTTP: `HTTP/1.1 200 OK`"]
     );
 }

@@ -1,0 +1,90 @@
+//! Services that show themselves in HTTP: in a header, in the title or in the text of the page.
+//!
+//! Such a port belongs to many: silence and other pages there name nobody. Only where the site says that the service
+//! was moved, or where the port is asked for it, is there something to say without the page.
+
+use portcullis_model::{Grade, Untrusted};
+
+use super::{
+    Place, Subject, Verdict,
+    http::{header, title},
+    silence_reasons,
+    speech::{Speech, quoted_bytes},
+};
+use crate::{Seen, service::Page};
+
+pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
+    let bytes = seen.bytes();
+    let page = matches!(Speech::of(bytes), Speech::Http(_))
+        .then(|| subject.service.pages.iter().find(|page| shows(page, bytes)))
+        .flatten();
+    if let Some(page) = page {
+        return Some(found(page, bytes));
+    }
+    if subject.place != Some(Place::Moved) {
+        return None;
+    }
+    let place = subject.place_reason(&subject.service.title)?;
+    if bytes.is_empty() {
+        return Some(Verdict::new(
+            Grade::Possible,
+            std::iter::once(place).chain(silence_reasons(seen)),
+        ));
+    }
+    let said = Speech::of(bytes)
+        .described()
+        .unwrap_or_else(|| quoted_bytes(bytes));
+    Some(Verdict::new(
+        Grade::RuledOut,
+        [format!(
+            "nothing of {} in the answer: {said}",
+            subject.service.title
+        )],
+    ))
+}
+
+/// Whether all marks of a page are there.
+fn shows(page: &Page, bytes: &[u8]) -> bool {
+    let begins = |wanted: &str, text: Option<Untrusted>| {
+        wanted.is_empty() || text.is_some_and(|text| text.raw().starts_with(wanted))
+    };
+    let server = header(bytes, "server");
+    let names = server
+        .as_ref()
+        .is_some_and(|server| server.raw().contains(&page.server_names));
+    begins(&page.server, server)
+        && (page.server_names.is_empty() || names)
+        && begins(&page.title, title(bytes))
+        && page
+            .header
+            .split_once(": ")
+            .is_none_or(|(name, value)| begins(value, header(bytes, name)))
+        && page
+            .contains
+            .iter()
+            .all(|text| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+}
+
+fn found(page: &Page, bytes: &[u8]) -> Verdict {
+    let marks: Vec<String> = [
+        ("a Server header that begins with", &page.server),
+        ("a Server header with", &page.server_names),
+        ("the header", &page.header),
+        ("a title that begins with", &page.title),
+    ]
+    .into_iter()
+    .filter(|(_, mark)| !mark.is_empty())
+    .map(|(what, mark)| format!("{what} `{mark}`"))
+    .chain(page.contains.iter().map(|text| format!("the text `{text}`")))
+    .collect();
+    let reason = format!("answered in HTTP with {}", marks.join(" and "));
+    let verdict = Verdict::new(Grade::Proven, [reason])
+        .field("vendor", Untrusted::new(page.vendor.as_str()))
+        .field("model", Untrusted::new(page.model.as_str()));
+    [("name", title(bytes)), ("server", header(bytes, "server"))]
+        .into_iter()
+        .fold(verdict, |verdict, (name, text)| match text {
+            Some(text) => verdict.field(name, text),
+            None => verdict,
+        })
+}
