@@ -245,4 +245,6 @@ fn place(service: &Service, port: Port, moved: &[(ServiceName, Port)]) -> Option
 }
 
 #[cfg(test)]
+mod recognised;
+#[cfg(test)]
 mod tests;

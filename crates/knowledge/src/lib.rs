@@ -26,6 +26,8 @@ mod error;
 mod exchange;
 mod judge;
 mod knowledge;
+#[cfg(test)]
+mod samples;
 mod seen;
 mod service;
 
