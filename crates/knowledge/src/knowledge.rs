@@ -245,6 +245,8 @@ fn place(service: &Service, port: Port, moved: &[(ServiceName, Port)]) -> Option
 }
 
 #[cfg(test)]
+mod forbidden;
+#[cfg(test)]
 mod recognised;
 #[cfg(test)]
 mod tests;
