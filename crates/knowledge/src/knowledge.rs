@@ -250,3 +250,5 @@ mod forbidden;
 mod recognised;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traps;
