@@ -129,7 +129,7 @@ impl Knowledge {
     /// What may be asked next over the same connection (or from the same UDP port), given what was seen so far: a
     /// request of the service whose first one was answered as its protocol prescribes. `None`: nothing more. Each
     /// answer goes to [`Seen::further`] before the next call.
-    pub fn further(&self, port: Port, moved: &[(ServiceName, Port)], seen: &Seen) -> Option<&Request> {
+    pub fn further(&self, port: Port, moved: &[(ServiceName, Port)], seen: &Seen) -> Option<Request> {
         let request = seen.request.as_ref()?;
         if !seen.spoke_first.is_empty() || seen.closed_by_peer || seen.reply.is_empty() {
             return None;
@@ -150,8 +150,9 @@ impl Knowledge {
             place: Some(place),
         };
         let verdict = service.judge.judge(&subject, seen)?;
+        let next = service.further.get(seen.further.len())?;
         (verdict.grade > Grade::RuledOut)
-            .then(|| service.further.get(seen.further.len()))
+            .then(|| service.judge.complete(next, seen))
             .flatten()
     }
 

@@ -73,18 +73,19 @@ impl Sample {
                 ..Seen::default()
             };
         };
-        let further = service.further.iter().zip(&self.further);
-        Seen {
+        let mut seen = Seen {
             request: Some(sent(&request)),
             reply: bytes,
-            further: further
-                .map(|(request, reply)| Further {
-                    request: sent(request),
-                    reply: reply.clone(),
-                })
-                .collect(),
             ..Seen::default()
+        };
+        for (request, reply) in service.further.iter().zip(&self.further) {
+            let request = service.judge.complete(request, &seen);
+            seen.further.push(Further {
+                request: request.as_ref().map(sent).unwrap_or_default(),
+                reply: reply.clone(),
+            });
         }
+        seen
     }
 }
 
@@ -416,6 +417,14 @@ fn moxa() -> Vec<Sample> {
             "stand-in bytes from NPREAL and MD4800",
             hex("81 00 00 18 00 00 00 00 10 51 00 80 10 51 00 90 e8 01 02 03 c0 a8 7f fe"),
         )
+        .further(
+            [
+                hex("90 00 00 3c 00 00 00 00 10 51 00 80 10 51 00 90 e8 01 02 03"),
+                padded("Pump house", 40),
+            ]
+            .concat(),
+        )
+        .field("name", "Pump house")
         .field("mac", "00:90:E8:01:02:03")
         .field("vendor", "Moxa")
         .field("model", "NPort 5110")

@@ -7,12 +7,21 @@ use std::net::Ipv4Addr;
 
 use portcullis_model::{Grade, Untrusted};
 
-use super::{Subject, Verdict, asked};
-use crate::{Seen, service::Hardware};
+use super::{
+    Subject, Verdict, asked,
+    cursor::{Cursor, padded_text},
+};
+use crate::{Further, Seen, service::Hardware};
 
 /// Opcode 1, result 0, length 8, id 0. Other opcodes unlock the device or disclose its secrets.
 const SEARCH: [u8; 8] = [1, 0, 0, 8, 0, 0, 0, 0];
 pub(super) const REQUESTS: &[&[u8]] = &[&SEARCH];
+/// Opcode 10 (server name), length 20; the last twelve bytes are those that the search reply has at the same place.
+const ASK_NAME: [u8; 20] = [0x10, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(super) const FURTHER: &[&[u8]] = &[&ASK_NAME];
+const NAME_REPLY: u8 = 0x90;
+/// Header (8), what identifies the device (12), name (40).
+const NAME_REPLY_LENGTH: u8 = 60;
 const SEARCH_REPLY: u8 = 0x81;
 /// Lengths of a search reply that Moxa's driver accepts.
 const LENGTHS: [usize; 2] = [24, 40];
@@ -28,8 +37,29 @@ struct SearchReply {
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     asked::judge(subject, seen, "Moxa device search (DSCI)", |_, reply| {
-        read(reply).map(|found| verdict(subject, &found, reply.len()))
+        let verdict = verdict(subject, &read(reply)?, reply.len());
+        Some(match seen.further.first().and_then(read_name) {
+            Some(name) => verdict.field("name", name),
+            None => verdict,
+        })
     })
+}
+
+/// Fills what identifies the device into the request for its name.
+pub(super) fn complete(request: &[u8], seen: &Seen) -> Option<Vec<u8>> {
+    let header = request.get(..8)?;
+    let device = seen.reply.get(8..20)?;
+    Some([header, device].concat())
+}
+
+fn read_name(turn: &Further) -> Option<Untrusted> {
+    let mut cursor = Cursor::new(&turn.reply);
+    cursor.exactly(&[NAME_REPLY, 0, 0, NAME_REPLY_LENGTH])?;
+    cursor.exactly(turn.request.get(4..8)?)?;
+    cursor.take(12)?;
+    let name = cursor.take(40)?;
+    cursor.end()?;
+    padded_text(name.split(|byte| *byte == 0).next()?)
 }
 
 fn read(reply: &[u8]) -> Option<SearchReply> {

@@ -10,6 +10,15 @@ use crate::Seen;
 const HELLO: &[u8] = b"fox a 1 -1 fox hello\n{\nfox.version=s:1.0\nid=i:1\n};;\n";
 pub(super) const REQUESTS: &[&[u8]] = &[HELLO];
 
+/// What becomes of which key.
+const FIELDS: [(&str, &str); 5] = [
+    ("name", "hostName"),
+    ("product", "app.name"),
+    ("firmware", "app.version"),
+    ("vendor", "brandId"),
+    ("serial", "hostId"),
+];
+
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     asked::judge(subject, seen, "Niagara Fox", |_, reply| read(reply))
 }
@@ -23,18 +32,13 @@ fn read(reply: &[u8]) -> Option<Verdict> {
         None => (Grade::Likely, "began to answer the Fox hello with its own"),
     };
     let mut verdict = Verdict::new(grade, [reason.into()]);
-    for (field, key) in [
-        ("name", "hostName"),
-        ("product", "app.name"),
-        ("firmware", "app.version"),
-        ("vendor", "brandId"),
-        ("serial", "hostId"),
-    ] {
+    for (field, key) in FIELDS {
         if let Some(text) = value(complete.unwrap_or(body), key) {
             verdict = verdict.field(field, text);
         }
     }
-    Some(verdict)
+    // Our own hello has none of these keys.
+    (!verdict.fields.is_empty()).then_some(verdict)
 }
 
 /// The value of a key, without its type.

@@ -202,6 +202,7 @@ impl Judge {
         let permitted: &[&[u8]] = match self {
             Self::Bacnet => bacnet::FURTHER,
             Self::Crimson => crimson::FURTHER,
+            Self::Dsci => dsci::FURTHER,
             Self::S7 => s7::FURTHER,
             _ => &[],
         };
@@ -211,6 +212,16 @@ impl Judge {
     /// Whether other services show themselves inside this protocol.
     pub(crate) fn carries_others(self) -> bool {
         matches!(self, Self::Http | Self::Ssh | Self::Telnet | Self::Tls)
+    }
+
+    /// A further request as it goes on the wire: some carry a part of the first reply. `None` when that is missing.
+    pub(crate) fn complete(self, request: &Request, seen: &Seen) -> Option<Request> {
+        match (self, request) {
+            (Self::Dsci, Request::Bytes { bytes }) => {
+                dsci::complete(bytes, seen).map(|bytes| Request::Bytes { bytes })
+            }
+            _ => Some(request.clone()),
+        }
     }
 
     fn requests(self) -> &'static [&'static [u8]] {

@@ -14,13 +14,17 @@ pub(super) const REQUESTS: &[&[u8]] = &[HELLO];
 const SHORTEST: usize = 18;
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
-    asked::judge(subject, seen, "PC Worx", |_, reply| read(reply))
+    asked::judge(subject, seen, "PC Worx", read)
 }
 
-fn read(reply: &[u8]) -> Option<Verdict> {
+fn read(request: &[u8], reply: &[u8]) -> Option<Verdict> {
     let mut cursor = Cursor::new(reply);
     cursor.exactly(&[0x81, 1])?;
     if usize::from(cursor.be16()?) != reply.len() || reply.len() < SHORTEST {
+        return None;
+    }
+    // Our own message with one bit changed is no reply.
+    if reply.get(1..) == request.get(1..) {
         return None;
     }
     let reason = "answered the first message of PC Worx with its reply type and a right length".into();

@@ -30,7 +30,7 @@ fn has(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 #[test]
-fn moxa_is_only_searched_for() {
+fn moxa_is_only_searched_for_and_asked_for_its_name() {
     for (service, bytes) in requests() {
         // A DSCI message of any opcode but search: its length stands in bytes 2 and 3.
         let is_dsci = bytes.len() >= 8
@@ -39,7 +39,11 @@ fn moxa_is_only_searched_for() {
         let opcodes = [0x16, 0x1e, 0x28, 0x29, 0x2c];
         assert!(!(is_dsci && opcodes.contains(&bytes[0])), "{service}");
     }
-    assert_eq!(of("moxa-dsci"), [[1, 0, 0, 8, 0, 0, 0, 0]]);
+    let opcodes: Vec<(u8, usize)> = of("moxa-dsci")
+        .iter()
+        .map(|bytes| (bytes[0], bytes.len()))
+        .collect();
+    assert_eq!(opcodes, [(1, 8), (0x10, 20)], "search, then the name");
 }
 
 #[test]

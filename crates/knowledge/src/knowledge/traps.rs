@@ -84,6 +84,15 @@ impl Trap {
         }
     }
 
+    /// Whether altering the request has made a whole reply of it: in these two a single byte makes the difference.
+    fn is_a_reply_by_chance(&self, request: Option<&[u8]>) -> bool {
+        const TEST_FRAME_CONFIRMED: [u8; 6] = [0x68, 4, 0x83, 0, 0, 0];
+        const HART_IP_SESSION: [u8; 2] = [1, 1];
+        let bytes = self.answer(request);
+        matches!(self, Self::AlteredEcho(_))
+            && (bytes == TEST_FRAME_CONFIRMED || bytes.starts_with(&HART_IP_SESSION))
+    }
+
     /// The general service that such bytes do prove.
     fn is_really(&self) -> Option<&'static str> {
         match self {
@@ -124,6 +133,7 @@ fn ten_thousand_traps_get_no_false_name() {
             .request
             .filter(|_| !unasked)
             .map(|request| request.bytes_for(IpAddr::from([127, 0, 0, 1]), *port));
+        prop_assume!(!trap.is_a_reply_by_chance(request.as_deref()));
         let bytes = trap.answer(request.as_deref());
         let seen = match request {
             Some(_) => Seen {
