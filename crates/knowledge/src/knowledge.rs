@@ -246,6 +246,8 @@ fn place(service: &Service, port: Port, moved: &[(ServiceName, Port)]) -> Option
 }
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod forbidden;
 #[cfg(test)]
 mod recognised;

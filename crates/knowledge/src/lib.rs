@@ -4,8 +4,9 @@
 //! what the bytes that came back prove. It opens no socket and reads no clock; it never proposes a request that
 //! changes anything, needs a credential or asks for secrets.
 //!
-//! Verbs: [`Knowledge::builtin`], [`Knowledge::exchange`] (what to do after connect), [`Knowledge::identify`] (what was
-//! seen, judged), [`Knowledge::check`].
+//! Verbs: [`Knowledge::builtin`], [`Knowledge::exchange`] (what to do after connect), [`Knowledge::exchange_for`] (the
+//! same for a service that a person named), [`Knowledge::further`] (what may be asked next), [`Knowledge::identify`]
+//! (what was seen, judged), [`Knowledge::check`].
 //!
 //! ```
 //! use std::time::Duration;
