@@ -2,7 +2,7 @@
 //!
 //! It says which ports a service has, what may be sent to a port (at most one harmless request, often nothing), and
 //! what the bytes that came back prove. It opens no socket and reads no clock; it never proposes a request that
-//! changes anything, needs a credential or asks for secrets.
+//! changes anything or asks for secrets. The one credential in a request is the SNMP community that a person gives.
 //!
 //! Verbs: [`Knowledge::builtin`], [`Knowledge::exchange`] (what to do after connect), [`Knowledge::exchange_for`] (the
 //! same for a service that a person named), [`Knowledge::further`] (what may be asked next), [`Knowledge::identify`]

@@ -312,28 +312,32 @@ fn the_snmp_read_is_made_of_a_community_that_is_given_and_of_nothing_else() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn a_reply_with_foreign_bytes_in_it_never_makes_a_judge_panic(which: prop::sample::Index, cut: prop::sample::Index,
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6), more in prop::collection::vec(any::<u8>(), 0..9)) {
+    fn a_reply_with_foreign_bytes_in_it_never_makes_a_judge_panic(cut: prop::sample::Index,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        more in prop::collection::vec(any::<u8>(), 0..9)) {
         let (knowledge, samples) = &*ALL;
-        let sample = &samples[which.index(samples.len())];
-        let mut bytes = sample.bytes.clone();
-        for (place, byte) in changes {
-            let place = place.index(bytes.len());
-            bytes[place] = byte;
+        for sample in samples {
+            let mut bytes = sample.bytes.clone();
+            for (place, byte) in &changes {
+                let place = place.index(bytes.len());
+                bytes[place] = *byte;
+            }
+            bytes.truncate(cut.index(bytes.len() + 1));
+            bytes.extend(&more);
+            let mut seen = sample.seen_with(knowledge, bytes.clone());
+            for turn in &mut seen.further {
+                turn.reply.clone_from(&bytes);
+            }
+            for found in knowledge.identify(sample.port, &[], &seen) {
+                prop_assert!(!found.reasons.is_empty());
+                for reason in &found.reasons {
+                    prop_assert!(reason.len() < 1000 && !reason.contains(char::is_control), "{reason:?}");
+                }
+                prop_assert!(found.fields.values().all(|value| value.raw().len() < 1000));
+            }
+            knowledge.further(sample.port, &[], &seen);
         }
-        bytes.truncate(cut.index(bytes.len() + 1));
-        bytes.extend(more);
-        let mut seen = sample.seen_with(knowledge, bytes.clone());
-        for turn in &mut seen.further {
-            turn.reply.clone_from(&bytes);
-        }
-        for found in knowledge.identify(sample.port, &[], &seen) {
-            prop_assert!(!found.reasons.is_empty());
-            prop_assert!(found.reasons.iter().all(|reason| reason.len() < 1000 && !reason.contains(|c: char| c.is_control())));
-            prop_assert!(found.fields.values().all(|value| value.raw().len() < 1000));
-        }
-        knowledge.further(sample.port, &[], &seen);
     }
 }

@@ -150,6 +150,39 @@ fn a_port_where_connecting_is_a_use_is_left_alone_until_it_is_named() {
 }
 
 #[test]
+fn the_answer_to_the_request_of_another_service_proves_nothing_of_this_one() {
+    let knowledge = knowledge();
+    let moved = [(name("opc-ua"), MOVED), (name("modbus-tcp"), MOVED)];
+    let asked = knowledge.exchange(MOVED, &moved).request;
+    assert_eq!(asked, knowledge.service(&name("modbus-tcp")).unwrap().request);
+    let seen = |reply: &[u8]| Seen {
+        request: Some(asked.clone().unwrap().bytes_for([127, 0, 0, 1].into(), MOVED)),
+        reply: reply.into(),
+        ..Seen::default()
+    };
+    let acknowledge = [&b"ACKF\x1c\0\0\0"[..], &[0; 20]].concat();
+    let found = knowledge.identify(MOVED, &moved, &seen(&acknowledge));
+    assert_eq!(
+        grades(&found),
+        [
+            ("opc-ua", Grade::Possible),
+            ("modbus-tcp", Grade::RuledOut),
+            ("http", Grade::RuledOut)
+        ]
+    );
+    assert!(found[0].reasons[1].starts_with("answered the request of another protocol with"));
+    let found = knowledge.identify(MOVED, &moved, &seen(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    assert_eq!(
+        grades(&found),
+        [
+            ("http", Grade::Proven),
+            ("modbus-tcp", Grade::RuledOut),
+            ("opc-ua", Grade::RuledOut)
+        ]
+    );
+}
+
+#[test]
 fn every_port_gets_one_and_the_same_request_each_time() {
     let knowledge = knowledge();
     for service in knowledge.services.values() {
