@@ -1,6 +1,6 @@
 //! DNP3 (IEEE 1815, clause 9): the reply to one Request Link Status, which changes no state of the link.
 //!
-//! Layout: 05 64, length (5), control, destination (2, little-endian), source (2, little-endian), CRC (2).
+//! Layout: 05 64, length (5 and the user data), control, destination (2, little-endian), source (2, little-endian), CRC (2).
 
 use portcullis_model::Grade;
 
@@ -11,8 +11,23 @@ use crate::Seen;
 const REQUEST_LINK_STATUS: [u8; 10] = [0x05, 0x64, 5, 0xc9, 1, 0, 0, 0, 0xde, 0x8e];
 pub(super) const REQUESTS: &[&[u8]] = &[&REQUEST_LINK_STATUS];
 
+/// Bits of the control byte: from the master; from a primary station.
+const FROM_MASTER: u8 = 0x80;
+const PRIMARY: u8 = 0x40;
+
+/// One frame of the link layer, checksums right.
+struct Frame {
+    control: u8,
+    destination: [u8; 2],
+    source: [u8; 2],
+}
+
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
-    let mut verdict = asked::judge(subject, seen, "DNP3", read)?;
+    subject.place?;
+    if let Some(verdict) = read(seen) {
+        return Some(verdict);
+    }
+    let mut verdict = asked::judge(subject, seen, "DNP3", |_, _| None)?;
     if verdict.grade == Grade::Possible && seen.request.is_some() {
         verdict.reasons.push(
             "an outstation is silent for link addresses that it does not have; only address 1 was asked"
@@ -22,26 +37,54 @@ pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     Some(verdict)
 }
 
-fn read(request: &[u8], reply: &[u8]) -> Option<Verdict> {
-    let mut cursor = Cursor::new(reply);
-    cursor.exactly(&[0x05, 0x64, 5])?;
-    let control = cursor.byte()?;
-    // The reply goes to our address and comes from the one that we asked.
-    cursor.exactly(request.get(6..8)?)?;
-    cursor.exactly(request.get(4..6)?)?;
-    let checksum = cursor.le16()?;
-    cursor.end()?;
-    if checksum != crc(reply.get(..8)?) {
-        return None;
+/// The first frame that proves. An outstation may report unasked as soon as a connection stands, so such a frame can come
+/// before the answer or instead of it.
+fn read(seen: &Seen) -> Option<Verdict> {
+    let mut cursor = Cursor::new(seen.bytes());
+    while let Some(frame) = frame(&mut cursor) {
+        let address = u16::from_le_bytes(frame.source);
+        let said = match frame.control & !0x30 {
+            0x0b if answers(&frame) => "answered Request Link Status with link status",
+            0x0f if answers(&frame) => "answered Request Link Status with link service not supported",
+            // Confirmed or unconfirmed user data.
+            0x43 | 0x44 => "reported of its own accord",
+            _ => continue,
+        };
+        let reason = format!("{said} from link address {address}, checksums right");
+        return Some(Verdict::new(Grade::Proven, [reason]));
     }
-    // From the outstation (0x80 clear), from its secondary station (0x40 clear).
-    let said = match control & 0xcf {
-        0x0b => "link status",
-        0x0f => "link service not supported",
-        _ => return None,
+    None
+}
+
+/// Whether the frame goes to our address and comes from the one that we asked.
+fn answers(frame: &Frame) -> bool {
+    let [_, _, _, _, asked @ .., _, _] = REQUEST_LINK_STATUS;
+    asked.as_slice() == [frame.source, frame.destination].concat()
+}
+
+/// The next frame from an outstation. User data follows the header in blocks of 16 bytes, each with its checksum.
+fn frame(cursor: &mut Cursor<'_>) -> Option<Frame> {
+    let mut rest = *cursor;
+    let header = rest.take(8)?;
+    let header_sum = rest.le16()?;
+    let [0x05, 0x64, length @ 5..=255, control, d0, d1, s0, s1] = *header else {
+        return None;
     };
-    let reason = format!("answered Request Link Status with {said} from link address 1, checksum right");
-    Some(Verdict::new(Grade::Proven, [reason]))
+    let mut left = usize::from(length) - 5;
+    let mut right = header_sum == crc(header);
+    while left > 0 {
+        let block = rest.take(left.min(16))?;
+        right &= rest.le16()? == crc(block);
+        left -= block.len();
+    }
+    *cursor = rest;
+    let from_outstation = control & FROM_MASTER == 0;
+    let fits = (control & PRIMARY != 0) == (length > 5);
+    (right && from_outstation && fits).then_some(Frame {
+        control,
+        destination: [d0, d1],
+        source: [s0, s1],
+    })
 }
 
 /// CRC-16/DNP (IEEE 1815, 9.2.4.3).

@@ -20,6 +20,11 @@ const FIELDS: [(&str, &str); 5] = [
 ];
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
+    subject.place?;
+    // Either side may begin with its hello.
+    if let Some(verdict) = read(&seen.spoke_first) {
+        return Some(verdict);
+    }
     asked::judge(subject, seen, "Niagara Fox", |_, reply| read(reply))
 }
 

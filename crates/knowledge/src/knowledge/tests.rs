@@ -183,6 +183,20 @@ fn the_answer_to_the_request_of_another_service_proves_nothing_of_this_one() {
 }
 
 #[test]
+fn an_outstation_that_reports_before_it_is_asked_is_recognised() {
+    let reports = [
+        0x05, 0x64, 0x0a, 0x44, 0, 0, 1, 0, 0xb9, 0x38, 0xc0, 0xf0, 0x82, 0x80, 0, 0x6b, 0x7d,
+    ];
+    let found = knowledge().identify(Port::tcp(20000), &[], &greeting(&reports));
+    assert_eq!(grades(&found), [("dnp3", Grade::Proven)]);
+    assert!(found[0].reasons[0].contains("link address 1"));
+    let mut wrong = reports;
+    wrong[12] ^= 1;
+    let found = knowledge().identify(Port::tcp(20000), &[], &greeting(&wrong));
+    assert_eq!(grades(&found), [("dnp3", Grade::RuledOut)]);
+}
+
+#[test]
 fn every_port_gets_one_and_the_same_request_each_time() {
     let knowledge = knowledge();
     for service in knowledge.services.values() {

@@ -75,10 +75,18 @@ pub(super) fn samples() -> Vec<Sample> {
             "real server: bacpypes3 0.0.110",
             hex("81 0a 00 0d 01 00 50 01 0c 91 01 91 1f"),
         ),
+        // It reports as soon as the connection stands, then answers.
         Sample::new(
             "dnp3",
             Port::tcp(20000),
-            "stand-in bytes from IEEE 1815, clause 9",
+            "real server: dnp3 1.8.0",
+            hex("05 64 0a 44 00 00 01 00 b9 38 c0 f0 82 80 00 6b 7d 05 64 05 0b 00 00 01 00 ba f0"),
+        )
+        .whole_from(17),
+        Sample::new(
+            "dnp3",
+            Port::tcp(20000),
+            "real server: dnp3 1.8.0",
             hex("05 64 05 0b 00 00 01 00 ba f0"),
         ),
         Sample::new(
