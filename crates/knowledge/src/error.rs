@@ -30,7 +30,8 @@ impl Fault for KnowledgeError {
         }
     }
     fn hint(&self) -> Option<String> {
-        Some("the program file is damaged: install it again".into())
+        let hint = "docs/knowledge.md tells what a service file holds; if the file is none of yours, the program is damaged: install it again";
+        Some(hint.into())
     }
     fn exit(&self) -> Exit {
         Exit::Usage

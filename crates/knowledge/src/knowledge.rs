@@ -31,6 +31,14 @@ impl Knowledge {
         Self::read(&builtin::FILES)
     }
 
+    /// The services that are compiled in and those of further files, each given as its name for messages and its text.
+    ///
+    /// # Errors
+    /// The first file that cannot be read, else all broken rules, between the files and those compiled in as well.
+    pub fn builtin_with(files: &[(&str, &str)]) -> Result<Self, KnowledgeError> {
+        Self::read(&[&builtin::FILES, files].concat())
+    }
+
     /// Reads service files, each given as its name for messages and its text.
     ///
     /// # Errors

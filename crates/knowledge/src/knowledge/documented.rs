@@ -96,4 +96,13 @@ fn the_example_is_a_service_file() {
         .collect();
     let knowledge = Knowledge::read(&[("acme-console.toml", &block)]).unwrap();
     assert_eq!(knowledge.default_ports(), [Port::tcp(8088)]);
+    let with_all = Knowledge::builtin_with(&[("acme-console.toml", &block)]).unwrap();
+    assert_eq!(with_all.names().len(), builtin::FILES.len() + 1);
+    // Nobody can take the place of a service that is compiled in, or get at the port of a silent one.
+    for broken in [
+        block.replace("acme-console", "http"),
+        block.replace("8088", "54321"),
+    ] {
+        assert!(Knowledge::builtin_with(&[("own.toml", &broken)]).is_err());
+    }
 }
