@@ -203,6 +203,7 @@ impl Judge {
             Self::Bacnet => bacnet::FURTHER,
             Self::Crimson => crimson::FURTHER,
             Self::Dsci => dsci::FURTHER,
+            Self::Mqtt => mqtt::FURTHER,
             Self::S7 => s7::FURTHER,
             _ => &[],
         };

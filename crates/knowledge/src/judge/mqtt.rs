@@ -8,7 +8,10 @@ use super::{Subject, Verdict, asked};
 use crate::Seen;
 
 const CONNECT: [u8; 14] = [0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 30, 0, 0];
+/// Says goodbye, so that the server does not take the end of the connection for an accident (3.14).
+const DISCONNECT: [u8; 2] = [0xe0, 0];
 pub(super) const REQUESTS: &[&[u8]] = &[&CONNECT];
+pub(super) const FURTHER: &[&[u8]] = &[&DISCONNECT];
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     asked::judge(subject, seen, "MQTT", |_, reply| {

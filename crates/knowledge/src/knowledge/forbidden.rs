@@ -112,8 +112,9 @@ fn serial_lines_are_not_opened_and_nothing_is_set() {
 fn nobody_logs_in_by_default_and_nobody_gives_a_name() {
     let mqtt = of("mqtt");
     // Flags: clean session only, so neither user name (80), password (40) nor will (04); the client id is empty.
-    assert_eq!((mqtt.len(), mqtt[0][0], mqtt[0][9]), (1, 0x10, 2));
+    assert_eq!((mqtt.len(), mqtt[0][0], mqtt[0][9]), (2, 0x10, 2));
     assert_eq!(mqtt[0][12..], [0, 0]);
+    assert_eq!(mqtt[1], [0xe0, 0], "neither a subscription nor a message");
     let fox = of("niagara-fox");
     assert!(fox.len() == 1 && !has(&fox[0], b"fox login"));
     assert!(!has(&of("rdp")[0], b"mstshash"));

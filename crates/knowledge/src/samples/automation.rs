@@ -120,6 +120,7 @@ pub(super) fn samples() -> Vec<Sample> {
             "real server: mosquitto 2.0.11 and amqtt 0.12.1",
             hex("20 02 00 00"),
         )
+        .further(Vec::new())
         .field("weakness", "accepts clients without user name and password"),
         Sample::new(
             "mqtt",
