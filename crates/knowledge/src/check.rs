@@ -99,7 +99,7 @@ fn rules<'a>(service: &'a Service, services: &'a [Service]) -> impl Iterator<Ite
 }
 
 /// What goes out on the wire.
-fn rules_of_requests(service: &Service) -> [(bool, &'static str); 4] {
+fn rules_of_requests(service: &Service) -> [(bool, &'static str); 5] {
     let requests = service.request.iter().chain(&service.further);
     let mut lengths = requests.filter_map(|request| match request {
         Request::Bytes { bytes } => Some(bytes.len()),
@@ -124,6 +124,10 @@ fn rules_of_requests(service: &Service) -> [(bool, &'static str); 4] {
                 .iter()
                 .all(|request| judge.permits_further(request)),
             "a further request is none of those that its judge permits: a file cannot make Portcullis send other bytes",
+        ),
+        (
+            judge.is_opt_in() && service.hazard != Hazard::OptIn,
+            "what its judge asks costs the device something: the hazard must be opt-in",
         ),
         (
             !service.further.is_empty() && service.request.is_none(),
@@ -269,6 +273,7 @@ mod tests {
                 "[[hardware]]\nid=1\nname='x'\n[[reference]]",
                 "only judge dsci",
             ),
+            (MODBUS, "judge='modbus'", "judge='codesys'", "must be opt-in"),
             (MODBUS, "wait_ms=9", "wait_ms=0", "time to wait"),
             (MODBUS, "5,1,0x2b", "5,2,0x2b", "judge permits"),
             (MODBUS, "0x2b,0x0e,1,0]", "5,0,1,0xff,0]", "judge permits"),
@@ -297,7 +302,7 @@ mod tests {
             (
                 PAGE,
                 "kind='http-get'",
-                "kind='http-get-path'\npath='/a?b=c'",
+                "kind='http-get-path'\npath='/reboot'",
                 "judge permits",
             ),
             (

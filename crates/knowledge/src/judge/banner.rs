@@ -2,10 +2,7 @@
 
 use portcullis_model::{Grade, Untrusted};
 
-use super::{
-    Place, Subject, Verdict, console, silence_reasons,
-    speech::{Speech, quoted_bytes},
-};
+use super::{Subject, Verdict, console, not_shown, speech::Speech};
 use crate::{Seen, service::Banner};
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
@@ -13,28 +10,7 @@ pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     if greets(banner, &seen.spoke_first) {
         return Some(found(banner, &seen.spoke_first));
     }
-    // The port belongs to others as well: silence and other greetings there name nobody.
-    if subject.place != Some(Place::Moved) {
-        return None;
-    }
-    let place = subject.place_reason(&subject.service.title)?;
-    let bytes = seen.bytes();
-    if bytes.is_empty() {
-        return Some(Verdict::new(
-            Grade::Possible,
-            std::iter::once(place).chain(silence_reasons(seen)),
-        ));
-    }
-    let said = Speech::of(bytes)
-        .described()
-        .unwrap_or_else(|| quoted_bytes(bytes));
-    Some(Verdict::new(
-        Grade::RuledOut,
-        [format!(
-            "does not greet as {} does: {said}",
-            subject.service.title
-        )],
-    ))
+    not_shown(subject, seen)
 }
 
 fn greets(banner: &Banner, bytes: &[u8]) -> bool {

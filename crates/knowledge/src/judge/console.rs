@@ -5,11 +5,7 @@
 
 use portcullis_model::{Grade, Untrusted};
 
-use super::{
-    Place, Subject, Verdict, silence_reasons,
-    speech::{Speech, quoted_bytes},
-    telnet,
-};
+use super::{Subject, Verdict, not_shown, telnet};
 use crate::Seen;
 
 /// Longest value that is kept, in characters.
@@ -25,28 +21,7 @@ const LABELS: [(&str, &str); 4] = [
 ];
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
-    let text = readable(&seen.spoke_first);
-    if let Some(verdict) = read(&text) {
-        return Some(verdict);
-    }
-    // tcp/23 belongs to many: silence and other greetings there name nobody.
-    if subject.place != Some(Place::Moved) {
-        return None;
-    }
-    let place = subject.place_reason("Moxa's telnet console")?;
-    if seen.bytes().is_empty() {
-        return Some(Verdict::new(
-            Grade::Possible,
-            std::iter::once(place).chain(silence_reasons(seen)),
-        ));
-    }
-    let said = Speech::of(seen.bytes())
-        .described()
-        .unwrap_or_else(|| quoted_bytes(seen.bytes()));
-    Some(Verdict::new(
-        Grade::RuledOut,
-        [format!("does not greet as Moxa's telnet console does: {said}")],
-    ))
+    read(&readable(&seen.spoke_first)).or_else(|| not_shown(subject, seen))
 }
 
 fn read(text: &str) -> Option<Verdict> {

@@ -44,6 +44,7 @@ use std::{collections::BTreeMap, time::Duration};
 use portcullis_model::{Grade, Port, Untrusted};
 use serde::Deserialize;
 
+use self::speech::{Speech, quoted_bytes};
 use crate::{Request, Seen, Service};
 
 /// Which protocol's rules a service is judged by.
@@ -180,18 +181,21 @@ impl Judge {
             Self::Vnc => vnc::judge(subject, seen),
         }
     }
-}
 
-impl Judge {
     /// Whether a service of this judge may send the request at all. What goes out is held in two places, the data file
     /// and the code: no file alone can make Portcullis send other bytes.
     pub(crate) fn permits(self, request: &Request) -> bool {
         match request {
             Request::Bytes { bytes } => self.requests().contains(&bytes.as_slice()),
             Request::HttpGet => matches!(self, Self::Http | Self::Page),
-            Request::HttpGetPath { path } => self == Self::Page && path_is_plain(path),
+            Request::HttpGetPath { path } => self == Self::Page && page::PATHS.contains(&path.as_str()),
             Request::OpcUaHello => self == Self::OpcUa,
         }
+    }
+
+    /// Whether asking costs the device something, whatever a data file says of it.
+    pub(crate) fn is_opt_in(self) -> bool {
+        matches!(self, Self::Codesys | Self::HartIp | Self::Lantronix | Self::Snmp)
     }
 
     /// Whether a service of this judge may send the request after its first one was answered.
@@ -265,15 +269,6 @@ impl Judge {
     }
 }
 
-/// A path of letters, digits and `/-._`, without a query: it names a page and passes nothing on.
-fn path_is_plain(path: &str) -> bool {
-    path.starts_with('/')
-        && path.len() <= 64
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_'))
-}
-
 impl Subject<'_> {
     /// Why the service is considered on this port; empty when it is not.
     fn place_reason(&self, name: &str) -> Option<String> {
@@ -282,6 +277,26 @@ impl Subject<'_> {
             Place::Moved => Some(format!("site.toml says its owner moved it to {}", self.port)),
         }
     }
+}
+
+/// What there is to say of a service that shows itself and did not. Its own ports belong to others as well: silence and
+/// strangers there name nobody. Where the site says that it was moved, they do.
+fn not_shown(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
+    if subject.place != Some(Place::Moved) {
+        return None;
+    }
+    let title = &subject.service.title;
+    let place = subject.place_reason(title)?;
+    let bytes = seen.bytes();
+    if bytes.is_empty() {
+        let reasons = std::iter::once(place).chain(silence_reasons(seen));
+        return Some(Verdict::new(Grade::Possible, reasons));
+    }
+    let said = Speech::of(bytes)
+        .described()
+        .unwrap_or_else(|| quoted_bytes(bytes));
+    let reason = format!("nothing of {title} in what the server said: {said}");
+    Some(Verdict::new(Grade::RuledOut, [reason]))
 }
 
 /// What the server's silence looked like, in the order in which it happened.

@@ -1,46 +1,27 @@
 //! Services that show themselves in HTTP: in a header, in the title or in the text of the page.
-//!
-//! Such a port belongs to many: silence and other pages there name nobody. Only where the site says that the service
-//! was moved, or where the port is asked for it, is there something to say without the page.
 
 use portcullis_model::{Grade, Untrusted};
 
 use super::{
-    Place, Subject, Verdict,
+    Subject, Verdict,
     http::{header, title},
-    silence_reasons,
-    speech::{Speech, quoted_bytes},
+    not_shown,
+    speech::Speech,
 };
 use crate::{Seen, service::Page};
+
+/// Pages other than `/` that a service may be asked for. Any other could be one that does something.
+pub(super) const PATHS: &[&str] = &["/v2/"];
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     let bytes = seen.bytes();
     let page = matches!(Speech::of(bytes), Speech::Http(_))
         .then(|| subject.service.pages.iter().find(|page| shows(page, bytes)))
         .flatten();
-    if let Some(page) = page {
-        return Some(found(page, bytes));
+    match page {
+        Some(page) => Some(found(page, bytes)),
+        None => not_shown(subject, seen),
     }
-    if subject.place != Some(Place::Moved) {
-        return None;
-    }
-    let place = subject.place_reason(&subject.service.title)?;
-    if bytes.is_empty() {
-        return Some(Verdict::new(
-            Grade::Possible,
-            std::iter::once(place).chain(silence_reasons(seen)),
-        ));
-    }
-    let said = Speech::of(bytes)
-        .described()
-        .unwrap_or_else(|| quoted_bytes(bytes));
-    Some(Verdict::new(
-        Grade::RuledOut,
-        [format!(
-            "nothing of {} in the answer: {said}",
-            subject.service.title
-        )],
-    ))
 }
 
 /// Whether all marks of a page are there.
@@ -49,11 +30,9 @@ fn shows(page: &Page, bytes: &[u8]) -> bool {
         wanted.is_empty() || text.is_some_and(|text| text.raw().starts_with(wanted))
     };
     let server = header(bytes, "server");
-    let names = server
-        .as_ref()
-        .is_some_and(|server| server.raw().contains(&page.server_names));
-    begins(&page.server, server)
-        && (page.server_names.is_empty() || names)
+    let named = server.as_ref().map_or("", Untrusted::raw);
+    named.contains(&page.server_names)
+        && begins(&page.server, server.clone())
         && begins(&page.title, title(bytes))
         && page
             .header
