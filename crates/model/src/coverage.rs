@@ -65,14 +65,12 @@ impl From<Confidence> for f64 {
 impl fmt::Display for Confidence {
     /// In percent, with as many decimals as it is sure of.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = f64::from(self.0) / 10_000.0;
-        let decimals = match self.0 {
-            999_990.. => 4,
-            999_000.. => 3,
-            _ => 1,
-        };
-        let scale = 10_f64.powi(decimals);
-        write!(f, "{:.*} %", decimals as usize, (percent * scale).floor() / scale)
+        let (percent, fraction) = (self.0 / 10_000, self.0 % 10_000);
+        match self.0 {
+            999_990.. => write!(f, "{percent}.{fraction:04} %"),
+            999_000.. => write!(f, "{percent}.{:03} %", fraction / 10),
+            _ => write!(f, "{percent}.{} %", fraction / 1000),
+        }
     }
 }
 
