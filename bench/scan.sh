@@ -23,7 +23,7 @@ if [ ! -x "$rustscan" ] && [ "${BENCH_RUSTSCAN:-0}" = 1 ]; then cargo install --
 
 cargo build --release --quiet --locked -p portcullis-scan --examples
 wanted() { [ -z "$only" ] || grep -qF -f <(tr ' ' '\n' <<<"$only") <<<"$1"; }
-if wanted connect-unlimited; then cargo build --release --quiet --locked -p portcullis-cli; fi
+if wanted connect-unlimited || wanted loss; then cargo build --release --quiet --locked -p portcullis-cli; fi
 release=${CARGO_TARGET_DIR:-target}/release
 portcullis=$(realpath --canonicalize-missing "$release/portcullis")
 syn=$(realpath "$release/examples/bench_syn")
@@ -102,6 +102,39 @@ measure() {
       $1, $2, $3, $4, ($5 > 0 ? $3 / $5 : 0), $6, $7 / 1024 }'
 }
 
+# whole_scan MODE RATE NAME: the program itself, with its store, its canaries and its second look.
+whole_scan() {
+  measure "$3" 0 "grep -c '\"state\":\"open\"' $work/out" -- "$portcullis" scan --quiet --format jsonl --mode "$1" \
+    --config "$work/site.toml" --store "$work/$3-$round.sqlite" --rate "$(rate "$2")" --ports 54321 "$network"
+}
+
+# lossy PERCENT: so much of what leaves the target is lost; 0 takes that back. (netem is not in every kernel.)
+lossy() {
+  inside "$silent" nft delete table inet loss 2>/dev/null || true
+  [ "$1" = 0 ] || inside "$silent" nft -f - <<<"table inet loss {
+    chain out { type filter hook output priority 0; policy accept; oif wire numgen random mod 100 < $1 counter drop; }
+  }"
+}
+
+# in_doubt: what the last run itself says of what it may have missed.
+in_doubt() { grep -o '"in_doubt":\[[^]]*\]' "$work/out" | tail -n 1 | grep -c first || true; }
+
+# Live hosts under loss: each must be found, or the run must say that it is in doubt.
+lossy_round() {
+  local percent mode found doubt
+  for percent in 1 5 10; do
+    lossy "$percent"
+    for mode in connect syn; do
+      whole_scan "$mode" unlimited "$mode-loss-$percent"
+      wanted "$mode-loss-$percent" || continue
+      found=$(awk -v name="$mode-loss-$percent" '$1 == name { found = $6 } END { print found }' "$results")
+      doubt=$(in_doubt)
+      echo "    $percent % lost, $mode: $found of 1024, in doubt: $([ "$doubt" = 0 ] && echo no || echo yes), $(grep -o '"loss":{[^}]*}' "$work/out" | tail -n 1)"
+    done
+  done
+  lossy 0
+}
+
 rate() { [ "$1" = unlimited ] && echo 0 || echo "$1"; }
 one_round() {
   local rate
@@ -120,9 +153,9 @@ one_round() {
         --source-ip 10.77.0.1 --router-mac "${router//:/-}" --rate "$most" --wait 3 -p54321 "$network"
     fi
   done
-  # As fast as it goes: the cap per host is what holds.
-  measure connect-unlimited 0.95 "grep -c '\"state\":\"open\"' $work/out" -- \
-    "$portcullis" scan --quiet --format jsonl --config "$work/site.toml" --store "$work/store-$round.sqlite" --rate 1000000 --ports 54321 "$network"
+  for rate in unlimited 100000 10000; do
+    whole_scan connect "$rate" "connect-$rate"
+  done
   if [ -x "$rustscan" ]; then
     measure rustscan-15000 0 "grep -c '^10\.' $work/out" -- "$rustscan" --no-config --greppable --accessible \
       --batch-size 15000 --ulimit 65535 --timeout 1000 --addresses "$network" --ports 54321
@@ -137,6 +170,7 @@ echo "kernel $(uname -r), $(nproc) processors, $(awk -F': ' '/model name/ { prin
 for ((round = 1; round <= rounds; round++)); do
   echo "round $round of $rounds"
   one_round
+  lossy_round
 done
 
 # median NAME COLUMN, where `net` is the wall time without the wait, and `mean` packets per second while they came.
@@ -155,15 +189,20 @@ median() {
 }
 figure() { [ -z "${2:-}" ] || echo "figure $1 $2"; }
 ratio() { [ -z "$1" ] || [ -z "$2" ] || awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.3f", a / b }'; }
-least() { awk -v name="$1" 'index($1, name) == 1 { if (!seen++ || $6 < least) least = $6 } END { if (seen) print least }' "$results"; }
+# The runs with loss are counted by themselves.
+least() { awk -v name="$1" 'index($1, name) == 1 && (index(name, "loss") || !index($1, "loss")) { if (!seen++ || $6 < least) least = $6 } END { if (seen) print least }' "$results"; }
 
 figure recall_syn "$(ratio "$(least syn-)" 1024)"
 figure recall_connect "$(ratio "$(least connect-)" 1024)"
+for percent in 1 5 10; do
+  figure "recall_syn_loss_$percent" "$(ratio "$(least "syn-loss-$percent")" 1024)"
+  figure "recall_connect_loss_$percent" "$(ratio "$(least "connect-loss-$percent")" 1024)"
+done
 figure syn_pps_vs_zmap "$(ratio "$(median syn-unlimited mean)" "$(median zmap-unlimited mean)")"
 figure syn_wall_vs_zmap "$(ratio "$(median syn-unlimited net)" "$(median zmap-unlimited net)")"
 figure connect_wall_vs_rustscan "$(ratio "$(median connect-unlimited 2)" "$(median rustscan-15000 2)")"
 # The worst of all rounds and rates: a cap holds always or not at all.
-figure peak_100ms_vs_set "$(awk '$1 ~ /^syn-[0-9]/ { split($1, part, "-"); now = $4 / part[2]; if (now > worst) worst = now }
+figure peak_100ms_vs_set "$(awk '$1 ~ /^(syn|connect)-[0-9]/ { split($1, part, "-"); now = $4 / part[2]; if (now > worst) worst = now }
   END { if (worst) printf "%.3f", worst }' "$results")"
 for mode in syn connect; do
   figure "memory_mib_$mode" "$(awk -v mode="$mode-" 'index($1, mode) == 1 && $7 > most { most = $7 }
