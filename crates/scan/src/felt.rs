@@ -47,6 +47,13 @@ impl Devices {
             });
     }
 
+    /// Counts packets of which it is not known when they went: acknowledgements of our kernel.
+    pub(crate) fn beside(&self, host: usize, packets: u32) {
+        if let Some(device) = self.0.get(host) {
+            device.packets.fetch_add(packets, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a connection that the device accepted.
     pub(crate) fn connection(&self, host: usize) {
         if let Some(device) = self.0.get(host) {

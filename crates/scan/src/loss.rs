@@ -5,9 +5,9 @@
 //! * silent ports are asked twice at least: how many of those that answer at all do so only the second time.
 //!
 //! A silent port is asked again as long as more than a hundredth of an answer is to be expected to hide among all
-//! silences: with `a` answers and a chance of loss `p`, after `k` looks that is `a * p^k`. So the number of looks follows
-//! from what was measured: two on a clean network, five at one packet in ten. What is still in doubt after the last look
-//! is told as such.
+//! silences: with `a` answers, `s` silences and a chance of loss `p`, after `k` looks that is `min(a, s) * p^k`. So the
+//! number of looks follows from what was measured: two on a clean network, five at one packet in ten. What is still in
+//! doubt after the last look is told as such.
 //!
 //! Little that was measured counts for little: the estimate begins at three in a hundred and gives way to what is seen.
 
@@ -36,6 +36,8 @@ pub(crate) struct Ledger {
     answers: Vec<u64>,
     /// Looks that are over for all ports.
     looks: u32,
+    /// Ports that were asked and have not answered so far.
+    silences: u64,
 }
 
 impl Ledger {
@@ -77,14 +79,19 @@ impl Ledger {
         self.canaries = canaries;
     }
 
+    /// So many ports were asked and have not answered so far.
+    pub(crate) fn silent(&mut self, silences: u64) {
+        self.silences = silences;
+    }
+
     /// A look at all ports that were to be looked at is over.
     pub(crate) fn look_over(&mut self) {
         self.looks += 1;
     }
 
-    /// All ports that have answered.
-    fn all_answers(&self) -> u64 {
-        self.answers.iter().sum()
+    /// How many answers could hide at most: as many as came, and as there are silences.
+    fn may_hide(&self) -> u64 {
+        self.answers.iter().sum::<u64>().min(self.silences)
     }
 
     /// What was measured; `None` when nothing answered by which it could be.
@@ -125,8 +132,8 @@ impl Ledger {
 
     /// Whether a silence after so many looks is in doubt.
     pub(crate) fn doubtful(&self, network: u32, looks: u32) -> bool {
-        let answers = self.all_answers().max(1) as f64;
-        looks < LEAST_LOOKS || answers * self.chance(network).powi(looks as i32) > HIDDEN
+        let hidden = self.may_hide().max(1) as f64;
+        looks < LEAST_LOOKS || hidden * self.chance(network).powi(looks as i32) > HIDDEN
     }
 
     /// How sure a silence is; `None` when loss could not be measured.
@@ -137,11 +144,11 @@ impl Ledger {
 
     /// How many canaries a look should have, so that two looks are enough where nothing is lost.
     pub(crate) fn canaries_wanted(&self) -> u64 {
-        let answers = self.all_answers();
-        if answers == 0 {
+        let hidden = self.may_hide();
+        if hidden == 0 {
             return 0;
         }
-        let enough = PRIOR_LOST * (answers as f64 / HIDDEN).sqrt() - PRIOR_ASKED;
+        let enough = PRIOR_LOST * (hidden as f64 / HIDDEN).sqrt() - PRIOR_ASKED;
         // A few more, so that a canary whose host is busy is not missed.
         (enough * 1.1).max(3.0) as u64
     }
@@ -155,6 +162,7 @@ mod tests {
 
     fn ledger(answers: &[u64], canaries: u64, lost: u64) -> Ledger {
         let mut ledger = Ledger::default();
+        ledger.silent(1_000_000);
         for (look, count) in (1..).zip(answers) {
             (0..*count).for_each(|_| ledger.answered(look));
             ledger.look_over();
@@ -193,6 +201,15 @@ mod tests {
             assert!(wanted <= 3 + answers, "{answers} answers, {wanted} canaries");
             assert_eq!(looks(&ledger(&[answers, 0], wanted, 0)), 2, "{answers}");
         }
+    }
+
+    #[test]
+    fn no_more_can_hide_than_is_silent() {
+        let mut ledger = ledger(&[20_000, 0], 20, 0);
+        assert!(ledger.doubtful(0, 3));
+        ledger.silent(1);
+        assert!(!ledger.doubtful(0, 2));
+        assert_eq!(ledger.canaries_wanted(), 3);
     }
 
     #[test]

@@ -446,6 +446,7 @@ impl<'a> Scan<'a> {
             // A canary's host is busy or may not have a packet yet.
             return Next::At(now + Duration::from_millis(20));
         }
+        self.ledger.silent(self.silences);
         if !self.look_counted {
             self.look_counted = true;
             tracing::debug!(look = self.look, at = ?now, "a look is over");
@@ -482,7 +483,7 @@ impl<'a> Scan<'a> {
 
     /// Whether some canary is to be asked before the look is over.
     fn canary_due(&self) -> bool {
-        self.silences > 0 && self.canaries.due(self.ledger.canaries_wanted())
+        self.canaries.due(self.ledger.canaries_wanted())
     }
 
     /// Asks a canary if one is due and its host is free. Returns whether something was asked.
@@ -490,6 +491,7 @@ impl<'a> Scan<'a> {
         if self.silences == 0 {
             return false;
         }
+        self.ledger.silent(self.silences);
         let done = self.look_done as f64 / self.look_total.max(1) as f64;
         let wanted = self.ledger.canaries_wanted();
         let Some(place) = self.canaries.next(done, wanted) else {
@@ -895,7 +897,8 @@ impl<'a> Scan<'a> {
         let granted = 1 + u32::from(asked);
         // What our kernel sent beside what was counted: acknowledgements.
         let beside = trace.packets.saturating_sub(counted + granted);
-        self.sent(place.host, now, beside);
+        self.devices.beside(place.host, beside);
+        self.counters.packets_sent += u64::from(beside);
         let paid = 2 * granted;
         let unpaid = trace.packets.saturating_sub(counted + paid);
         self.schedule.settle(now, self.to(place.host), NOTHING, unpaid);
@@ -975,6 +978,7 @@ impl<'a> Scan<'a> {
     }
 
     fn outcome(mut self) -> ScanOutcome {
+        self.ledger.silent(self.silences);
         let found = std::mem::take(&mut self.found);
         let why_not = |place: Place| -> Option<Cow<'_, str>> {
             if self.looks(place) > 0 {

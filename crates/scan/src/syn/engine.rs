@@ -357,6 +357,7 @@ impl Scan<'_> {
                 }
             }
         }
+        ledger.silent(self.silences());
         ledger.look_over();
         let mut looks = lock(&self.looks);
         let mut doubtful = self.doubtful.write().unwrap_or_else(PoisonError::into_inner);
@@ -364,6 +365,12 @@ impl Scan<'_> {
             *looks += u32::from(*doubtful);
             *doubtful = ledger.doubtful(network, *looks);
         }
+    }
+
+    /// Ports that were asked and have not answered so far.
+    fn silences(&self) -> u64 {
+        let asked = self.counts.asked.load(Ordering::Relaxed);
+        asked.saturating_sub(self.counts.answers.load(Ordering::Relaxed))
     }
 
     fn is_doubtful(&self, host: usize) -> bool {
@@ -662,7 +669,8 @@ impl Scan<'_> {
         let refused: HashMap<Place, String> = take(&self.refused).into_iter().collect();
         let failed = take(&self.failed);
         let addresses: Vec<IpAddr> = self.ways.hosts.iter().map(|host| host.address).collect();
-        let ledger = lock(&self.ledger);
+        let mut ledger = lock(&self.ledger);
+        ledger.silent(self.silences());
         let looks = lock(&self.looks);
         let mut behaviour = lock(&self.behaviour);
         let mut answers = 0;
