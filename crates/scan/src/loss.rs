@@ -20,7 +20,7 @@ const HIDDEN: f64 = 0.01;
 /// A silence counts only after so many looks.
 pub(crate) const LEAST_LOOKS: u32 = 2;
 /// A silence is asked about no more than so often.
-pub(crate) const MOST_LOOKS: u32 = 6;
+pub(crate) const MOST_LOOKS: u32 = 8;
 /// What is assumed before anything was measured: half a loss in so many questions.
 const PRIOR_LOST: f64 = 0.5;
 const PRIOR_ASKED: f64 = 50.0 / 3.0;

@@ -26,8 +26,7 @@ pub(super) struct Icmp {
 
 /// A socket that never blocks and keeps the ICMP messages of its errors.
 pub(super) fn socket(target: SocketAddr, kind: Type, protocol: Protocol) -> std::io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(target), kind, Some(protocol))?;
-    socket.set_nonblocking(true)?;
+    let socket = Socket::new(Domain::for_address(target), kind.nonblocking(), Some(protocol))?;
     if target.is_ipv4() {
         setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
     } else {

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     net::IpAddr,
     time::Duration,
 };
@@ -29,7 +29,7 @@ use crate::{
     checkpoint::{Entry, SeenPort},
     felt::Devices,
     lists::{Facts, Silence},
-    loss::{Ledger, MOST_LOOKS},
+    loss::{LEAST_LOOKS, Ledger, MOST_LOOKS},
     networks::Networks,
     pace::{Cost, Schedule, To, Turn},
     places::{Place, Places},
@@ -117,19 +117,37 @@ pub(super) struct Scan<'a> {
     /// Places of this look, and those that had their turn.
     look_total: u64,
     look_done: u64,
-    /// Whether a network's silences are looked at in this look.
-    doubtful: Vec<bool>,
+    network_looks: Vec<NetworkLooks>,
     silences: u64,
     refused: HashMap<Place, u32>,
     reasons: Vec<String>,
     unreachable: HashMap<Place, String>,
     found: Vec<(Place, Observation)>,
-    silent_since: Vec<(u32, u32)>,
+    /// By how many looks they were silent at.
+    silent_since: BTreeMap<u32, Vec<(u32, u32)>>,
     kept: Duration,
     counters: Counters,
     open: u64,
     /// Why nothing more is begun.
     ending: Option<String>,
+}
+
+/// How often a network was looked at.
+#[derive(Debug, Clone, Copy)]
+struct NetworkLooks {
+    /// Looks that are over.
+    looks: u32,
+    /// Whether its silences are looked at in this look.
+    doubtful: bool,
+}
+
+impl Default for NetworkLooks {
+    fn default() -> Self {
+        Self {
+            looks: 0,
+            doubtful: true,
+        }
+    }
 }
 
 /// What is to be done next.
@@ -200,13 +218,13 @@ impl<'a> Scan<'a> {
             look_counted: false,
             look_total: 0,
             look_done: 0,
-            doubtful: vec![true; networks.count()],
+            network_looks: vec![NetworkLooks::default(); networks.count()],
             silences: 0,
             refused: HashMap::new(),
             reasons: Vec::new(),
             unreachable: HashMap::new(),
             found: Vec::new(),
-            silent_since: Vec::new(),
+            silent_since: BTreeMap::new(),
             kept: Duration::ZERO,
             counters: Counters::default(),
             open: 0,
@@ -372,21 +390,14 @@ impl<'a> Scan<'a> {
     /// Whether a place is to be looked at in this look.
     fn wanted(&self, place: Place) -> bool {
         !self.answered.has(place)
-            && self.looks(place) < self.look
-            && (self.look == 1 || self.looks(place) + 1 == self.look)
-            && self.doubtful.get(self.networks.of_host(place.host) as usize) == Some(&true)
+            && self.looks(place) == self.network(place.host).looks
+            && self.network(place.host).doubtful
             && self.behaviour.left(place.host).is_none()
             && (self.look == 1 || !self.refused.contains_key(&place))
     }
 
     fn begin_look(&mut self, now: Duration) {
         self.look += 1;
-        if self.look > 1 {
-            let looks = self.look - 1;
-            self.doubtful = (0..self.networks.count() as u32)
-                .map(|network| self.ledger.doubtful(network, looks))
-                .collect();
-        }
         self.look_begun = now;
         self.look_counted = false;
         self.look_done = 0;
@@ -449,11 +460,12 @@ impl<'a> Scan<'a> {
         self.ledger.silent(self.silences);
         if !self.look_counted {
             self.look_counted = true;
-            tracing::debug!(look = self.look, at = ?now, "a look is over");
             self.ledger.look_over();
+            self.count_look();
+            tracing::debug!(look = self.look, at = ?now, "a look is over");
         }
         let next = self.look_begun + BETWEEN_LOOKS;
-        let undecided = self.look < MOST_LOOKS && self.in_doubt_after(self.look);
+        let undecided = self.is_undecided();
         if !undecided {
             return Next::Wait;
         }
@@ -464,26 +476,38 @@ impl<'a> Scan<'a> {
         Next::More
     }
 
-    /// Whether some silence is still in doubt after so many looks.
-    fn in_doubt_after(&self, look: u32) -> bool {
-        let networks: Vec<bool> = (0..self.networks.count() as u32)
-            .map(|network| self.ledger.doubtful(network, look))
-            .collect();
-        (0..self.addresses.len()).any(|host| {
-            networks.get(self.networks.of_host(host) as usize) == Some(&true)
-                && self.behaviour.left(host).is_none()
-                && (0..self.ports.len()).any(|port| {
-                    let place = Place { host, port };
-                    !self.answered.has(place)
-                        && self.looks(place) == look
-                        && !self.refused.contains_key(&place)
-                })
-        })
+    /// A look is over: who was in doubt has been looked at once more, and who is in doubt now is decided.
+    fn count_look(&mut self) {
+        for (number, network) in (0..).zip(&mut self.network_looks) {
+            network.looks += u32::from(network.doubtful);
+            network.doubtful = network.looks < MOST_LOOKS && self.ledger.doubtful(number, network.looks);
+        }
+    }
+
+    /// Whether some silence is to be looked at again.
+    fn is_undecided(&self) -> bool {
+        let places = (0..self.addresses.len())
+            .flat_map(|host| (0..self.ports.len()).map(move |port| Place { host, port }));
+        places
+            .into_iter()
+            .any(|place| self.looks(place) > 0 && self.wanted(place))
+    }
+
+    fn network(&self, host: usize) -> NetworkLooks {
+        let network = self.networks.of_host(host) as usize;
+        self.network_looks.get(network).copied().unwrap_or_default()
     }
 
     /// Whether some canary is to be asked before the look is over.
     fn canary_due(&self) -> bool {
-        self.canaries.due(self.ledger.canaries_wanted())
+        self.canaries.due(self.canaries_wanted())
+    }
+
+    /// How many canaries this look should have: fewer when it is at few ports.
+    fn canaries_wanted(&self) -> u64 {
+        let all = (self.addresses.len() * self.ports.len()) as u64;
+        let share = self.look_total as f64 / all.max(1) as f64;
+        (self.ledger.canaries_wanted() as f64 * share).ceil() as u64
     }
 
     /// Asks a canary if one is due and its host is free. Returns whether something was asked.
@@ -493,10 +517,14 @@ impl<'a> Scan<'a> {
         }
         self.ledger.silent(self.silences);
         let done = self.look_done as f64 / self.look_total.max(1) as f64;
-        let wanted = self.ledger.canaries_wanted();
+        let wanted = self.canaries_wanted();
         let Some(place) = self.canaries.next(done, wanted) else {
             return false;
         };
+        // A later look is at some networks only, and a loss elsewhere says nothing of them.
+        if self.look > LEAST_LOOKS && !self.network(place.host).doubtful {
+            return true;
+        }
         let to = self.to(place.host);
         let may = self.schedule.host_ready(to.host, now, ATTEMPT) <= now && self.line.take(place.host);
         if !may {
@@ -784,8 +812,10 @@ impl<'a> Scan<'a> {
         match why {
             Why::Look => {
                 self.looking -= 1;
-                self.set_looks(place, self.look);
-                self.silent_since.push((place.host as u32, place.port as u32));
+                let looks = self.looks(place) + 1;
+                self.set_looks(place, looks);
+                let silent = (place.host as u32, place.port as u32);
+                self.silent_since.entry(looks).or_default().push(silent);
                 if let Some(because) = because
                     && self.unreachable.len() < MOST_REASONS
                 {
@@ -942,12 +972,8 @@ impl<'a> Scan<'a> {
 
     /// Hands over what a checkpoint must hold.
     fn keep(&mut self, watcher: &mut dyn Watcher) {
-        if !self.silent_since.is_empty() {
-            let places = std::mem::take(&mut self.silent_since);
-            watcher.keep(&Entry::Silent {
-                look: self.look,
-                places,
-            });
+        for (look, places) in std::mem::take(&mut self.silent_since) {
+            watcher.keep(&Entry::Silent { look, places });
         }
         let now = self.now();
         if now.saturating_sub(self.kept) >= KEEP_LOSS {

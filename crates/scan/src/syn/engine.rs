@@ -290,13 +290,14 @@ impl Scan<'_> {
         teller: &mut Teller<'_, '_>,
     ) -> Duration {
         let mut used = Some(used);
-        let most = self.request.most_looks.clamp(1, MOST_LOOKS);
+        let most = self.most_looks();
         let once = self.ports.len() <= 1 && most == 1;
         let mut walk = Walk::new(&self.order, self.request.pace, once, self.seed);
         walk.begin_at(round, turn);
         let walk = Mutex::new(walk);
         let mut sending = Duration::ZERO;
-        for look in first..=most {
+        // Every look is at some network that was looked at less often than it may be.
+        for look in first..=2 * most {
             self.look.store(look, Ordering::Relaxed);
             if look > first {
                 lock(&walk).again();
@@ -320,7 +321,7 @@ impl Scan<'_> {
                 }
             });
             sending = self.begin.elapsed();
-            let last = look == most;
+            let last = look == 2 * most;
             self.wait(teller, || {
                 // Closing them takes the kernel a while, which passes in the wait.
                 used = None;
@@ -342,6 +343,10 @@ impl Scan<'_> {
         sending
     }
 
+    fn most_looks(&self) -> u32 {
+        self.request.most_looks.clamp(1, MOST_LOOKS)
+    }
+
     fn ending(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.request.brake.stopped().is_some()
     }
@@ -359,12 +364,15 @@ impl Scan<'_> {
         }
         ledger.silent(self.silences());
         ledger.look_over();
+        let most = self.most_looks();
         let mut looks = lock(&self.looks);
         let mut doubtful = self.doubtful.write().unwrap_or_else(PoisonError::into_inner);
         for (network, (looks, doubtful)) in (0..).zip(looks.iter_mut().zip(doubtful.iter_mut())) {
             *looks += u32::from(*doubtful);
-            *doubtful = ledger.doubtful(network, *looks);
+            *doubtful = *looks < most && ledger.doubtful(network, *looks);
         }
+        let in_doubt = doubtful.iter().filter(|doubtful| **doubtful).count();
+        tracing::debug!(?ledger, networks_in_doubt = in_doubt, "a look is over");
     }
 
     /// Ports that were asked and have not answered so far.
@@ -490,7 +498,9 @@ impl Scan<'_> {
             self.counts.done.fetch_add(1, Ordering::Relaxed);
             let canary = self.answered.has(place);
             let wanted = if canary {
-                canaries.chosen(place, look, self.seed)
+                // A later look is at some networks only, and a loss elsewhere says nothing of them.
+                let here = look <= LEAST_LOOKS || self.is_doubtful(place.host);
+                here && canaries.chosen(place, look, self.seed)
             } else {
                 self.asked.has(place) && self.is_doubtful(place.host)
             };
