@@ -6,7 +6,7 @@ use portcullis_model::{Exit, Fault};
 #[derive(Debug, thiserror::Error)]
 pub enum KnowledgeError {
     /// A file is not TOML of the right shape.
-    #[error("cannot read service file {file}")]
+    #[error("cannot read data file {file}")]
     Read {
         /// The file as it was named.
         file: String,
@@ -14,10 +14,10 @@ pub enum KnowledgeError {
         #[source]
         source: Box<toml::de::Error>,
     },
-    /// The files can be read and contradict the rules for services.
-    #[error("the service files break {} of the rules for services: {}", problems.len(), problems.join("; "))]
+    /// The files can be read and contradict their rules.
+    #[error("the data files break {} of their rules: {}", problems.len(), problems.join("; "))]
     Invalid {
-        /// Each broken rule, naming its service; at least one.
+        /// Each broken rule, naming its service or file; at least one.
         problems: Vec<String>,
     },
 }
@@ -30,7 +30,7 @@ impl Fault for KnowledgeError {
         }
     }
     fn hint(&self) -> Option<String> {
-        let hint = "docs/knowledge.md tells what a service file holds; if the file is none of yours, the program is damaged: install it again";
+        let hint = "docs/knowledge.md tells what such a file holds; if the file is none of yours, the program is damaged: install it again";
         Some(hint.into())
     }
     fn exit(&self) -> Exit {

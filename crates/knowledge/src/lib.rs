@@ -21,6 +21,7 @@
 //! # Ok::<(), portcullis_knowledge::KnowledgeError>(())
 //! ```
 
+pub mod advisory;
 mod builtin;
 mod check;
 mod error;
@@ -31,9 +32,11 @@ mod knowledge;
 mod samples;
 mod seen;
 mod service;
+mod version;
 
 pub use error::KnowledgeError;
 pub use exchange::{Exchange, Request};
 pub use knowledge::Knowledge;
 pub use seen::{Further, Seen};
 pub use service::{Hazard, Reference, Role, Service};
+pub use version::{Version, VersionError};
