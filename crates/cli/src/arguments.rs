@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Scan(Scan),
     /// What can be reached from a zone without a conduit, most urgent first
     Exposures,
+    /// What is known of each host: services, model, firmware, advisories that affect it
+    Assets,
     /// Think a closing through: who is cut, who still gets through, what is loaded and how it is taken back
     Plan(Plan),
     /// Make a planned change on trial: the kernel itself lets go unless it is confirmed in time

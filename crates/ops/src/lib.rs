@@ -5,6 +5,7 @@
 //!
 //! Verbs: [`Desk::open`], then one function or module per use-case.
 
+pub mod assets;
 pub mod audit;
 pub mod change;
 pub mod check;

@@ -1,5 +1,6 @@
 //! One file per noun: arguments to request, use-case, view.
 
+mod assets;
 mod audit;
 mod change;
 mod check;
@@ -94,6 +95,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
         match command {
             Command::Scan(arguments) => scan::run(&frame, arguments).await,
             Command::Exposures => exposures::run(&frame).await,
+            Command::Assets => assets::run(&frame).await,
             Command::Plan(arguments) => plan::run(&frame, arguments).await,
             Command::Apply(arguments) => change::apply(&frame, arguments).await,
             Command::Confirm(arguments) => change::confirm(&frame, arguments).await,
