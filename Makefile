@@ -3,13 +3,14 @@
 SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help setup build demo test bench-scan clean
+.PHONY: help setup build demo test bench-scan soak-scan clean
 
 help:
 	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
 	@echo 'make test   format, lints, and every test'
 	@echo 'make build  build target/debug/portcullis'
 	@echo 'make bench-scan  measure the scan engine against the installed scanners (root; minutes)'
+	@echo 'make soak-scan   kill and resume scans, and scan a silent wire, many times (half an hour)'
 
 setup:
 	@scripts/setup
@@ -28,6 +29,9 @@ test: setup
 # Not a timed test: it prints what it measured and fails only when it cannot measure.
 bench-scan:
 	@BENCH_INSTALL=1 bench/scan.sh
+
+soak-scan: setup
+	@bench/soak-scan.sh
 
 clean:
 	cargo clean --quiet

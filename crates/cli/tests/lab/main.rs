@@ -1,10 +1,18 @@
 //! The program in its miniature plant: real kernel, real firewall, real packets. Each test builds a plant of its own.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+#![expect(clippy::print_stdout, reason = "figures are for whoever measures")]
 
 mod bad_input;
 mod changes;
 mod finding;
 mod plant;
+mod resume;
 mod scanning;
+mod segments;
 mod story;
 mod trial;
+mod wire;

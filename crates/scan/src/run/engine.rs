@@ -516,7 +516,11 @@ impl<'a> Scan<'a> {
             return false;
         }
         self.ledger.silent(self.silences);
-        let done = self.look_done as f64 / self.look_total.max(1) as f64;
+        // A look of a scan that goes on may have nothing left but its canaries.
+        let done = match self.look_total {
+            0 => 1.0,
+            total => self.look_done as f64 / total as f64,
+        };
         let wanted = self.canaries_wanted();
         let Some(place) = self.canaries.next(done, wanted) else {
             return false;

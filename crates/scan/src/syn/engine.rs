@@ -221,7 +221,10 @@ impl Scan<'_> {
                     };
                     let place = Place { host, port };
                     if self.answered.add(place) {
-                        self.asked.add(place);
+                        if self.asked.add(place) {
+                            self.counts.asked.fetch_add(1, Ordering::Relaxed);
+                            self.devices.earlier(host, seen.packets, seen.connections);
+                        }
                         self.note_answer(place, observation.state, seen.look);
                         lock(&self.found).push(Found::earlier(place, observation.clone()));
                     }
