@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod changes;
+mod ends;
 mod finding;
 mod plant;
 mod resume;
