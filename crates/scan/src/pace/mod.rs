@@ -16,6 +16,8 @@ pub const UNLIMITED: u32 = even::UNLIMITED;
 const SECOND: Duration = Duration::from_secs(1);
 /// So many hosts are remembered at least.
 const REMEMBERED_HOSTS: usize = 4096;
+/// Up to this rate each packet to a network is remembered; above it, one more or less makes no difference.
+const EXACT: u32 = 1000;
 /// The wait between two packets to a host is longer by up to this part of itself, at random, so that it never falls into
 /// step with a controller's cycle.
 const JITTER: u64 = 8;
@@ -73,19 +75,26 @@ pub struct Cost {
     pub possible: u32,
 }
 
-/// Keeps the pace: over all hosts and to each network at most `rate / 10` packets (rounded up) in every 100 ms and `rate`
-/// in every second; the same to each host, but at least two, for a handshake is two packets; and to one host the actions
-/// are evenly spaced.
+/// Keeps the pace: over all hosts at most `rate / 10` packets (rounded up) in every 100 ms and `rate` in every second, and
+/// on top one that an answer adds, which the next one makes up for; to each network and to each host the same with nothing
+/// on top, but at least two, for a handshake is two packets; and to one host the actions are evenly spaced.
 #[derive(Debug)]
 pub struct Schedule {
     pace: Pace,
     spacing: Duration,
     total: Even,
-    networks: HashMap<u32, Even>,
+    networks: HashMap<u32, Network>,
     hosts: HashMap<u32, Recent>,
     /// When there are so many, those to whom nothing has gone of late are forgotten.
     forget_at: usize,
     random: u64,
+}
+
+/// What has gone to one network.
+#[derive(Debug)]
+struct Network {
+    even: Even,
+    recent: Recent,
 }
 
 impl Schedule {
@@ -106,7 +115,7 @@ impl Schedule {
     pub fn set(&mut self, pace: Pace) {
         self.total = self.total.at(Even::rate(pace.total_per_second));
         for network in self.networks.values_mut() {
-            *network = network.at(Even::rate(pace.per_subnet_per_second));
+            network.even = network.even.at(Even::rate(pace.per_subnet_per_second));
         }
         self.spacing = spacing(pace);
         self.pace = pace;
@@ -116,7 +125,7 @@ impl Schedule {
     pub fn next(&mut self, now: Duration, to: To, cost: Cost) -> Turn {
         let ready = self
             .host_ready(to.host, now, cost)
-            .max(self.network_ready(to.network, now))
+            .max(self.network_ready(to.network, now, cost))
             .max(self.total_ready(now));
         if ready > now {
             return Turn::At(ready);
@@ -170,23 +179,35 @@ impl Schedule {
         even::time(self.total.when())
     }
 
-    fn network_ready(&self, network: u32, now: Duration) -> Duration {
-        match self.networks.get(&network) {
-            Some(even) if even.ready(picoseconds(now)) == 0 => even::time(even.when()),
+    /// There must be room for the packet that an answer adds, too.
+    fn network_ready(&self, network: u32, now: Duration, cost: Cost) -> Duration {
+        let Some(network) = self.networks.get(&network) else {
+            return Duration::ZERO;
+        };
+        let even = match network.even.ready(picoseconds(now)) {
+            0 => even::time(network.even.when()),
             _ => Duration::ZERO,
+        };
+        match self.pace.per_subnet_per_second {
+            rate @ 1..=EXACT => even.max(network.recent.ready(now, cost.sure + cost.possible, rate)),
+            _ => even,
         }
     }
 
     fn take(&mut self, now: Duration, to: To, packets: u32) {
-        let now = picoseconds(now);
-        self.total.take(now, packets.into());
+        let at = picoseconds(now);
+        self.total.take(at, packets.into());
         let rate = self.pace.per_subnet_per_second;
-        if rate > 0 {
-            let network = self
-                .networks
-                .entry(to.network)
-                .or_insert_with(|| Even::rate(rate));
-            network.take(now, packets.into());
+        if rate == 0 {
+            return;
+        }
+        let network = self.networks.entry(to.network).or_insert_with(|| Network {
+            even: Even::rate(rate),
+            recent: Recent::default(),
+        });
+        network.even.take(at, packets.into());
+        if rate <= EXACT {
+            network.recent.add(now, packets, now);
         }
     }
 }
