@@ -199,6 +199,8 @@ struct Counts {
     strays: AtomicU64,
     /// Resets that our kernel has sent, as far as the rate has not paid for them.
     resets: AtomicU64,
+    /// And all of them.
+    all_resets: AtomicU64,
 }
 
 impl Scan<'_> {
@@ -620,6 +622,7 @@ impl Scan<'_> {
         // Our kernel has answered a SYN-ACK with a reset of its own by now, for it knows of no such connection.
         if answer.said == Said::Accepted {
             self.counts.resets.fetch_add(1, Ordering::Relaxed);
+            self.counts.all_resets.fetch_add(1, Ordering::Relaxed);
             self.devices.packets(place.host, self.begin.elapsed(), 1);
         }
         if !self.answered.add(place) {
@@ -763,7 +766,7 @@ impl Scan<'_> {
                     silent: lists.silent,
                     in_doubt: lists.in_doubt,
                     loss: ledger.measured(),
-                    packets,
+                    packets: packets + self.counts.all_resets.load(Ordering::Relaxed),
                     devices: self
                         .devices
                         .all(addresses.iter().copied(), |host| answered_hosts.contains(&host)),
