@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "figures are for whoever measures")]
 
 mod bad_input;
+mod caps;
 mod changes;
 mod ends;
 mod finding;

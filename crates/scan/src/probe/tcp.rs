@@ -182,7 +182,13 @@ pub(crate) async fn talk(target: &Target, gate: &Gate, socket: Socket, after: Du
     let _ = gate.pass(Step::Close).await;
     close(&mut stream).await;
     // Where the kernel does not count: the handshake, the end, and what was asked.
-    let packets = segments_out(&stream).unwrap_or(4 + 2 * u32::from(asked));
+    let mut packets = segments_out(&stream).unwrap_or(4 + 2 * u32::from(asked));
+    // What is not acknowledged by now the kernel would repeat for minutes, and nobody would count it. With nothing to
+    // linger for it says one last word, a reset.
+    let repeats = unacknowledged(&stream).is_ok_and(|bytes| bytes > 0);
+    if repeats && stream.set_zero_linger().is_ok() {
+        packets += 1;
+    }
     let because = format!("connection accepted after {}", milliseconds(after));
     let mut trace = Trace::new(PortState::Open, because).sent(source, packets);
     trace.seen = seen;
