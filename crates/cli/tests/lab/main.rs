@@ -11,6 +11,7 @@ mod caps;
 mod changes;
 mod ends;
 mod finding;
+mod health;
 mod plant;
 mod resume;
 mod scanning;

@@ -33,6 +33,7 @@ const LONGEST_FAREWELL: usize = 16 * 1024;
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Why a connection does not stand.
+#[derive(Debug, Clone)]
 pub(crate) struct Refused {
     pub(crate) state: PortState,
     pub(crate) because: String,
@@ -180,6 +181,12 @@ pub(crate) async fn talk(target: &Target, gate: &Gate, socket: Socket, after: Du
     let asked = seen.as_ref().is_some_and(|seen| seen.request.is_some());
     // The answer is the same whatever it is: a connection that is open has to be closed.
     let _ = gate.pass(Step::Close).await;
+    if seen.is_none() {
+        // Nobody has listened, and nothing was sent.
+        let error = stream.take_error().ok().flatten();
+        conduct.reset_unasked =
+            error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
+    }
     close(&mut stream).await;
     // Where the kernel does not count: the handshake, the end, and what was asked.
     let mut packets = segments_out(&stream).unwrap_or(4 + 2 * u32::from(asked));

@@ -36,6 +36,10 @@ pub(super) fn of_error(
     }
     let errno = error.raw_os_error().map(Errno::from_raw);
     match (errno, failed) {
+        // A refusal is ECONNREFUSED: this connection stood, and was reset before it was looked at.
+        (Some(Errno::ECONNRESET), Failed::Waiting) if ends.transport == Transport::Tcp => {
+            (PortState::Open, "connection accepted, and reset at once".into())
+        }
         // On loopback the refusal can come back before the call returns.
         (Some(Errno::ECONNREFUSED | Errno::ECONNRESET), _) => (PortState::Closed, refused(ends.transport)),
         (Some(Errno::ETIMEDOUT), _) => (PortState::NoAnswer, "the connection attempt timed out".into()),

@@ -700,8 +700,12 @@ impl<'a> Scan<'a> {
         let Some(target) = self.target(place, why == Why::Look) else {
             return;
         };
-        if let Err(refused) = tcp::conclude(&target, &socket) {
+        let concluded = tcp::conclude(&target, &socket);
+        if let Err(refused) = &concluded
+            && refused.state != PortState::Open
+        {
             let source = tcp::source_of(&socket);
+            let refused = refused.clone();
             self.refused(&target, place, why, now, refused, Some((source, after)), watcher);
             return;
         }
@@ -714,6 +718,12 @@ impl<'a> Scan<'a> {
             self.first_answer(place, PortState::Open);
         } else {
             self.canary_answered(place);
+        }
+        if let Err(reset) = concluded {
+            let mut trace = Trace::new(reset.state, reset.because).sent(tcp::source_of(&socket), 2);
+            trace.answered_after = Some(after);
+            trace.conduct.reset_unasked = true;
+            return self.conversation_over(&target, place, why, trace, watcher);
         }
         let gate = Gate::Kept {
             place,
@@ -936,6 +946,18 @@ impl<'a> Scan<'a> {
         let paid = 2 * granted;
         let unpaid = trace.packets.saturating_sub(counted + paid);
         self.schedule.settle(now, self.to(place.host), NOTHING, unpaid);
+        self.conversation_over(&target, place, why, trace, watcher);
+    }
+
+    /// An accepted connection has come to its end.
+    fn conversation_over(
+        &mut self,
+        target: &Target,
+        place: Place,
+        why: Why,
+        trace: Trace,
+        watcher: &mut dyn Watcher,
+    ) {
         if self.behaviour.connection(place.host, trace.conduct) {
             self.leave(place.host, watcher);
         }
@@ -943,7 +965,7 @@ impl<'a> Scan<'a> {
             if trace.state == PortState::NotTested {
                 self.refuse(place, trace.because);
             } else {
-                self.tell(&target, place, trace, 1, watcher);
+                self.tell(target, place, trace, 1, watcher);
             }
         }
         self.line.free(place.host);

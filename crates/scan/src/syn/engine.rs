@@ -38,7 +38,7 @@ use super::{
 use crate::{
     Counters, Progress, ScanOutcome, Watcher,
     behaviour::Behaviour,
-    canary::next_random,
+    canary::{MOST_MISSED, next_random},
     checkpoint::Entry,
     felt::Devices,
     lists::{Facts, Silence},
@@ -116,6 +116,7 @@ pub fn scan(
         open: places(),
         canaries: places(),
         canaries_heard: places(),
+        missed: Mutex::default(),
         looks: Mutex::new(vec![0; networks.count()]),
         doubtful: RwLock::new(vec![true; networks.count()]),
         networks,
@@ -173,6 +174,8 @@ pub(super) struct Scan<'a> {
     /// Canaries of this look that were asked, and those that answered.
     canaries: Places,
     canaries_heard: Places,
+    /// How many canaries in a row a host has missed.
+    missed: Mutex<HashMap<usize, u32>>,
     /// How many looks are over, for each network.
     looks: Mutex<Vec<u32>>,
     doubtful: RwLock<Vec<bool>>,
@@ -360,11 +363,23 @@ impl Scan<'_> {
     fn look_over(&self) {
         let mut ledger = lock(&self.ledger);
         for host in 0..self.ways.hosts.len() {
+            let network = self.networks.of_host(host);
+            let mut missed = lock(&self.missed).remove(&host).unwrap_or_default();
             for port in 0..self.ports.len() {
                 let place = Place { host, port };
                 if self.canaries.remove(place) {
-                    ledger.canary(self.networks.of_host(host), self.canaries_heard.remove(place));
+                    let heard = self.canaries_heard.remove(place);
+                    ledger.canary(network, heard);
+                    missed = if heard { 0 } else { missed + 1 };
                 }
+            }
+            if missed >= MOST_MISSED {
+                ledger.forget(network, missed.into());
+                if lock(&self.behaviour).stopped(host, missed) {
+                    self.left.add(Place { host, port: 0 });
+                }
+            } else if missed > 0 {
+                lock(&self.missed).insert(host, missed);
             }
         }
         ledger.silent(self.silences());
@@ -401,6 +416,11 @@ impl Scan<'_> {
                     self.asked.has(place) && !self.answered.has(place)
                 })
         })
+    }
+
+    /// Whether the host did not answer the last canary: all its known ports are asked, to see whether it lives.
+    fn is_missed(&self, host: usize) -> bool {
+        lock(&self.missed).contains_key(&host)
     }
 
     fn is_left(&self, host: usize) -> bool {
@@ -505,7 +525,7 @@ impl Scan<'_> {
             let wanted = if canary {
                 // A later look is at some networks only, and a loss elsewhere says nothing of them.
                 let here = look <= LEAST_LOOKS || self.is_doubtful(place.host);
-                here && canaries.chosen(place, look, self.seed)
+                (here && canaries.chosen(place, look, self.seed)) || self.is_missed(place.host)
             } else {
                 self.asked.has(place) && self.is_doubtful(place.host)
             };
