@@ -12,6 +12,7 @@ mod changes;
 mod ends;
 mod finding;
 mod health;
+mod loss;
 mod plant;
 mod resume;
 mod scanning;
