@@ -13,6 +13,7 @@ mod ends;
 mod finding;
 mod health;
 mod loss;
+mod neighbours;
 mod plant;
 mod resume;
 mod scanning;

@@ -63,6 +63,12 @@ pub enum TargetError {
         /// Its name, as typed.
         name: String,
     },
+    /// A link-local address without the interface that it is meant on.
+    #[error("`{}` is on every interface", sanitize(text))]
+    WhichInterface {
+        /// As typed.
+        text: String,
+    },
     /// One link-local address on two interfaces: in the result they could not be told apart.
     #[error("{address} is meant on two interfaces")]
     TwoInterfaces {
@@ -98,6 +104,7 @@ impl Fault for TargetError {
             Self::NoInterface { .. } => "SC010",
             Self::TwoInterfaces { .. } => "SC011",
             Self::System(_) => "SC012",
+            Self::WhichInterface { .. } => "SC013",
         }
     }
 
@@ -116,6 +123,9 @@ impl Fault for TargetError {
             Self::Empty => "name at least one network, range, address or host name",
             Self::Unresolved { .. } => "give the address instead of the name",
             Self::NoInterface { .. } => "`ip -brief link` lists those that it has",
+            Self::WhichInterface { text } => {
+                return Some(format!("name the interface, as in {}%eth0", sanitize(text)));
+            }
             Self::TwoInterfaces { .. } => "scan one interface after the other",
             Self::System(source) => return source.hint(),
             Self::Line { source, .. } => return source.hint(),

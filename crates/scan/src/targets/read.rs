@@ -26,6 +26,9 @@ pub(super) fn target(text: &str) -> Result<Target, TargetError> {
     }
     if let Ok(address) = text.parse::<IpAddr>() {
         let address = address.to_canonical();
+        if matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()) {
+            return Err(TargetError::WhichInterface { text: text.into() });
+        }
         return Ok(Target::Span(host_span(text, Span::one(address))?));
     }
     if let Some((first, last)) = text.split_once('-')
