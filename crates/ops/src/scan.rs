@@ -154,8 +154,14 @@ pub async fn scan(
         authority: authority.as_ref(),
         source: source.zip(used.as_ref().map(|used| used.digest)),
     };
-    let looked = look::look(desk, request.mode, scan, rule, guards, &mut keeping, stop).await?;
-    let look::Looked { outcome, tightenings } = looked;
+    let looked = look::look(desk, request.mode, scan, rule, guards, &mut keeping, stop).await;
+    let look::Looked { outcome, tightenings } = match looked {
+        Ok(looked) => looked,
+        Err(error) => {
+            keeping.discard();
+            return Err(error);
+        }
+    };
     run.ended = (!outcome.interrupted).then(desk.now);
     run.not_tested = outcome.not_tested;
     run.coverage = outcome.coverage;

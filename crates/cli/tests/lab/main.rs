@@ -15,6 +15,7 @@ mod health;
 mod loss;
 mod neighbours;
 mod plant;
+mod refusals;
 mod resume;
 mod scanning;
 mod segments;

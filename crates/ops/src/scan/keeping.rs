@@ -24,6 +24,8 @@ pub(super) struct Keeping<'a> {
     file: File,
     synced: Instant,
     failed: Option<io::Error>,
+    /// Nothing stands in the file but its header.
+    empty: bool,
     told: &'a mut dyn Watcher,
 }
 
@@ -50,6 +52,7 @@ impl<'a> Keeping<'a> {
             file,
             synced: Instant::now(),
             failed: None,
+            empty: true,
             told,
         })
     }
@@ -71,8 +74,16 @@ impl<'a> Keeping<'a> {
             file,
             synced: Instant::now(),
             failed: None,
+            empty: read.entries.is_empty(),
             told,
         })
+    }
+
+    /// The scan could not be made. With nothing in it the file is of no use.
+    pub(super) fn discard(self) {
+        if self.empty {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// Ends it: what is complete needs no checkpoint any more.
@@ -106,6 +117,7 @@ impl Watcher for Keeping<'_> {
     }
 
     fn keep(&mut self, entry: &Entry) {
+        self.empty = false;
         if self.failed.is_none() {
             self.failed = self.file.write_all(entry_line(entry).as_bytes()).err();
         }
