@@ -4,11 +4,18 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
 };
 
-use portcullis_model::{Confidence, NotTested, Observation, Port, Silent};
+use jiff::Timestamp;
+use portcullis_model::{
+    Confidence, Evidence, EvidenceKind, NotTested, Observation, Port, PortState, RunId, Silent, Vantage,
+};
 
-use crate::places::{Place, Places};
+use crate::{
+    places::{Place, Places},
+    probe::milliseconds,
+};
 
 /// Above so many unanswered ports of hosts that answered nothing, they are told as ranges.
 const MOST_SILENT: usize = 4096;
@@ -19,6 +26,46 @@ pub(crate) struct Silence {
     pub(crate) looks: u32,
     pub(crate) confidence: Option<Confidence>,
     pub(crate) in_doubt: bool,
+}
+
+impl Silence {
+    /// How it came about.
+    pub(crate) fn asked(self, wait: Duration) -> String {
+        let times = match self.looks {
+            1 => "once".to_owned(),
+            looks => format!("{looks} times"),
+        };
+        format!("asked {times}, no answer within {}", milliseconds(wait))
+    }
+
+    /// The silence of one port.
+    pub(crate) fn observation(
+        self,
+        run: RunId,
+        vantage: &Vantage,
+        source: Option<IpAddr>,
+        (address, port): (IpAddr, Port),
+        because: String,
+    ) -> Observation {
+        Observation {
+            id: Observation::id_of(run, vantage, address, port),
+            run,
+            at: Timestamp::now(),
+            vantage: vantage.clone(),
+            source,
+            address,
+            port,
+            state: PortState::NoAnswer,
+            because: because.clone(),
+            confidence: self.confidence,
+            identifications: Vec::new(),
+            evidence: vec![Evidence {
+                kind: EvidenceKind::Handshake,
+                note: because,
+                bytes: Vec::new(),
+            }],
+        }
+    }
 }
 
 /// All that is known when a scan has ended.
@@ -200,8 +247,6 @@ impl Facts<'_> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use jiff::Timestamp;
-    use portcullis_model::{PortState, RunId, Vantage};
     use proptest::prelude::*;
 
     use super::*;

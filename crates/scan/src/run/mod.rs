@@ -14,8 +14,8 @@ use portcullis_model::{Coverage, NotTested, Observation, Port, RunId, ServiceNam
 use tokio::sync::watch;
 
 use crate::{Brake, Pace, checkpoint::Entry};
+pub(crate) use engine::BETWEEN_LOOKS;
 use engine::Scan;
-pub(crate) use engine::{BETWEEN_LOOKS, asked};
 pub(crate) use order::seed;
 
 /// What to scan and how.

@@ -1,9 +1,10 @@
 //! The scan itself: senders and one receiver on ordinary threads.
 
+mod looks;
+mod outcome;
+
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
-    net::IpAddr,
     sync::{
         Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -13,10 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use portcullis_model::{
-    Coverage, Evidence, EvidenceKind, Loss, NotTested, Observation, Port, PortState, Transport,
-};
+use portcullis_model::{Loss, Port, PortState, Transport};
 use portcullis_sys::packet::{
     ETHERTYPE_IPV4, ETHERTYPE_IPV6, MOST_FRAMES, Receiver, Sender,
     filter::{tcp_answers_v4, tcp_answers_v6},
@@ -36,17 +34,16 @@ use super::{
     ways::{Reach, Ways},
 };
 use crate::{
-    Counters, Progress, ScanOutcome, Watcher,
+    Progress, Watcher,
     behaviour::Behaviour,
-    canary::{MOST_MISSED, next_random},
     checkpoint::Entry,
     felt::Devices,
-    lists::{Facts, Silence},
     loss::{LEAST_LOOKS, Ledger, MOST_LOOKS},
     networks::Networks,
     places::{Place, Places},
-    run::{BETWEEN_LOOKS, Permit, asked},
+    run::{BETWEEN_LOOKS, Permit},
 };
+use looks::CanaryShare;
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);
@@ -359,79 +356,6 @@ impl Scan<'_> {
         self.stop.load(Ordering::Relaxed) || self.request.brake.stopped().is_some()
     }
 
-    /// A look is over and no answer can come any more: what was lost in it is counted, and who is in doubt decided.
-    fn look_over(&self) {
-        let mut ledger = lock(&self.ledger);
-        for host in 0..self.ways.hosts.len() {
-            let network = self.networks.of_host(host);
-            let mut missed = lock(&self.missed).remove(&host).unwrap_or_default();
-            for port in 0..self.ports.len() {
-                let place = Place { host, port };
-                if self.canaries.remove(place) {
-                    let heard = self.canaries_heard.remove(place);
-                    ledger.canary(network, heard);
-                    missed = if heard { 0 } else { missed + 1 };
-                }
-            }
-            if missed >= MOST_MISSED {
-                ledger.forget(network, missed.into());
-                if lock(&self.behaviour).stopped(host, missed) {
-                    self.left.add(Place { host, port: 0 });
-                }
-            } else if missed > 0 {
-                lock(&self.missed).insert(host, missed);
-            }
-        }
-        ledger.silent(self.silences());
-        ledger.look_over();
-        let most = self.most_looks();
-        let mut looks = lock(&self.looks);
-        let mut doubtful = self.doubtful.write().unwrap_or_else(PoisonError::into_inner);
-        for (network, (looks, doubtful)) in (0..).zip(looks.iter_mut().zip(doubtful.iter_mut())) {
-            *looks += u32::from(*doubtful);
-            *doubtful = *looks < most && ledger.doubtful(network, *looks);
-        }
-        let in_doubt = doubtful.iter().filter(|doubtful| **doubtful).count();
-        tracing::debug!(?ledger, networks_in_doubt = in_doubt, "a look is over");
-    }
-
-    /// Ports that were asked and have not answered so far.
-    fn silences(&self) -> u64 {
-        let asked = self.counts.asked.load(Ordering::Relaxed);
-        asked.saturating_sub(self.counts.answers.load(Ordering::Relaxed))
-    }
-
-    fn is_doubtful(&self, host: usize) -> bool {
-        let doubtful = self.doubtful.read().unwrap_or_else(PoisonError::into_inner);
-        doubtful.get(self.networks.of_host(host) as usize) == Some(&true)
-    }
-
-    /// Whether some port stayed silent whose network is in doubt.
-    fn is_in_doubt(&self) -> bool {
-        (0..self.ways.hosts.len()).any(|host| {
-            self.is_doubtful(host)
-                && !self.is_left(host)
-                && (0..self.ports.len()).any(|port| {
-                    let place = Place { host, port };
-                    self.asked.has(place) && !self.answered.has(place)
-                })
-        })
-    }
-
-    /// Whether the host did not answer the last canary: all its known ports are asked, to see whether it lives.
-    fn is_missed(&self, host: usize) -> bool {
-        lock(&self.missed).contains_key(&host)
-    }
-
-    fn is_left(&self, host: usize) -> bool {
-        self.left.has(Place { host, port: 0 })
-    }
-
-    fn leave(&self, host: usize, reason: String) {
-        self.left.add(Place { host, port: 0 });
-        lock(&self.behaviour).leave(host, reason);
-    }
-
     /// Waits for answers, until none can come any more.
     fn wait(&self, teller: &mut Teller<'_, '_>, meanwhile: impl FnOnce()) {
         let begin = Instant::now();
@@ -697,169 +621,6 @@ impl Scan<'_> {
             time_left,
         }
     }
-
-    fn outcome(&self, udp: &[Port], lost: u64, sending: Duration) -> SynOutcome {
-        let interrupted = self.ending();
-        let stopped = self.request.brake.stopped();
-        let ended = stopped.clone().unwrap_or_else(|| "interrupted".into());
-        let refused: HashMap<Place, String> = take(&self.refused).into_iter().collect();
-        let failed = take(&self.failed);
-        let addresses: Vec<IpAddr> = self.ways.hosts.iter().map(|host| host.address).collect();
-        let mut ledger = lock(&self.ledger);
-        ledger.silent(self.silences());
-        let looks = lock(&self.looks);
-        let mut behaviour = lock(&self.behaviour);
-        let mut answers = 0;
-        let mut answered_hosts = HashSet::new();
-        let found: Vec<(Place, Observation)> = take(&self.found)
-            .into_iter()
-            .map(|found| {
-                let observation = found.observation(self.request, self.ports.get(found.place.port).copied());
-                answers += u64::from(observation.state != PortState::NoAnswer);
-                answered_hosts.insert(found.place.host);
-                behaviour.port(found.place.host, observation.state == PortState::Open);
-                (found.place, observation)
-            })
-            .collect();
-        let why_not = |place: Place| -> Option<Cow<'_, str>> {
-            let host = self.ways.hosts.get(place.host)?;
-            if !self.asked.has(place) {
-                if let Some(reason) = refused.get(&place) {
-                    return Some(reason.as_str().into());
-                }
-                if let Some(reason) = behaviour.left(place.host) {
-                    return Some(format!("left alone: {reason}").into());
-                }
-            }
-            match host.way {
-                Reach::Not(reason) => self
-                    .ways
-                    .reasons
-                    .get(reason as usize)
-                    .map(|reason| reason.as_str().into()),
-                Reach::Hop(_) => {
-                    let link = self.ways.hop_of(host)?.link;
-                    // Which of the silent ones were asked before the link failed cannot be told.
-                    if let Some(Some(reason)) = failed.get(link) {
-                        return Some(reason.as_str().into());
-                    }
-                    (!self.asked.has(place)).then(|| ended.as_str().into())
-                }
-            }
-        };
-        let silence = |place: Place| {
-            let network = self.networks.of_host(place.host);
-            // Whoever was asked in a look that is not over was asked once at least.
-            let looks = looks.get(network as usize).copied().unwrap_or_default().max(1);
-            Silence {
-                looks,
-                confidence: ledger.confidence(network, looks),
-                in_doubt: ledger.doubtful(network, looks) || behaviour.left(place.host).is_some(),
-            }
-        };
-        let lists = Facts {
-            addresses: &addresses,
-            ports: &self.ports,
-            answered: &self.answered,
-            found,
-            why_not: &why_not,
-            silence: &silence,
-            told: &|place, silence| self.silent(place, silence),
-        }
-        .lists();
-        let mut not_tested = lists.not_tested;
-        if !udp.is_empty() {
-            not_tested.extend(addresses.iter().map(|address| NotTested {
-                first: *address,
-                last: *address,
-                ports: udp.to_vec(),
-                reason: "a SYN scan is of TCP only".into(),
-            }));
-        }
-        let asked_any = self.counts.asked.load(Ordering::Relaxed) > 0;
-        let packets = self.counts.packets.load(Ordering::Relaxed);
-        SynOutcome {
-            scan: ScanOutcome {
-                observations: lists.observations,
-                not_tested,
-                coverage: Coverage {
-                    silent: lists.silent,
-                    in_doubt: lists.in_doubt,
-                    loss: ledger.measured(),
-                    packets: packets + self.counts.all_resets.load(Ordering::Relaxed),
-                    devices: self
-                        .devices
-                        .all(addresses.iter().copied(), |host| answered_hosts.contains(&host)),
-                    remarks: behaviour.remarks(|host| addresses.get(host).copied()),
-                    guards: Vec::new(),
-                    stopped,
-                },
-                counters: Counters {
-                    probes: self.counts.asked.load(Ordering::Relaxed),
-                    packets_sent: packets,
-                    answers,
-                    most_connections_per_host: u32::from(asked_any),
-                },
-                interrupted,
-            },
-            strays: self.counts.strays.load(Ordering::Relaxed),
-            lost,
-            sending,
-        }
-    }
-
-    /// A silence as an observation.
-    fn silent(&self, place: Place, silence: Silence) -> Option<Observation> {
-        let (host, port) = (self.ways.hosts.get(place.host)?, *self.ports.get(place.port)?);
-        let hop = self.ways.hop_of(host)?;
-        let because = if hop.ethernet.is_some() {
-            asked(silence.looks, self.request.answer_wait)
-        } else {
-            "nobody there: no neighbour answered to its address".into()
-        };
-        let request = self.request;
-        Some(Observation {
-            id: Observation::id_of(request.run, &request.vantage, host.address, port),
-            run: request.run,
-            at: Timestamp::now(),
-            vantage: request.vantage.clone(),
-            source: Some(hop.own.address),
-            address: host.address,
-            port,
-            state: PortState::NoAnswer,
-            because: because.clone(),
-            confidence: silence.confidence,
-            identifications: Vec::new(),
-            evidence: vec![Evidence {
-                kind: EvidenceKind::Handshake,
-                note: because,
-                bytes: Vec::new(),
-            }],
-        })
-    }
-}
-
-/// Which of the ports that have answered are asked again in a look.
-struct CanaryShare {
-    wanted: u64,
-    answers: u64,
-}
-
-impl CanaryShare {
-    fn of(ledger: &Ledger, answers: u64) -> Self {
-        Self {
-            wanted: ledger.canaries_wanted(),
-            answers,
-        }
-    }
-
-    /// A random choice, another one in each look.
-    fn chosen(&self, place: Place, look: u32, seed: u64) -> bool {
-        let mut state = seed ^ (place.host as u64) << 20 ^ (place.port as u64) << 4 ^ u64::from(look);
-        let random = next_random(&mut state);
-        let chosen = (u128::from(random) * u128::from(self.answers.max(1))) >> 64;
-        chosen < u128::from(self.wanted)
-    }
 }
 
 /// Opened before the first SYN goes, so that no answer is missed.
@@ -917,8 +678,4 @@ fn secret() -> Result<[u64; 2], SynError> {
 /// What a panicked thread left behind is still true: each write is one push.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn take<T: Default>(mutex: &Mutex<T>) -> T {
-    std::mem::take(&mut *lock(mutex))
 }
