@@ -1,7 +1,7 @@
 //! What a scan that cannot be made gets: code, cause, hint, exit code, and nothing sent. And a permission that is
 //! tightened while it is used.
 
-use std::{path::Path, thread, time::Duration};
+use std::{net::IpAddr, path::Path, thread, time::Duration};
 
 use crate::{
     plant::{Ended, PROGRAM},
@@ -98,33 +98,50 @@ fn a_smaller_rate_in_the_permission_slows_the_scan_and_it_goes_on() {
     wire.serve(54321, silent);
     let file = wire.home().join("permission.toml");
     let with_rate = |rate: &str| permission(&format!("ranges = [\"10.80.0.0/24\"]\nrate = \"{rate}/s\""));
-    for mode in ["connect", "syn"] {
-        replace(&file, &with_rate("100"));
-        let capture = wire.capture();
+    replace(&file, &with_rate("100"));
+    let capture = wire.capture();
+    let modes = [("connect", 1..=100_u8), ("syn", 101..=200)];
+    let mut scans = modes.clone().map(|(mode, hosts)| {
+        let store = wire.home().join(mode).join("s.sqlite");
+        let targets = format!("10.80.0.{}-{}", hosts.start(), hosts.end());
         let scan = [
             "scan",
-            "10.80.0.1-200",
+            &targets,
             "--ports",
-            "20000,20001",
+            "20000,20001,20002,20003",
             "--quiet",
             "--mode",
             mode,
         ];
-        let by = ["--permission", file.to_str().unwrap(), "--format", "jsonl"];
-        let mut running = wire.start(&[&scan[..], &by].concat());
-        thread::sleep(Duration::from_millis(2000));
-        replace(&file, &with_rate("20"));
-        thread::sleep(Duration::from_millis(4000));
-        // Wider again counts for nothing; nothing here makes it stop.
-        replace(&file, &with_rate("2000"));
-        let ended = running.ends(Duration::from_secs(40)).with(0);
-        let arrived = capture.end();
-        let begin = arrived.first().unwrap().at;
+        let by = [
+            "--permission",
+            file.to_str().unwrap(),
+            "--store",
+            store.to_str().unwrap(),
+            "--format",
+            "jsonl",
+        ];
+        wire.start(&[&scan[..], &by].concat())
+    });
+    thread::sleep(Duration::from_millis(2000));
+    replace(&file, &with_rate("20"));
+    thread::sleep(Duration::from_millis(4000));
+    // Wider again counts for nothing; nothing here makes it stop.
+    replace(&file, &with_rate("2000"));
+    let ended = scans
+        .each_mut()
+        .map(|running| running.ends(Duration::from_secs(40)).with(0));
+    let arrived = capture.end();
+    for (ended, (mode, hosts)) in ended.iter().zip(modes) {
+        let hosts: Vec<IpAddr> = hosts.map(|host| [10, 80, 0, host].into()).collect();
+        let theirs = arrived.iter().filter(|one| hosts.contains(&one.segment.to));
+        let times: Vec<Duration> = theirs.map(|one| one.at).collect();
+        let begin = *times.first().unwrap();
         let within = |from: u64, to: u64| {
             let (from, to) = (Duration::from_millis(from), Duration::from_millis(to));
-            arrived
+            times
                 .iter()
-                .filter(|one| (from..to).contains(&(one.at - begin)))
+                .filter(|at| (from..to).contains(&(**at - begin)))
                 .count()
         };
         let (before, after, later) = (within(0, 1000), within(3500, 4500), within(8000, 9000));

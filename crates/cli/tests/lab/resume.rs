@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     segments::Arrived,
-    wire::{Scanned, Wire, inside, silent},
+    wire::{Wire, inside, silent},
 };
 
 const PORTS: &str = "54321,20000";
@@ -34,8 +34,9 @@ fn killed_and_resumed(mode: &str) {
     let wire = Wire::new();
     wire.network(1..=20);
     wire.serve(54321, silent);
-    let scan = ["10.80.0.1-40", "--ports", PORTS, "--rate", "60", "--mode", mode];
+    let scan = ["10.80.0.1-40", "--ports", PORTS, "--rate", "100", "--mode", mode];
     let undisturbed = wire.scan(&scan).with(0);
+    assert_eq!(undisturbed.states.len(), 80);
     let mut same = 0;
     let mut random = u64::from(std::process::id());
     for number in 0..runs() {
@@ -64,12 +65,8 @@ fn killed_and_resumed(mode: &str) {
             resumed.states, undisturbed.states,
             "{mode}, run {number}, killed after {moment:?}"
         );
-        assert_eq!(
-            silences(&resumed),
-            silences(&undisturbed),
-            "{mode}, run {number}, killed after {moment:?}"
-        );
-        let looks = looks(&resumed);
+        let looks = resumed.looks;
+        assert!(looks >= 2, "{mode}, run {number}: {looks} looks");
         for ((host, port), count) in asked(&arrived) {
             // Once more when its silence was not yet written down. Who answers may be a canary.
             let answers = ["open", "closed"].contains(&resumed.state(&host, &port));
@@ -82,20 +79,6 @@ fn killed_and_resumed(mode: &str) {
         same += 1;
     }
     println!("figure resume_same {same}/{} {mode}", runs());
-}
-
-/// The most looks at any silent port.
-fn looks(scanned: &Scanned) -> u64 {
-    let ranges = scanned.coverage()["silent"].as_array().unwrap().iter();
-    ranges.filter_map(|range| range["looks"].as_u64()).max().unwrap()
-}
-
-fn silences(scanned: &Scanned) -> Vec<(String, String)> {
-    let ranges = scanned.coverage()["silent"].as_array().unwrap();
-    let ends = ranges
-        .iter()
-        .map(|range| (range["first"].to_string(), range["last"].to_string()));
-    ends.collect()
 }
 
 #[test]

@@ -275,6 +275,8 @@ pub(crate) struct Scanned {
     pub(crate) took: Duration,
     /// Address and port to state, of what was told one by one.
     pub(crate) states: BTreeMap<(String, String), String>,
+    /// The most often that a port was asked whose silence was told.
+    pub(crate) looks: u64,
     pub(crate) run: Value,
 }
 
@@ -285,6 +287,7 @@ impl Scanned {
             stderr: ended.stderr,
             took,
             states: BTreeMap::new(),
+            looks: 0,
             run: Value::Null,
         };
         for line in ended.stdout.lines() {
@@ -294,6 +297,12 @@ impl Scanned {
                 let place = (text("address"), text("port"));
                 let before = scanned.states.insert(place.clone(), text("state"));
                 assert_eq!(before, None, "{place:?} was told twice");
+                let because = text("because");
+                let times = because
+                    .strip_prefix("asked ")
+                    .and_then(|rest| rest.split(' ').next());
+                let times = times.map_or(0, |times| times.parse().unwrap_or(1));
+                scanned.looks = scanned.looks.max(times);
             } else {
                 scanned.run = record;
             }
