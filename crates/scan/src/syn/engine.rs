@@ -326,6 +326,9 @@ impl Scan<'_> {
                 }
             });
             sending = self.begin.elapsed();
+            // So that none of its last turns is taken again by a scan that goes on.
+            let position = lock(&walk).position();
+            teller.tell(self, Some((look, position)));
             let last = look == 2 * most;
             self.wait(teller, || {
                 // Closing them takes the kernel a while, which passes in the wait.

@@ -92,8 +92,10 @@ pub(super) struct CanaryShare {
 
 impl CanaryShare {
     pub(super) fn of(ledger: &Ledger, answers: u64) -> Self {
+        let wanted = ledger.canaries_wanted();
         Self {
-            wanted: ledger.canaries_wanted(),
+            // Each is chosen by itself: as many more as chance may leave out (three standard deviations).
+            wanted: wanted + 3 * wanted.isqrt(),
             answers,
         }
     }
