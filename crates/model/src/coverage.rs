@@ -2,9 +2,10 @@
 
 use std::{fmt, net::IpAddr};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Port;
+use crate::{MacAddress, Port, Untrusted};
 
 /// Something that was asked for and not tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +133,23 @@ impl fmt::Display for Label {
     }
 }
 
+/// A station of the same network segment, as a table of neighbours or of a switch names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Its address; `None` in the table of a switch, which knows hardware addresses only.
+    pub address: Option<IpAddr>,
+    /// Its hardware address.
+    pub mac: MacAddress,
+    /// The interface that it is behind, as the table names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Untrusted>,
+    /// The virtual network that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
+    /// When the table was taken, as far as that is known.
+    pub at: Timestamp,
+}
+
 /// What a run has covered beside its observations, and what it cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -151,6 +169,9 @@ pub struct Coverage {
     pub remarks: Vec<Remark>,
     /// What the watched neighbours answered.
     pub guards: Vec<serde_json::Value>,
+    /// Stations whose hardware addresses were read in an imported file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub neighbours: Vec<Neighbour>,
     /// Why the run stopped itself.
     pub stopped: Option<String>,
 }

@@ -88,6 +88,10 @@ pub enum EvidenceKind {
     Handshake,
     /// A socket of this host, or of an imported listing.
     HostListener,
+    /// A record that another program wrote.
+    Import,
+    /// The hardware address of the host.
+    HardwareAddress,
 }
 
 /// The bytes or the circumstances behind an observation.

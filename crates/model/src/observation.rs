@@ -35,7 +35,8 @@ impl fmt::Display for PortState {
     }
 }
 
-/// Where we look from: a short name such as `this-host` or `lab:office`.
+/// Where we look from: a short name such as `this-host` or `lab:office`. What another program looked at is
+/// `import:TOOL`, or `import:TOOL@PLACE` when it is known where it stood; nothing of our own is ever called so.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Vantage(String);
@@ -54,6 +55,23 @@ impl Vantage {
     /// The host's name if this is a host of the miniature plant.
     pub fn lab_host(&self) -> Option<&str> {
         self.0.strip_prefix("lab:")
+    }
+
+    /// Another program, by its short name, and the zone or address that it looked from.
+    pub fn import(tool: &str, seen_from: Option<&str>) -> Self {
+        Self(match seen_from {
+            Some(place) => format!("import:{tool}@{place}"),
+            None => format!("import:{tool}"),
+        })
+    }
+
+    /// The program that looked, and from where if that is known, when it was not Portcullis.
+    pub fn imported(&self) -> Option<(&str, Option<&str>)> {
+        let name = self.0.strip_prefix("import:")?;
+        Some(match name.split_once('@') {
+            Some((tool, place)) => (tool, Some(place)),
+            None => (name, None),
+        })
     }
 
     /// The name as text.
@@ -91,7 +109,7 @@ impl FromStr for Vantage {
 pub struct Run {
     /// Derived from command, vantage and start.
     pub id: RunId,
-    /// The verb: `scan`, `check`, `verify`.
+    /// The verb: `scan`, `check`, `verify`, `import`.
     pub command: String,
     /// Where it looked from.
     pub vantage: Vantage,
@@ -160,5 +178,21 @@ impl Observation {
             address.to_string().as_bytes(),
             port.to_string().as_bytes(),
         ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_imported_vantage_is_never_one_to_look_from() {
+        let nmap = Vantage::import("nmap", Some("2001:db8::1"));
+        assert_eq!(nmap.to_string(), "import:nmap@2001:db8::1");
+        assert_eq!(nmap.imported(), Some(("nmap", Some("2001:db8::1"))));
+        assert_eq!(Vantage::import("zeek", None).imported(), Some(("zeek", None)));
+        assert_eq!(Vantage::lab("office").imported(), None);
+        assert!("import:nmap".parse::<Vantage>().is_err());
+        assert_ne!(Vantage::import("nmap", None), nmap);
     }
 }

@@ -67,6 +67,7 @@ impl Scan<'_> {
                 }),
                 remarks: self.behaviour.remarks(|host| self.addresses.get(host).copied()),
                 guards: Vec::new(),
+                neighbours: Vec::new(),
                 stopped,
             },
             counters,

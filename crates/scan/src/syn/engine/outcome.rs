@@ -113,6 +113,7 @@ impl Scan<'_> {
                         .all(addresses.iter().copied(), |host| answered_hosts.contains(&host)),
                     remarks: behaviour.remarks(|host| addresses.get(host).copied()),
                     guards: Vec::new(),
+                    neighbours: Vec::new(),
                     stopped,
                 },
                 counters: Counters {
