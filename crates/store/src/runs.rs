@@ -23,7 +23,7 @@ impl Store {
         Ok(())
     }
 
-    /// Records when a run ended and what it did not test. What was recorded at its beginning stays.
+    /// Records when a run ended, what it covered and what it did not test. What was recorded at its beginning stays.
     ///
     /// # Errors
     /// Not found when it was never begun; locked, full, read-only or damaged.
@@ -41,6 +41,7 @@ impl Store {
         let mut begun: Run = decode("run", row)?;
         begun.ended = run.ended;
         begun.not_tested.clone_from(&run.not_tested);
+        begun.coverage.clone_from(&run.coverage);
         sqlx::query("UPDATE run SET record = ? WHERE id = ?")
             .bind(encode("run", &begun)?)
             .bind(run.id.to_string())

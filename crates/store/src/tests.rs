@@ -177,6 +177,7 @@ async fn a_run_keeps_its_beginning_and_gets_its_end() {
         ports: vec![Port::udp(4800)],
         reason: "stopped by hand".into(),
     }];
+    one.coverage.packets = 7;
     let meddled = Run {
         command: "check".into(),
         ..one.clone()
