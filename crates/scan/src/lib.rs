@@ -1,4 +1,5 @@
-//! Finds open ports and names services, gently; reads listings of sockets that were taken elsewhere.
+//! Finds open ports and names services, gently; reads listings of sockets that were taken
+//! elsewhere, and what other programs have found.
 //!
 //! One connection to a host at a time, at most one harmless request to a port, never more packets than the pace allows,
 //! and none that the permission does not. It opens ordinary connections; half-open ones ([`syn`]) only when asked to. It
@@ -6,7 +7,8 @@
 //!
 //! Verbs: [`targets::parse`] and [`targets::Targets::resolve`] (what is to be looked at), [`scan`] and [`syn::scan`] (look
 //! at all of it), [`checkpoint`] (go on with it later), [`Brake`] and [`guard`] (hold a
-//! running scan back), [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets).
+//! running scan back), [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets),
+//! [`import::read`] (read what another program found).
 //!
 //! ```
 //! use portcullis_scan::targets;
@@ -21,6 +23,7 @@ mod canary;
 pub mod checkpoint;
 mod felt;
 pub mod guard;
+pub mod import;
 pub mod listing;
 mod lists;
 mod loss;
