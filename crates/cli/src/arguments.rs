@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
 use portcullis_model::{Port, Vantage};
-use portcullis_scan::guard::Guard;
+use portcullis_scan::{guard::Guard, import};
 
 use crate::{environment, output::Format};
 
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Find open ports and name the services behind them, gently
     Scan(Scan),
+    /// Take over what nmap, masscan, Nessus, Zeek, neighbour and switch tables have found
+    Import(Import),
     /// What can be reached from a zone without a conduit, most urgent first
     Exposures,
     /// What is known of each host: services, model, firmware, advisories that affect it
@@ -142,6 +144,20 @@ pub(crate) struct Scan {
     /// Keys that may sign a permission, in the format of ssh-keygen's ALLOWED SIGNERS; it must then be signed
     #[arg(long, value_name = "FILE", requires = "permission")]
     pub(crate) signers: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// nmap XML, masscan JSON or list, .nessus, Zeek conn.log, arp -a, ip neigh, show mac address-table; - reads standard
+    /// input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What they are written in, when it is not found out: nmap, masscan, nessus, zeek, neighbours, mac-table
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format_of: Option<import::Format>,
+    /// Where the other program stood: a zone of the site, or an address; not needed for Zeek, which names both ends
+    #[arg(long, value_name = "ZONE|ADDRESS")]
+    pub(crate) seen_from: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use portcullis_knowledge::KnowledgeError;
 use portcullis_lab::LabError;
 use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, Vantage};
 use portcullis_scan::{
-    checkpoint::CheckpointError, guard::GuardError, listing::ListingError, syn::SynError,
-    targets::TargetError,
+    checkpoint::CheckpointError, guard::GuardError, import::ImportError, listing::ListingError,
+    syn::SynError, targets::TargetError,
 };
 use portcullis_store::StoreError;
 use portcullis_sys::SysError;
@@ -41,6 +41,18 @@ pub enum OpsError {
     /// The neighbours that shall be watched.
     #[error(transparent)]
     Guard(GuardError),
+    /// A file of another program that is not read.
+    #[error("cannot import {path}")]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: ImportError,
+    },
+    /// The place that another program is said to have looked from.
+    #[error("`{0}` is neither an address nor a zone of this site")]
+    SeenFrom(String),
     /// A checkpoint that cannot be used.
     #[error("cannot resume {path}")]
     Resume {
@@ -190,6 +202,7 @@ impl OpsError {
             Self::Syn(error) => error,
             Self::Guard(error) => error,
             Self::Resume { source, .. } => source,
+            Self::Import { source, .. } => source,
             Self::Knowledge(error) => error,
             Self::Listing { source, .. } => source,
             _ => return None,
@@ -209,6 +222,8 @@ impl Fault for OpsError {
             Self::Syn(error) => error.code(),
             Self::Guard(error) => error.code(),
             Self::Resume { source, .. } => source.code(),
+            Self::Import { source, .. } => source.code(),
+            Self::SeenFrom(_) => "IM004",
             Self::Checkpoint { .. } => "OP019",
             Self::Knowledge(error) => error.code(),
             Self::Listing { source, .. } => source.code(),
@@ -275,6 +290,7 @@ impl Fault for OpsError {
                 "open a second session to this host and confirm from there; until then the trial goes on"
             }
             Self::NoSite => "name one with --config site.toml (see docs/site.md)",
+            Self::SeenFrom(_) => "name the site with --config site.toml, or give the address it looked from",
             Self::NoSuchExposure(_) => "`portcullis exposures` lists them with their ids",
             Self::ExposureElsewhere { .. } => "run `portcullis plan` on that host",
             Self::Vantage { .. } => {
@@ -300,6 +316,7 @@ impl Fault for OpsError {
             | Self::EmptyReason
             | Self::OtherHost { .. }
             | Self::NoSite
+            | Self::SeenFrom(_)
             | Self::NoSuchExposure(_)
             | Self::ExposureElsewhere { .. }
             | Self::Vantage { .. }

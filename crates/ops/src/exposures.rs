@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use portcullis_knowledge::{Knowledge, Role};
 use portcullis_model::{
-    Exposure, ExposureId, Grade, Networks, Observation, ObservationId, PortState, Severity, Site,
+    Exposure, ExposureId, Grade, Networks, Observation, ObservationId, PortState, Severity, Site, Zone,
 };
 
 use crate::{Desk, OpsError};
@@ -69,15 +69,45 @@ fn join(known: &mut Exposure, further: Exposure) {
     known.evidence.extend(evidence);
 }
 
+/// The zone that a port was reached from.
+enum From<'a> {
+    Zone(&'a Zone),
+    /// Another program reached it, and nobody said from where.
+    Unknown,
+}
+
+impl From<'_> {
+    /// As it is named in an exposure. No zone can be called so.
+    fn name(&self) -> &str {
+        match self {
+            Self::Zone(zone) => &zone.name,
+            Self::Unknown => UNKNOWN_ZONE,
+        }
+    }
+}
+
+const UNKNOWN_ZONE: &str = "an unknown zone";
+
+fn looked_from<'a>(site: &'a Site, observation: &Observation) -> Option<From<'a>> {
+    let by_address = observation.source.and_then(|source| site.zone_of(source));
+    let Some((_, place)) = observation.vantage.imported() else {
+        return by_address.map(From::Zone);
+    };
+    let by_name = || place.and_then(|place| site.zone(place));
+    Some(by_address.or_else(by_name).map_or(From::Unknown, From::Zone))
+}
+
 fn exposure_of(site: &Site, observation: &Observation, knowledge: &Knowledge) -> Option<Exposure> {
-    let from = site.zone_of(observation.source?)?;
+    let from = looked_from(site, observation)?;
     let to = site.zone_of(observation.address);
     let best = observation.best();
     let to_name = to.map_or("", |zone| zone.name.as_str());
-    if from.name == to_name || best.is_some_and(|best| site.permits(&from.name, to_name, &best.service)) {
+    if let From::Zone(from) = &from
+        && (from.name == to_name || best.is_some_and(|best| site.permits(&from.name, to_name, &best.service)))
+    {
         return None;
     }
-    let from_anywhere = from.networks == Networks::Rest;
+    let from_anywhere = matches!(&from, From::Zone(zone) if zone.networks == Networks::Rest);
     let manages = best.is_some_and(|best| {
         knowledge
             .service(&best.service)
@@ -96,7 +126,7 @@ fn exposure_of(site: &Site, observation: &Observation, knowledge: &Knowledge) ->
         id: ExposureId::of(&[
             observation.address.to_string().as_bytes(),
             observation.port.to_string().as_bytes(),
-            from.name.as_bytes(),
+            from.name().as_bytes(),
         ]),
         severity: severity(from_anywhere, manages, grade),
         address: observation.address,
@@ -104,16 +134,26 @@ fn exposure_of(site: &Site, observation: &Observation, knowledge: &Knowledge) ->
         port: observation.port,
         service: best.map(|best| best.service.clone()),
         grade,
-        from_zone: from.name.clone(),
+        from_zone: from.name().to_owned(),
         from_anywhere,
         vantage: observation.vantage.clone(),
         seen: observation.at,
-        because: format!(
-            "{what} in {whose} answers zone {}, and no conduit permits it",
-            from.name
-        ),
+        because: because(&from, &format!("{what} in {whose}"), observation),
         evidence: vec![observation.id],
     })
+}
+
+fn because(from: &From<'_>, what: &str, observation: &Observation) -> String {
+    let by = match observation.vantage.imported() {
+        Some((tool, _)) => format!(" by what {tool} saw"),
+        None => String::new(),
+    };
+    match from {
+        From::Zone(zone) => format!("{what} answers zone {}{by}, and no conduit permits it", zone.name),
+        From::Unknown => {
+            format!("{what} answers from an unknown zone{by}, so no conduit can be held against it")
+        }
+    }
 }
 
 fn severity(from_anywhere: bool, manages: bool, grade: Option<Grade>) -> Severity {
@@ -186,6 +226,38 @@ mod tests {
                 (Severity::Medium, "internet", 80),
                 (Severity::Low, "engineering", 80),
             ]
+        );
+    }
+
+    fn imported(place: Option<&str>, source: &str) -> Observation {
+        Observation {
+            vantage: Vantage::import("nmap", place),
+            source: (!source.is_empty()).then(|| source.parse().unwrap()),
+            ..observation("10.7.10.9", 54321, "moxa-mdm-gateway", Grade::Possible)
+        }
+    }
+
+    #[test]
+    fn what_another_program_saw_is_named_as_its_own_and_held_against_the_zone_it_stood_in() {
+        let site = Site::parse("s", SITE).unwrap();
+        let knowledge = Knowledge::builtin().unwrap();
+        let found = derive(&site, &[imported(None, "")], &knowledge);
+        assert_eq!(found[0].from_zone, "an unknown zone");
+        assert_eq!(found[0].severity, Severity::Medium);
+        assert_eq!(
+            found[0].because,
+            "moxa-mdm-gateway in zone control answers from an unknown zone by what nmap saw, so no conduit can be \
+             held against it"
+        );
+        for (place, source) in [("engineering", ""), ("10.7.20.5", "10.7.20.5")] {
+            assert_eq!(derive(&site, &[imported(Some(place), source)], &knowledge), []);
+        }
+        let found = derive(&site, &[imported(Some("203.0.113.5"), "203.0.113.5")], &knowledge);
+        assert_eq!(found[0].from_zone, "internet");
+        assert!(
+            found[0]
+                .because
+                .contains("by what nmap saw, and no conduit permits it")
         );
     }
 

@@ -1,4 +1,4 @@
-//! The use-cases: check, scan, exposures, plan, apply, confirm, rollback, verify, logs, doctor.
+//! The use-cases: check, scan, import, exposures, plan, apply, confirm, rollback, verify, logs, doctor.
 //!
 //! Here, and only here, it is decided whether something may be done, and here it is written to the audit record before
 //! it is done. It prints nothing and parses no arguments.
@@ -13,6 +13,7 @@ mod desk;
 pub mod doctor;
 mod error;
 pub mod exposures;
+pub mod import;
 pub mod logs;
 pub mod scan;
 pub mod verify;

@@ -6,6 +6,7 @@ mod change;
 mod check;
 mod doctor;
 mod exposures;
+mod import;
 mod lab;
 mod logs;
 mod plan;
@@ -94,6 +95,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
         };
         match command {
             Command::Scan(arguments) => scan::run(&frame, arguments).await,
+            Command::Import(arguments) => import::run(&frame, arguments).await,
             Command::Exposures => exposures::run(&frame).await,
             Command::Assets => assets::run(&frame).await,
             Command::Plan(arguments) => plan::run(&frame, arguments).await,
@@ -144,6 +146,7 @@ mod tests {
         for command in [
             "check",
             "exposures",
+            "import -",
             "changes",
             "doctor",
             "logs -",
