@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help setup build demo test bench-scan soak-scan clean
+.PHONY: help setup build demo test bench-scan soak-scan bench-import clean
 
 help:
 	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
@@ -11,6 +11,7 @@ help:
 	@echo 'make build  build target/debug/portcullis'
 	@echo 'make bench-scan  measure the scan engine against the installed scanners (root; minutes)'
 	@echo 'make soak-scan   kill and resume scans, and scan a silent wire, many times (half an hour)'
+	@echo 'make bench-import  measure the memory of imports of 200 MB (minutes)'
 
 setup:
 	@scripts/setup
@@ -32,6 +33,9 @@ bench-scan:
 
 soak-scan: setup
 	@bench/soak-scan.sh
+
+bench-import:
+	@bench/import.sh
 
 clean:
 	cargo clean --quiet
