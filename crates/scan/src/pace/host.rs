@@ -5,6 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 use super::SECOND;
 
 const TENTH: Duration = Duration::from_millis(100);
+/// The windows are so much longer than they must be: packets that are delayed on their way come closer to the next.
+const MARGIN: Duration = Duration::from_millis(1);
 /// A handshake, a question and an end are two packets each.
 const LEAST_SHARE: u32 = 2;
 
@@ -18,7 +20,11 @@ pub(super) struct Recent {
 
 impl Recent {
     pub(super) fn add(&mut self, now: Duration, packets: u32, ready: Duration) {
-        while self.sent.front().is_some_and(|first| *first + SECOND <= now) {
+        while self
+            .sent
+            .front()
+            .is_some_and(|first| *first + SECOND + MARGIN <= now)
+        {
             self.sent.pop_front();
         }
         self.sent.extend((0..packets).map(|_| now));
@@ -39,13 +45,24 @@ impl Recent {
             // So many may stand in the window beside the new ones.
             let room = share.max(LEAST_SHARE).max(packets) - packets;
             let last_to_leave = self.sent.len().checked_sub(room as usize + 1)?;
-            let leaves = *self.sent.get(last_to_leave)? + window;
+            let leaves = *self.sent.get(last_to_leave)? + window + MARGIN;
             (leaves > now).then_some(leaves)
         });
         full.max().unwrap_or_default().max(self.ready)
     }
 
+    /// The last action went so much later than it was counted.
+    pub(super) fn late(&mut self, by: Duration) {
+        let Some(last) = self.sent.back().copied() else {
+            return;
+        };
+        for sent in self.sent.iter_mut().rev().take_while(|sent| **sent == last) {
+            *sent += by;
+        }
+        self.ready += by;
+    }
+
     pub(super) fn is_over(&self, now: Duration) -> bool {
-        self.ready <= now && self.sent.back().is_none_or(|last| *last + SECOND <= now)
+        self.ready <= now && self.sent.back().is_none_or(|last| *last + SECOND + MARGIN <= now)
     }
 }

@@ -146,6 +146,18 @@ impl Schedule {
         Turn::Now
     }
 
+    /// The last action went so much later than it was asked for: this machine was busy. What follows waits as long.
+    pub fn late(&mut self, to: To, by: Duration) {
+        self.total.delay(picoseconds(by));
+        if let Some(recent) = self.hosts.get_mut(&to.host) {
+            recent.late(by);
+        }
+        if let Some(network) = self.networks.get_mut(&to.network) {
+            network.even.delay(picoseconds(by));
+            network.recent.late(by);
+        }
+    }
+
     /// Corrects what was counted for an action, when it is known how many packets it was.
     pub fn settle(&mut self, now: Duration, to: To, cost: Cost, packets: u32) {
         let counted = cost.sure + cost.possible;

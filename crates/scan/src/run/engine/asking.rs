@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use portcullis_model::{PortState, Transport};
 
-use super::{ATTEMPT, CLOSED_ELSEWHERE, DATAGRAM, MOST_REASONS, Next, Scan, Talk};
+use super::{ATTEMPT, CLOSED_ELSEWHERE, DATAGRAM, MOST_REASONS, Next, ON_TIME, Scan, Talk};
 use crate::{
     canary::{MOST_MISSED, Shown},
     checkpoint::Entry,
@@ -145,6 +145,10 @@ impl Scan<'_> {
             }
         };
         self.sent(place.host, now, 1);
+        let late = self.now().saturating_sub(now);
+        if late > ON_TIME {
+            self.schedule.late(self.to(place.host), late);
+        }
         let due = now + self.patience.shortest();
         if let Err(error) = self.attempts.add(socket, place, why, now, due) {
             let refused = tcp::Refused {
