@@ -64,6 +64,9 @@ const CLOSED_ELSEWHERE: usize = 16;
 /// A packet that goes so much later than its turn has gone in time.
 const ON_TIME: Duration = Duration::from_millis(1);
 
+/// That many hosts may have stopped answering by themselves.
+const MOST_DEAD: u32 = 2;
+
 const INTERRUPTED: &str = "interrupted";
 
 /// A task that talks to a port.
@@ -105,6 +108,7 @@ pub(super) struct Scan<'a> {
     /// Canaries that are under way.
     canaries_out: u64,
     behaviour: Behaviour,
+    stopped_hosts: u32,
     devices: Devices,
 
     answered: Places,
@@ -210,6 +214,7 @@ impl<'a> Scan<'a> {
             canaries: Canaries::new(seed),
             canaries_out: 0,
             behaviour: Behaviour::default(),
+            stopped_hosts: 0,
             devices: Devices::new(addresses.len()),
             answered: Places::new(addresses.len(), ports.len()),
             looks: vec![0; addresses.len() * ports.len()],

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use portcullis_model::{PortState, Transport};
 
-use super::{ATTEMPT, CLOSED_ELSEWHERE, DATAGRAM, MOST_REASONS, Next, ON_TIME, Scan, Talk};
+use super::{ATTEMPT, CLOSED_ELSEWHERE, DATAGRAM, MOST_DEAD, MOST_REASONS, Next, ON_TIME, Scan, Talk};
 use crate::{
     canary::{MOST_MISSED, Shown},
     checkpoint::Entry,
@@ -350,7 +350,11 @@ impl Scan<'_> {
                 let network = self.networks.of_host(place.host);
                 self.ledger.canary(network, false);
                 if self.canaries.shown(place, false) == Shown::Stopped {
-                    self.ledger.forget(network, MOST_MISSED.into());
+                    self.stopped_hosts += 1;
+                    // One host may have died. Where several fall silent it is the way to them, and that is loss.
+                    if self.stopped_hosts <= MOST_DEAD {
+                        self.ledger.forget(network, MOST_MISSED.into());
+                    }
                     if self.behaviour.stopped(place.host, MOST_MISSED) {
                         self.leave(place.host, watcher);
                     }
