@@ -44,6 +44,7 @@ impl<'a> Keeping<'a> {
             .create_new(true)
             .open(&path)
             .map_err(failed)?;
+        alone(&file).map_err(failed)?;
         file.write_all(header.line().as_bytes())
             .and_then(|()| file.sync_data())
             .map_err(failed)?;
@@ -68,6 +69,7 @@ impl<'a> Keeping<'a> {
             source,
         };
         let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
+        alone(&file).map_err(failed)?;
         file.set_len(read.length as u64).map_err(failed)?;
         Ok(Self {
             path,
@@ -132,6 +134,14 @@ impl Watcher for Keeping<'_> {
     }
 }
 
+/// Takes the file for this process: two scans of one run would give the devices twice what they may get.
+fn alone(file: &File) -> io::Result<()> {
+    file.try_lock().map_err(|error| match error {
+        fs::TryLockError::WouldBlock => io::Error::other("another scan is writing it at this moment"),
+        fs::TryLockError::Error(error) => error,
+    })
+}
+
 /// Where the checkpoint of a run lies: beside the store.
 pub(super) fn path_of(desk: &Desk, run: RunId) -> PathBuf {
     let folder = desk.store.path().parent().unwrap_or(Path::new("."));
@@ -144,4 +154,21 @@ pub(super) fn read(path: &Path) -> Result<Checkpoint, OpsError> {
         path: path.into(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_has_one_scan_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scan.jsonl");
+        let first = File::create(&path).unwrap();
+        alone(&first).unwrap();
+        let second = OpenOptions::new().append(true).open(&path).unwrap();
+        assert!(alone(&second).unwrap_err().to_string().contains("another scan"));
+        drop(first);
+        alone(&second).unwrap();
+    }
 }
