@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
-use portcullis_model::{Port, Vantage};
-use portcullis_scan::{guard::Guard, import};
+use portcullis_model::{Port, PortRange, Vantage};
+use portcullis_scan::import;
 
 use crate::{environment, output::Format};
 
@@ -122,9 +122,9 @@ pub(crate) struct Scan {
     /// Go on with a scan that was stopped or killed; every option is taken from its checkpoint
     #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "mode", "ports", "rate", "per_host", "per_subnet", "guards", "permission", "signers"])]
     pub(crate) resume: Option<PathBuf>,
-    /// Ports such as 54321,udp/4800 [default: those of all known management and control services]
+    /// Ports such as 54321,udp/4800,7001-7005 [default: those of all known management and control services]
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
-    pub(crate) ports: Vec<Port>,
+    pub(crate) ports: Vec<PortRange>,
     /// Packets per second in all; 0 is as fast as it goes
     #[arg(long, value_name = "PPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub(crate) rate: u32,
@@ -137,7 +137,7 @@ pub(crate) struct Scan {
     /// A neighbour to watch, as ADDRESS:PORT or icmp:ADDRESS: when its answers slow down or stop, the scan slows, pauses, and
     /// stops; may be given several times
     #[arg(long = "guard", value_name = "HOST:PORT")]
-    pub(crate) guards: Vec<Guard>,
+    pub(crate) guards: Vec<String>,
     /// The owner's permission for what lies outside the declared zones
     #[arg(long, value_name = "FILE")]
     pub(crate) permission: Option<PathBuf>,
@@ -229,9 +229,9 @@ pub(crate) struct Logs {
     /// Print each event as it is read
     #[arg(long, short)]
     pub(crate) follow: bool,
-    /// Only events to these ports, such as 54321,udp/4800
+    /// Only events to these ports, such as 54321,udp/4800,7001-7005
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
-    pub(crate) port: Vec<Port>,
+    pub(crate) port: Vec<PortRange>,
     /// How many sources to name
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) top: usize,

@@ -1,11 +1,12 @@
 //! The one place where an error is shown to a person.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{ffi::OsString, fmt::Write as _, process::ExitCode};
 
+use clap::{CommandFactory, error::ErrorKind};
 use portcullis_model::{Exit, Fault, sanitize};
 use tracing_subscriber::EnvFilter;
 
-use crate::environment;
+use crate::{arguments::Cli, environment};
 
 /// Prints an error with its code, its causes and its hint, and gives the exit code that belongs to it.
 pub(crate) fn failure(fault: &dyn Fault) -> ExitCode {
@@ -39,13 +40,79 @@ fn render(fault: &dyn Fault) -> String {
 
 /// Shows a mistake in the arguments, or the help that was asked for.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // Where nobody reads any more, nothing can be reported either.
-    let _ = error.print();
     match error.kind() {
-        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Where nobody reads any more, nothing can be reported either.
+            let _ = error.print();
             ExitCode::from(Exit::Clean.code())
         }
-        _ => ExitCode::from(Exit::Usage.code()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(Exit::Usage.code())
+        }
+        _ => failure(&Mistake::of(error, std::env::args_os().skip(1))),
+    }
+}
+
+/// A mistake on the command line.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Mistake {
+    message: String,
+    tip: Option<String>,
+    /// The command that was typed, as far as there is one.
+    command: String,
+}
+
+impl Mistake {
+    fn of(error: &clap::Error, typed: impl Iterator<Item = OsString>) -> Self {
+        let text = error.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        // Behind these words follow the usage, which the help shows too, and the way to the help.
+        let said = text.split("\n\nUsage:").next().unwrap_or(text);
+        let said = said.split("\n\nFor more information").next().unwrap_or(said);
+        let (tips, lines): (Vec<&str>, Vec<&str>) = said
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .partition(|line| line.trim_start().starts_with("tip: "));
+        let shown = |lines: Vec<&str>| lines.into_iter().map(sanitize).collect::<Vec<_>>().join("\n");
+        let tip = tips
+            .first()
+            .map(|tip| sanitize(tip.trim_start().trim_start_matches("tip: ")));
+        Self {
+            message: shown(lines),
+            tip,
+            command: command(typed),
+        }
+    }
+}
+
+/// The command of this program that these words name.
+fn command(typed: impl Iterator<Item = OsString>) -> String {
+    let mut command = Cli::command();
+    let mut path = command.get_name().to_owned();
+    for word in typed {
+        if let Some(sub) = command.find_subcommand(&word).cloned() {
+            path = format!("{path} {}", sub.get_name());
+            command = sub;
+        }
+    }
+    path
+}
+
+impl Fault for Mistake {
+    fn code(&self) -> &'static str {
+        "CL002"
+    }
+    fn hint(&self) -> Option<String> {
+        let help = format!("`{} --help` says what it takes", self.command);
+        Some(match &self.tip {
+            Some(tip) => format!("{tip}; {help}"),
+            None => help,
+        })
+    }
+    fn exit(&self) -> Exit {
+        Exit::Usage
     }
 }
 
@@ -73,10 +140,39 @@ pub(crate) fn eprintln_all(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
     use portcullis_firewall::FirewallError;
     use portcullis_model::Digest;
     use portcullis_ops::OpsError;
+
+    #[test]
+    fn a_mistake_in_the_arguments_has_code_and_hint_like_any_other() {
+        let said = |typed: &str| {
+            let words = || typed.split(' ').map(OsString::from);
+            let error = Cli::try_parse_from(words()).unwrap_err();
+            render(&Mistake::of(&error, words().skip(1)))
+        };
+        assert_eq!(
+            said("portcullis scan 10.0.0.1 --ports 0"),
+            "error[CL002]: invalid value '0' for '--ports <PORTS>': `0` is not a port number from 1 to 65535\n\
+             hint: `portcullis scan --help` says what it takes"
+        );
+        assert_eq!(
+            said("portcullis --quiet lab sell"),
+            "error[CL002]: unrecognized subcommand 'sell'\n\
+             hint: a similar subcommand exists: 'shell'; `portcullis lab --help` says what it takes"
+        );
+        let both = said("portcullis scan 10.0.0.1 --resume F");
+        assert!(
+            both.contains("cannot be used with") && !both.contains("Usage"),
+            "{both}"
+        );
+        let hostile = said("portcullis scan --rate \u{1b}[2J");
+        assert!(!hostile.contains('\u{1b}'), "{hostile:?}");
+        assert!(said("portcullis scan").contains("<TARGET>"));
+    }
 
     #[test]
     fn an_error_is_one_paragraph_with_code_and_hint() {

@@ -56,7 +56,7 @@ pub use network::{NetworkSet, is_public};
 pub use observation::{Observation, PortState, Run, Vantage};
 pub use permission::{Denial, Hours, Permission, Standing, covered, may_scan};
 pub use plan::{AllowedSource, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};
-pub use port::{Port, PortError, Transport};
+pub use port::{Port, PortError, PortRange, Transport};
 pub use site::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, Zone};
 pub use untrusted::{Untrusted, sanitize};
 pub use window::{MaintenanceWindow, WindowError};

@@ -65,6 +65,9 @@ pub enum PortError {
     /// Neither tcp nor udp.
     #[error("`{0}` is not a transport: use tcp or udp")]
     Transport(String),
+    /// A range whose end lies before its beginning.
+    #[error("the range `{0}` ends before it begins")]
+    Backwards(String),
 }
 
 impl FromStr for Port {
@@ -82,6 +85,39 @@ impl FromStr for Port {
             Ok(number) if number != 0 => Ok(Self { transport, number }),
             _ => Err(PortError::Number(number.into())),
         }
+    }
+}
+
+/// One port, or several of one transport that follow each other: `54321`, `udp/4800`, `tcp/7001-7005`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRange {
+    first: Port,
+    last: u16,
+}
+
+impl PortRange {
+    /// Each of its ports, the lowest first.
+    pub fn ports(self) -> impl Iterator<Item = Port> {
+        let Port { transport, number } = self.first;
+        (number..=self.last).map(move |number| Port { transport, number })
+    }
+}
+
+impl FromStr for PortRange {
+    type Err = PortError;
+
+    fn from_str(text: &str) -> Result<Self, PortError> {
+        let Some((first, last)) = text.split_once('-') else {
+            let first: Port = text.parse()?;
+            let last = first.number;
+            return Ok(Self { first, last });
+        };
+        let first: Port = first.parse()?;
+        let last = last.parse().map_err(|_| PortError::Number(last.into()))?;
+        if last < first.number {
+            return Err(PortError::Backwards(text.into()));
+        }
+        Ok(Self { first, last })
     }
 }
 
@@ -109,6 +145,28 @@ mod tests {
         assert_eq!("UDP/4800".parse(), Ok(Port::udp(4800)));
         for wrong in ["", "0", "65536", "tcp/", "sctp/80", "tcp/80/81", "-1", "٥"] {
             assert!(wrong.parse::<Port>().is_err(), "{wrong:?} was taken for a port");
+        }
+    }
+
+    #[test]
+    fn a_range_is_all_its_ports() {
+        let ports = |text: &str| {
+            let range: Result<PortRange, _> = text.parse();
+            range.map(|range| {
+                range
+                    .ports()
+                    .map(|port| port.to_string())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+        };
+        assert_eq!(ports("54321").unwrap(), "tcp/54321");
+        assert_eq!(ports("udp/950-952").unwrap(), "udp/950 udp/951 udp/952");
+        assert_eq!(ports("65535-65535").unwrap(), "tcp/65535");
+        assert_eq!(ports("1-65535").unwrap().split(' ').count(), 65535);
+        assert!(matches!(ports("7005-7001"), Err(PortError::Backwards(_))));
+        for wrong in ["", "-", "1-", "-5", "0-5", "1-2-3", "1-65536", "tcp/1-udp/5"] {
+            assert!(ports(wrong).is_err(), "{wrong:?}");
         }
     }
 }

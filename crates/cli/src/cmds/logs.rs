@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
     let request = Request {
-        ports: arguments.port.clone(),
+        ports: arguments.port.iter().flat_map(|range| range.ports()).collect(),
         timezone: frame
             .desk
             .site
