@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
+    string::FromUtf8Error,
     sync::Arc,
 };
 
@@ -106,13 +108,87 @@ fn read_site(path: &Path, knowledge: &Knowledge) -> Result<Site, OpsError> {
     Site::parse_knowing(&path.to_string_lossy(), &text, &knowledge.names()).map_err(OpsError::Config)
 }
 
-/// Reads a text file that the operator named.
+/// A larger file is none of ours.
+const LARGEST: u64 = 1 << 30;
+
+/// Reads a text file that the operator named: UTF-8, or UTF-16 with its mark, as Windows writes it.
 pub(crate) fn read_text(path: &Path) -> Result<String, OpsError> {
     let failed = |source| OpsError::Read {
         path: PathBuf::from(path),
         source,
     };
-    let bytes = fs::read(path).map_err(failed)?;
-    String::from_utf8(bytes)
-        .map_err(|error| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(failed(io::Error::new(
+            ErrorKind::FileTooLarge,
+            "it is larger than 1 GiB, or has no end",
+        )));
+    }
+    text_of(bytes).map_err(|error| failed(io::Error::new(ErrorKind::InvalidData, error)))
+}
+
+/// Reads a text file that is no pipe and no device: it is read again later, and both would give their text once.
+pub(crate) fn read_regular(path: &Path) -> Result<String, OpsError> {
+    let failed = |source| OpsError::Read {
+        path: PathBuf::from(path),
+        source,
+    };
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is not a regular file",
+        )));
+    }
+    read_text(path)
+}
+
+fn text_of(bytes: Vec<u8>) -> Result<String, FromUtf8Error> {
+    let utf16 = |units: &[u8], unit: fn([u8; 2]) -> u16| -> String {
+        let units = units
+            .chunks_exact(2)
+            .filter_map(|pair| pair.try_into().ok())
+            .map(unit);
+        char::decode_utf16(units)
+            .map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect()
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, rest @ ..] => Ok(utf16(rest, u16::from_le_bytes)),
+        [0xfe, 0xff, rest @ ..] => Ok(utf16(rest, u16::from_be_bytes)),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8(rest.to_vec()),
+        _ => String::from_utf8(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_windows_writes_is_read_like_any_other_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("targets.txt");
+        let units = |unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            "10.7.10.1 ü\n".encode_utf16().flat_map(unit).collect()
+        };
+        for bytes in [
+            "10.7.10.1 ü\n".as_bytes().to_vec(),
+            [b"\xef\xbb\xbf".as_slice(), "10.7.10.1 ü\n".as_bytes()].concat(),
+            [vec![0xff, 0xfe], units(u16::to_le_bytes)].concat(),
+            [vec![0xfe, 0xff], units(u16::to_be_bytes)].concat(),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(read_text(&path).unwrap(), "10.7.10.1 ü\n");
+        }
+        fs::write(&path, b"10.7.10.1 \xfc").unwrap();
+        assert!(matches!(read_text(&path), Err(OpsError::Read { .. })));
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_read() {
+        let zero = Path::new("/dev/zero");
+        assert!(read_regular(zero).is_err());
+    }
 }

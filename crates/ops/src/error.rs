@@ -8,7 +8,7 @@ use portcullis_knowledge::KnowledgeError;
 use portcullis_lab::LabError;
 use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, Vantage};
 use portcullis_scan::{
-    checkpoint::CheckpointError, guard::GuardError, import::ImportError, listing::ListingError,
+    MOST_PROBES, checkpoint::CheckpointError, guard::GuardError, import::ImportError, listing::ListingError,
     syn::SynError, targets::TargetError,
 };
 use portcullis_store::StoreError;
@@ -61,6 +61,24 @@ pub enum OpsError {
         /// Why not.
         #[source]
         source: CheckpointError,
+    },
+    /// There is no checkpoint of this name.
+    #[error("there is no checkpoint {0}")]
+    NoCheckpoint(PathBuf),
+    /// What a scan has found could not be kept. It was told all the same.
+    #[error("what was found is told above, and could not be kept")]
+    NotKept {
+        /// With what the scan can go on, and keep it then.
+        checkpoint: Option<PathBuf>,
+        /// Why not.
+        #[source]
+        source: StoreError,
+    },
+    /// More ports of hosts than one scan may have.
+    #[error("{count} ports of hosts are more than the {MOST_PROBES} that one scan may have")]
+    TooManyPorts {
+        /// How many.
+        count: u128,
     },
     /// What a scan has seen could not be written to its checkpoint.
     #[error("cannot keep what the scan sees in {path}")]
@@ -225,6 +243,9 @@ impl Fault for OpsError {
             Self::Import { source, .. } => source.code(),
             Self::SeenFrom(_) => "IM004",
             Self::Checkpoint { .. } => "OP019",
+            Self::NotKept { .. } => "OP020",
+            Self::NoCheckpoint(_) => "SC033",
+            Self::TooManyPorts { .. } => "SC014",
             Self::Knowledge(error) => error.code(),
             Self::Listing { source, .. } => source.code(),
             Self::Read { .. } => "OP001",
@@ -253,6 +274,30 @@ impl Fault for OpsError {
             return inner.hint();
         }
         let hint = match self {
+            Self::NotKept {
+                checkpoint: Some(checkpoint),
+                ..
+            } => {
+                return Some(format!(
+                    "put it right, then `portcullis scan --resume {}` keeps it, and asks no device again for what it knows",
+                    checkpoint.display()
+                ));
+            }
+            Self::NotKept { .. } => "put it right and scan again",
+            Self::NoCheckpoint(_) => {
+                "a scan that has come to its end needs none and has removed it: `portcullis exposures` and `portcullis \
+                 assets` show what it found"
+            }
+            Self::TooManyPorts { .. } => "split the scan into several, or name fewer ports",
+            Self::Checkpoint { .. } => "make room beside the store; what was written before can go on",
+            Self::Read { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => "look at the name, and at the folder that it begins from",
+                io::ErrorKind::PermissionDenied => {
+                    "allow this user to read it, or run as the one who owns it"
+                }
+                io::ErrorKind::InvalidData => "save it as text in UTF-8",
+                _ => return None,
+            },
             Self::NotPermitted {
                 first: Denial::Public { .. },
                 ..
@@ -313,6 +358,8 @@ impl Fault for OpsError {
             | Self::SameSession
             | Self::WrongState { .. } => Exit::Refused,
             Self::Read { .. }
+            | Self::NoCheckpoint(_)
+            | Self::TooManyPorts { .. }
             | Self::EmptyReason
             | Self::OtherHost { .. }
             | Self::NoSite

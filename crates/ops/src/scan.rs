@@ -10,6 +10,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use portcullis_model::{Observation, Port, Run};
 pub use portcullis_scan::checkpoint::Mode;
 use portcullis_scan::{Brake, Counters, DEFAULT_CONNECT_TIMEOUT, Pace, ScanRequest, Watcher, guard::Guard};
+use portcullis_store::StoreError;
 use serde::Serialize;
 
 use crate::{Desk, OpsError, Stop};
@@ -40,7 +41,7 @@ pub struct Request {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Scanned {
     /// The run, as kept.
     pub run: Run,
@@ -66,6 +67,9 @@ pub struct Scanned {
     /// How the permission was tightened while it ran.
     #[serde(skip)]
     pub tightenings: Vec<Tightening>,
+    /// What could not be kept of it, or recorded.
+    #[serde(skip)]
+    pub failed: Option<OpsError>,
 }
 
 impl Scanned {
@@ -79,7 +83,8 @@ impl Scanned {
 /// Scans, and keeps what was seen. Refuses before anything is sent when any target may not be scanned.
 ///
 /// # Errors
-/// Targets that cannot be read, or may not be scanned; guards that do not answer; a store that cannot be written.
+/// Targets that cannot be read, or may not be scanned; guards that do not answer; a store that cannot be written before
+/// anything is sent. What cannot be written afterwards is told with the result.
 pub async fn scan(
     desk: &Desk,
     request: &Request,
@@ -101,6 +106,7 @@ pub async fn scan(
         None => begin::resolve(desk, request, permission).await?,
     };
     let ports = begin::ports(desk, request);
+    begin::not_too_many(resolved.addresses.len(), ports.len())?;
     begin::permitted(desk, &resolved.addresses, &ports, permission)?;
     begin::guards_permitted(desk, &request.guards, &ports, permission)?;
     let (pace, slowed) = permitted_pace(request.pace, permission);
@@ -159,20 +165,27 @@ pub async fn scan(
         Ok(looked) => looked,
         Err(error) => {
             keeping.discard();
+            run.ended = Some((desk.now)());
+            run.coverage.stopped = Some(error.to_string());
+            // What ended the scan is told, whatever the store says.
+            let _ = desk.store.finish_run(&run).await;
             return Err(error);
         }
     };
     run.ended = (!outcome.interrupted).then(desk.now);
     run.not_tested = outcome.not_tested;
     run.coverage = outcome.coverage;
-    desk.store
-        .add_observations(&outcome.observations)
-        .await
-        .map_err(OpsError::Store)?;
-    desk.store.finish_run(&run).await.map_err(OpsError::Store)?;
-    // What was seen is in the store before any failure of its companions is told.
-    let tightenings = tightenings?;
-    let checkpoint = keeping.end(!outcome.interrupted)?;
+    // What was found is told, whatever becomes of keeping it.
+    let stored = store(desk, &run, &outcome.observations).await;
+    let (checkpoint, lost) = keeping.end(!outcome.interrupted && stored.is_ok());
+    let not_kept = stored.err().map(|source| OpsError::NotKept {
+        checkpoint: checkpoint.clone(),
+        source,
+    });
+    let (tightenings, not_recorded) = match tightenings {
+        Ok(tightenings) => (tightenings, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     Ok(Scanned {
         run,
         observations: outcome.observations,
@@ -184,5 +197,11 @@ pub async fn scan(
         permission: used,
         slowed,
         tightenings,
+        failed: not_kept.or(lost).or(not_recorded),
     })
+}
+
+async fn store(desk: &Desk, run: &Run, observations: &[Observation]) -> Result<(), StoreError> {
+    desk.store.add_observations(observations).await?;
+    desk.store.finish_run(run).await
 }

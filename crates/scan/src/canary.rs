@@ -6,8 +6,18 @@ use crate::places::Place;
 
 /// So many known ports are kept, a random choice of all.
 const MOST_KNOWN: usize = 4096;
-/// A host that has answered before and then misses so many questions in a row has stopped answering.
-pub(crate) const MOST_MISSED: u32 = 3;
+/// A host that has answered before and then misses so many questions in a row has stopped answering, where little is lost.
+const LEAST_MISSED: u32 = 3;
+/// Where much is lost it may miss more, so that chance alone makes it miss all of them no more often than this.
+const BY_CHANCE: f64 = 1e-4;
+/// More than so many are not asked, whatever is lost.
+const MOST_MISSED: u32 = 12;
+
+/// How many questions in a row a host must miss until it has stopped answering, with this chance of loss, from 0 to 1.
+pub(crate) fn enough_missed(loss: f64) -> u32 {
+    let by_chance = (LEAST_MISSED..MOST_MISSED).find(|missed| loss.powi(*missed as i32) <= BY_CHANCE);
+    by_chance.unwrap_or(MOST_MISSED)
+}
 
 /// What a question to a canary has shown of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,15 +103,20 @@ impl Canaries {
         }
     }
 
-    /// What came of a question.
-    pub(crate) fn shown(&mut self, place: Place, answered: bool) -> Shown {
+    /// How many questions in a row a host has missed.
+    pub(crate) fn missed(&self, host: usize) -> u32 {
+        self.missed.get(&host).copied().unwrap_or_default()
+    }
+
+    /// What came of a question. `enough` is how many a host must miss in a row until it has stopped answering.
+    pub(crate) fn shown(&mut self, place: Place, answered: bool, enough: u32) -> Shown {
         if answered {
             self.missed.remove(&place.host);
             return Shown::Answers;
         }
         let missed = self.missed.entry(place.host).or_default();
         *missed += 1;
-        if *missed >= MOST_MISSED {
+        if *missed >= enough {
             self.refusing.drop_host(place.host);
             self.open.drop_host(place.host);
             self.again.retain(|again| again.host != place.host);
@@ -188,15 +203,21 @@ mod tests {
     }
 
     #[test]
+    fn where_much_is_lost_a_host_may_miss_more() {
+        let missed: Vec<u32> = [0.0, 0.01, 0.04, 0.09, 0.3, 0.5, 0.9].map(enough_missed).into();
+        assert_eq!(missed, [3, 3, 3, 4, 8, 12, 12]);
+    }
+
+    #[test]
     fn a_host_that_misses_three_in_a_row_has_stopped_answering() {
         let mut canaries = Canaries::new(1);
         canaries.known(place(1), true);
-        assert_eq!(canaries.shown(place(1), false), Shown::Missed);
+        assert_eq!(canaries.shown(place(1), false, 3), Shown::Missed);
         assert_eq!(canaries.next(0.0, 0), Some(place(1)), "it is asked again at once");
-        assert_eq!(canaries.shown(place(1), false), Shown::Missed);
-        assert_eq!(canaries.shown(place(1), true), Shown::Answers);
+        assert_eq!(canaries.shown(place(1), false, 3), Shown::Missed);
+        assert_eq!(canaries.shown(place(1), true, 3), Shown::Answers);
         for expected in [Shown::Missed, Shown::Missed, Shown::Stopped] {
-            assert_eq!(canaries.shown(place(1), false), expected);
+            assert_eq!(canaries.shown(place(1), false, 3), expected);
         }
         assert_eq!(canaries.next(1.0, 9), None);
     }

@@ -1,6 +1,9 @@
 //! The checkpoint of a scan: a header with everything that decides what the scan does, then one line for each thing that
 //! became known. Pure: text out, text in; who keeps the file is the caller's business.
 //!
+//! Each line begins with a digest of itself and of all lines before it, so that one that was altered, removed or moved
+//! is noticed. It is no signature: whoever may write the file may also begin a scan of his own.
+//!
 //! The file may end in the middle of a line, because the program may be killed while it writes: that line is left out,
 //! and what it said is found out again. A broken line anywhere else is damage.
 
@@ -11,7 +14,7 @@ use portcullis_model::{Digest, Exit, Fault, Loss, Observation, Port, RunId, Serv
 use serde::{Deserialize, Serialize};
 
 /// Names the shape of the file; another number is another shape.
-const SCHEMA: &str = "portcullis.scan-checkpoint/2";
+const SCHEMA: &str = "portcullis.scan-checkpoint/3";
 
 /// The shape of the file, in its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +108,15 @@ pub enum Entry {
         /// Why not.
         reason: String,
     },
+    /// A port that had answered was asked again, to measure loss.
+    Canary {
+        /// Of which host.
+        host: u32,
+        /// Packets that went to it.
+        packets: u32,
+        /// Connections that it accepted.
+        connections: u32,
+    },
     /// Loss as the canaries have shown it so far.
     Loss(Loss),
     /// A host is left alone.
@@ -150,6 +162,52 @@ pub struct Checkpoint {
     pub entries: Vec<Entry>,
     /// Length in bytes of what could be read: a further line is to be written here.
     pub length: usize,
+    /// Makes the further lines.
+    pub writer: Writer,
+}
+
+/// Makes the lines of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writer {
+    /// Digest of all lines so far.
+    so_far: Digest,
+}
+
+impl Writer {
+    /// Begins a file: its first line.
+    pub fn begin(header: &Header) -> (Self, String) {
+        let mut writer = Self { so_far: Digest::ZERO };
+        let line = writer.line(header);
+        (writer, line)
+    }
+
+    /// A further line.
+    pub fn entry(&mut self, entry: &Entry) -> String {
+        self.line(entry)
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> String {
+        let text = serde_json::to_string(value).unwrap_or_default();
+        self.so_far = self.digest_with(&text);
+        format!("{} {text}\n", self.so_far)
+    }
+
+    fn digest_with(&self, text: &str) -> Digest {
+        Digest::of_parts([self.so_far.as_bytes().as_slice(), text.as_bytes()])
+    }
+
+    /// What stands in a line, if the line is the next one.
+    fn next<'t>(&mut self, line: &'t str) -> Result<&'t str, String> {
+        let parts = line
+            .split_once(' ')
+            .and_then(|(digest, text)| Some((digest.parse().ok()?, text)));
+        let (digest, text): (Digest, &str) = parts.ok_or("it does not begin with a digest")?;
+        if digest != self.digest_with(text) {
+            return Err("it is not as it was written, or a line before it is gone".into());
+        }
+        self.so_far = digest;
+        Ok(text)
+    }
 }
 
 /// Why a checkpoint cannot be used.
@@ -185,7 +243,9 @@ impl Fault for CheckpointError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Changed { .. } => "begin the scan anew; what it has seen is in the store".into(),
+            Self::Changed { .. } => {
+                "begin the scan anew; what it had seen until then stays in the file, a line for each".into()
+            }
             Self::Header(_) | Self::Damaged { .. } => "begin the scan anew".into(),
         })
     }
@@ -199,11 +259,6 @@ impl Fault for CheckpointError {
 }
 
 impl Header {
-    /// The first line of the file.
-    pub fn line(&self) -> String {
-        line_of(self)
-    }
-
     /// Refuses when something that matters is not what it was.
     ///
     /// # Errors
@@ -222,17 +277,6 @@ impl Header {
     }
 }
 
-/// A further line of the file.
-pub fn entry_line(entry: &Entry) -> String {
-    line_of(entry)
-}
-
-fn line_of(value: &impl Serialize) -> String {
-    let mut line = serde_json::to_string(value).unwrap_or_default();
-    line.push('\n');
-    line
-}
-
 /// Reads a checkpoint.
 ///
 /// # Errors
@@ -241,11 +285,22 @@ pub fn read(text: &str) -> Result<Checkpoint, CheckpointError> {
     // What stands behind the last line end was being written when the program was killed.
     let length = text.rfind('\n').map_or(0, |end| end + 1);
     let mut lines = text.get(..length).unwrap_or_default().lines();
-    let first = lines
-        .next()
-        .ok_or_else(|| CheckpointError::Header("it is empty".into()))?;
-    let header: Header =
-        serde_json::from_str(first).map_err(|error| CheckpointError::Header(shown(&error)))?;
+    let wrong = CheckpointError::Header;
+    let first = lines.next().ok_or_else(|| {
+        wrong(
+            if text.is_empty() {
+                "it is empty"
+            } else {
+                "it is cut off in its first line"
+            }
+            .into(),
+        )
+    })?;
+    let mut writer = Writer { so_far: Digest::ZERO };
+    let first = writer
+        .next(first)
+        .map_err(|why| wrong(format!("its first line: {why}")))?;
+    let header: Header = serde_json::from_str(first).map_err(|error| wrong(shown(&error)))?;
     if header.schema != Schema::default() {
         return Err(CheckpointError::Header(format!(
             "its shape is `{}`",
@@ -255,6 +310,7 @@ pub fn read(text: &str) -> Result<Checkpoint, CheckpointError> {
     let mut entries = Vec::new();
     for (line, text) in (2..).zip(lines) {
         let damaged = |why: String| CheckpointError::Damaged { line, why };
+        let text = writer.next(text).map_err(damaged)?;
         let entry: Entry = serde_json::from_str(text).map_err(|error| damaged(shown(&error)))?;
         if matches!(&entry, Entry::Seen(seen) if seen.observation.run != header.run) {
             return Err(damaged("it belongs to another scan".into()));
@@ -265,6 +321,7 @@ pub fn read(text: &str) -> Result<Checkpoint, CheckpointError> {
         header,
         entries,
         length,
+        writer,
     })
 }
 
@@ -339,6 +396,11 @@ mod tests {
                 places,
                 reason: "expired".into(),
             },
+            Entry::Canary {
+                host: 1,
+                packets: 4,
+                connections: 1,
+            },
             Entry::Loss(Loss { asked: 9, lost: 1 }),
             Entry::Left {
                 host: 1,
@@ -358,7 +420,13 @@ mod tests {
     }
 
     fn file() -> String {
-        header().line() + &entries().iter().map(entry_line).collect::<String>()
+        written(&header(), &entries())
+    }
+
+    fn written(header: &Header, entries: &[Entry]) -> String {
+        let (mut writer, mut text) = Writer::begin(header);
+        entries.iter().for_each(|entry| text += &writer.entry(entry));
+        text
     }
 
     #[test]
@@ -372,7 +440,7 @@ mod tests {
     #[test]
     fn cut_off_anywhere_it_is_a_checkpoint_of_less_or_none_at_all() {
         let whole = file();
-        let first = header().line().len();
+        let first = written(&header(), &[]).len();
         for end in 0..whole.len() {
             match read(&whole[..end]) {
                 Ok(checkpoint) => {
@@ -390,19 +458,45 @@ mod tests {
 
     #[test]
     fn damage_in_the_middle_and_lines_of_another_scan_are_refused() {
-        let broken = header().line() + "{\"half\":\n" + &entry_line(&Entry::Seen(Box::new(seen(2))));
+        let broken = file().replacen("{\"seen\"", "{\"half\"", 1);
         assert!(matches!(
             read(&broken),
             Err(CheckpointError::Damaged { line: 2, .. })
         ));
         let mut stranger = seen(1);
         stranger.observation.run = RunId::of(&[b"other"]);
-        let mixed = header().line() + &entry_line(&Entry::Seen(Box::new(stranger)));
+        let mixed = written(&header(), &[Entry::Seen(Box::new(stranger))]);
         assert!(matches!(
             read(&mixed),
             Err(CheckpointError::Damaged { line: 2, .. })
         ));
         assert!(matches!(read("{}\n"), Err(CheckpointError::Header(_))));
+    }
+
+    #[test]
+    fn what_was_altered_by_hand_is_noticed() {
+        let whole = file();
+        for (from, to) in [
+            ("\"per_host\":20", "\"per_host\":90"),
+            ("\"state\":\"closed\"", "\"state\":\"open\""),
+            ("\"lost\":1", "\"lost\":0"),
+        ] {
+            assert!(whole.contains(from), "{from}");
+            assert!(read(&whole.replacen(from, to, 1)).is_err(), "{from} became {to}");
+        }
+        let lines: Vec<&str> = whole.lines().collect();
+        let without = [&lines[..2], &lines[3..]].concat().join("\n") + "\n";
+        assert!(matches!(
+            read(&without),
+            Err(CheckpointError::Damaged { line: 3, .. })
+        ));
+        // It goes on where it was read to.
+        let mut read_half = read(&(lines[..3].join("\n") + "\n")).unwrap();
+        let rest: String = entries()[2..]
+            .iter()
+            .map(|entry| read_half.writer.entry(entry))
+            .collect();
+        assert_eq!(lines[..3].join("\n") + "\n" + &rest, whole);
     }
 
     #[test]

@@ -116,24 +116,44 @@ impl Ledger {
         }
     }
 
-    /// The chance that a question or its answer is lost.
-    fn chance(&self, network: u32) -> f64 {
+    /// The chance of loss in the whole scan, when this is what canaries have shown.
+    fn estimate(&self, canaries: Loss) -> f64 {
         let estimate = |loss: Loss| (loss.lost as f64 + PRIOR_LOST) / (loss.asked as f64 + PRIOR_ASKED);
-        let scan = estimate(self.canaries);
-        let scan = match self.second_look() {
+        let scan = estimate(canaries);
+        match self.second_look() {
             // It says nothing before it was made.
             loss if loss.asked == 0 => scan,
             loss => scan.max(estimate(loss)),
-        };
+        }
+    }
+
+    /// The chance that a question or its answer is lost.
+    fn chance(&self, network: u32) -> f64 {
+        let scan = self.estimate(self.canaries);
         let own = self.networks.get(&network).copied().unwrap_or_default();
         let own = (own.lost as f64 + SCAN_COUNTS * scan) / (own.asked as f64 + SCAN_COUNTS);
         scan.max(own)
+    }
+
+    /// The chance of loss in the whole scan, from 0 to 1, as it would be without so many questions that stayed without an
+    /// answer: those to a host that may have stopped answering say nothing of the others.
+    pub(crate) fn chance_without(&self, missed: u64) -> f64 {
+        let others = Loss {
+            asked: self.canaries.asked.saturating_sub(missed),
+            lost: self.canaries.lost.saturating_sub(missed),
+        };
+        self.estimate(others)
     }
 
     /// Whether a silence after so many looks is in doubt.
     pub(crate) fn doubtful(&self, network: u32, looks: u32) -> bool {
         let hidden = self.may_hide().max(1) as f64;
         looks < LEAST_LOOKS || hidden * self.chance(network).powi(looks as i32) > HIDDEN
+    }
+
+    /// Whether a silence after so many looks proves nothing: it is in doubt, or loss could not be measured.
+    pub(crate) fn cannot_sign(&self, network: u32, looks: u32) -> bool {
+        self.measured().is_none() || self.doubtful(network, looks)
     }
 
     /// How sure a silence is; `None` when loss could not be measured.
@@ -217,6 +237,10 @@ mod tests {
         let empty = ledger(&[0, 0], 0, 0);
         assert_eq!(empty.measured(), None);
         assert_eq!(empty.confidence(0, 2), None);
+        assert!(
+            empty.cannot_sign(0, 2) && !empty.doubtful(0, 2),
+            "another look would not help"
+        );
     }
 
     #[test]

@@ -4,19 +4,22 @@ mod summary;
 
 use std::{
     collections::HashSet,
+    fmt::Write as _,
     io::{self, Write},
+    path::Path,
 };
 
-use portcullis_model::{Exit, Fault, Observation, ObservationId, PortState};
+use portcullis_model::{Exit, Fault, Observation, ObservationId, PortState, sanitize};
 use portcullis_ops::scan::{self, Mode, Request, Scanned};
-use portcullis_scan::{Pace, Progress, Watcher, pace::UNLIMITED, syn};
+use portcullis_scan::{Pace, Progress, Watcher, guard::Guard, pace::UNLIMITED, syn};
 
 use super::{Frame, Outcome, fault};
 use crate::{
-    arguments::{Scan, ScanMode},
+    arguments::{Global, Scan, ScanMode},
     nmap_xml,
     output::{self, Format, Stream, View},
     progress::ProgressLine,
+    stop,
 };
 
 pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
@@ -29,15 +32,16 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
         per_subnet_per_second: arguments.per_subnet,
         ..Pace::default()
     };
+    let guards: Result<Vec<Guard>, _> = arguments.guards.iter().map(|guard| guard.parse()).collect();
     let request = Request {
         targets: arguments.targets.clone(),
-        ports: arguments.ports.clone(),
+        ports: arguments.ports.iter().flat_map(|range| range.ports()).collect(),
         pace,
         mode: match arguments.mode {
             ScanMode::Connect => Mode::Connect,
             ScanMode::Syn => Mode::Syn,
         },
-        guards: arguments.guards.clone(),
+        guards: guards.map_err(fault)?,
         resume: arguments.resume.clone(),
         permission: arguments.permission.clone(),
         signers: arguments.signers.clone(),
@@ -48,6 +52,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
     let line = ProgressLine::new(frame.global.quiet);
     let mut watcher = Told {
         line,
+        global: frame.global,
         lines: (frame.format() == Format::Jsonl).then(|| Lines::new(io::stdout())),
     };
     let scanned = scan::scan(frame.desk, &request, &mut watcher, frame.stop.clone()).await;
@@ -62,25 +67,60 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
             output::print(|out| nmap_xml::write(&scanned, &arguments.join(" "), out))?;
         }
         (format, None) => {
-            let mut view = View::text(summary::text(&scanned)).all("observation", &scanned.observations);
+            let again = scanned
+                .checkpoint
+                .as_deref()
+                .map(|path| again(path, frame.global));
+            let mut view = View::text(summary::text(&scanned, again.as_deref()))
+                .all("observation", &scanned.observations);
             view.record("run", &scanned.run);
             view.print(format)?;
         }
     }
-    Ok(if scanned.is_whole() {
+    let exit = if scanned.is_whole() {
         Exit::Clean
     } else {
         Exit::Partial
-    })
+    };
+    scanned.failed.map_or(Ok(exit), |error| Err(fault(error)))
+}
+
+/// The command line that goes on with a scan, from whatever folder.
+fn again(checkpoint: &Path, global: &Global) -> String {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let mut line = format!("portcullis scan --resume {}", quoted(&absolute(checkpoint)));
+    if let Some(site) = &global.config {
+        let _ = write!(line, " --config {}", quoted(&absolute(site)));
+    }
+    if let Some(store) = &global.store {
+        let file = store.strip_prefix("sqlite:").unwrap_or(store);
+        let _ = write!(line, " --store {}", quoted(&absolute(Path::new(file))));
+    }
+    line
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+,:@%=".contains(letter);
+    if text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", sanitize(&text).replace('\'', r"'\''"))
+    }
 }
 
 /// Shows what a scan tells while it runs.
-struct Told {
+struct Told<'a> {
     line: ProgressLine,
+    global: &'a Global,
     lines: Option<Lines<io::Stdout>>,
 }
 
-impl Watcher for Told {
+impl Watcher for Told<'_> {
+    fn begun(&mut self, checkpoint: &Path) {
+        stop::last_words(format!("to go on: {}", again(checkpoint, self.global)));
+    }
     fn seen(&mut self, observation: &Observation) {
         if let Some(lines) = &mut self.lines {
             self.line.beside(|| lines.seen(observation));

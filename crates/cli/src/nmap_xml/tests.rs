@@ -104,6 +104,7 @@ fn scanned() -> Scanned {
         permission: None,
         slowed: Vec::new(),
         tightenings: Vec::new(),
+        failed: None,
     }
 }
 

@@ -121,6 +121,38 @@ fn without_privileges_the_firewall_is_not_touched_and_the_rest_works() {
 }
 
 #[test]
+fn a_disk_that_fills_up_during_a_scan_costs_no_result() {
+    let plant = Plant::up();
+    let disk = plant.folder().join("disk");
+    let disk = disk.display();
+    let store = format!("{disk}/s.sqlite");
+    let scan = format!(
+        "export PATH=$PATH:/usr/sbin:/sbin; mkdir -p {disk}; mount -t tmpfs -o size=700k none {disk}; \
+         (sleep 1; cat /dev/zero > {disk}/fill) 2>/dev/null & \
+         {PROGRAM} scan 10.7.10.10 --ports 54321,502,20000-20399 --rate 200 --per-host 200 --quiet --format jsonl --store {store}"
+    );
+    let full = plant.shell("engineering", &scan).with(5);
+    assert!(full.stderr.contains("error[OP020]"), "{}", full.stderr);
+    assert!(
+        full.stdout.contains(r#""state":"open""#),
+        "nothing was told:\n{}",
+        full.stdout
+    );
+    let hint = full.stderr.lines().last().unwrap();
+    let again = hint.split('`').nth(1).unwrap();
+    assert!(again.starts_with("portcullis scan --resume /"), "{}", full.stderr);
+    let kept = again.replacen("portcullis", PROGRAM, 1);
+    let rest = format!("rm {disk}/fill; {kept} --quiet --format jsonl --store {store}");
+    let resumed = plant.shell("engineering", &rest).with(0);
+    assert_eq!(
+        resumed.stdout.matches(r#""record":"observation""#).count(),
+        full.stdout.matches(r#""record":"observation""#).count()
+    );
+    let assets = plant.portcullis("engineering", &["assets", "--store", &store]);
+    assert!(assets.stdout.contains("10.7.10.10"), "{}", assets.stdout);
+}
+
+#[test]
 fn a_full_disk_leaves_no_change_behind_however_full_it_is() {
     let plant = Plant::up();
     let before = plant.ruleset(GATEWAY);

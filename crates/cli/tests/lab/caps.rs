@@ -1,6 +1,9 @@
 //! How much a device and a network get in any time, counted where it arrives.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
 use crate::{
     segments::{Arrived, fullest},
@@ -67,6 +70,40 @@ fn a_device_that_speaks_or_hangs_up_by_itself_gets_one_acknowledgement_beside_it
     let arrived = capture.end();
     held(&arrived, 20, 3);
     agrees(&scanned, FAR, &arrived);
+}
+
+/// What the device may say is bounded by the room that it was told of: the next piece is read when its turn has come.
+#[test]
+fn a_device_that_talks_without_end_gets_no_more_acknowledgements_than_its_cap() {
+    if !inside("caps::a_device_that_talks_without_end_gets_no_more_acknowledgements_than_its_cap") {
+        return;
+    }
+    let wire = Wire::new();
+    wire.serve(23, |mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
+    wire.serve(80, |mut stream| {
+        let _ = stream.read(&mut [0; 512]);
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n<title>large</title>");
+        let _ = stream.write_all(&[b' '; 1_000_000]);
+    });
+    for cap in [5, 20] {
+        let capture = wire.capture();
+        let scanned = wire
+            .scan(&[FAR, "--ports", "23,80", "--per-host", &cap.to_string()])
+            .with(0);
+        let arrived = capture.end();
+        assert_eq!(
+            (scanned.state(FAR, "tcp/23"), scanned.state(FAR, "tcp/80")),
+            ("open", "open")
+        );
+        // Its first two segments, and its questions whether there is room again, our kernel acknowledges by itself.
+        held(&arrived, cap + 3, 5);
+        let felt = scanned.felt(FAR)["packets"].as_u64().unwrap() as usize;
+        assert!(
+            (felt..=felt + 2).contains(&arrived.len()),
+            "{felt}\n{}",
+            list(&arrived)
+        );
+    }
 }
 
 #[test]

@@ -3,8 +3,7 @@
 mod signature;
 
 use std::{
-    fs,
-    io::{Error, ErrorKind},
+    io::ErrorKind,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock, mpsc},
@@ -14,12 +13,12 @@ use std::{
 
 use jiff::Timestamp;
 use portcullis_model::{Denial, Digest, Fault, Permission, Port, Standing};
-use portcullis_scan::{Brake, Pace};
+use portcullis_scan::{Brake, Pace, pace::UNLIMITED};
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Request;
-use crate::{OpsError, desk::read_text};
+use crate::{OpsError, desk::read_regular};
 
 /// How often the file is looked at while the scan runs.
 const EVERY: Duration = Duration::from_secs(1);
@@ -90,19 +89,8 @@ impl Source {
     }
 
     fn text(&self) -> Result<String, OpsError> {
-        let failed = |source| OpsError::Read {
-            path: self.file.clone(),
-            source,
-        };
-        // It is read many times: a pipe would give its text once, and hold up the one who asks again.
-        if fs::metadata(&self.file).map_err(failed)?.is_file() {
-            read_text(&self.file)
-        } else {
-            Err(failed(Error::new(
-                ErrorKind::InvalidInput,
-                "it is not a regular file",
-            )))
-        }
+        // It is read many times: a pipe would hold up the one who asks again.
+        read_regular(&self.file)
     }
 
     /// What is verified is the very text that is read: the file is not opened a second time.
@@ -228,8 +216,12 @@ pub(super) fn permitted_pace(asked: Pace, permission: Option<&Permission>) -> (P
         let Some(permitted) = permitted.filter(|permitted| *permitted < asked) else {
             return asked;
         };
+        let asked = match asked {
+            UNLIMITED.. => "no limit was asked for".into(),
+            asked => format!("{asked} were asked for"),
+        };
         slowed.push(format!(
-            "{permitted} packets per second {to}, as the permission has it; {asked} were asked for"
+            "{permitted} packets per second {to}, as the permission has it; {asked}"
         ));
         permitted
     };

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use portcullis_model::{Coverage, Permission, Port, Run, RunId, Transport, covered};
 use portcullis_scan::{
-    Pace,
+    MOST_PROBES, Pace,
     checkpoint::{Basis, Header, Mode, Schema},
     guard::Guard,
     targets::{self, Resolved},
@@ -137,7 +137,10 @@ pub fn default_ports(desk: &Desk) -> Vec<Port> {
 /// The ports of a scan. Where none were named, a way to look that has no UDP is not asked for any.
 pub(super) fn ports(desk: &Desk, request: &Request) -> Vec<Port> {
     if !request.ports.is_empty() {
-        return request.ports.clone();
+        let mut ports = request.ports.clone();
+        ports.sort_unstable();
+        ports.dedup();
+        return ports;
     }
     let mut ports = default_ports(desk);
     if request.mode == Mode::Syn {
@@ -192,6 +195,14 @@ pub(super) fn guards_permitted(
         }
     }
     Ok(())
+}
+
+/// Refuses a scan that would need too much memory.
+pub(super) fn not_too_many(addresses: usize, ports: usize) -> Result<(), OpsError> {
+    match addresses as u128 * ports as u128 {
+        count if count > MOST_PROBES => Err(OpsError::TooManyPorts { count }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses the whole scan when one address may not be scanned, so that a slip of the finger sends nothing at all.

@@ -10,10 +10,10 @@ use std::{
 use portcullis_model::{Observation, RunId};
 use portcullis_scan::{
     Progress, Watcher,
-    checkpoint::{self, Checkpoint, Entry, Header, entry_line},
+    checkpoint::{self, Checkpoint, Entry, Header, Writer},
 };
 
-use crate::{Desk, OpsError, desk::read_text};
+use crate::{Desk, OpsError, desk::read_regular};
 
 /// How often what was written is forced to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -22,6 +22,7 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Keeping<'a> {
     path: PathBuf,
     file: File,
+    writer: Writer,
     synced: Instant,
     failed: Option<io::Error>,
     /// Nothing stands in the file but its header.
@@ -45,12 +46,15 @@ impl<'a> Keeping<'a> {
             .open(&path)
             .map_err(failed)?;
         alone(&file).map_err(failed)?;
-        file.write_all(header.line().as_bytes())
+        let (writer, line) = Writer::begin(header);
+        file.write_all(line.as_bytes())
             .and_then(|()| file.sync_data())
             .map_err(failed)?;
+        told.begun(&path);
         Ok(Self {
             path,
             file,
+            writer,
             synced: Instant::now(),
             failed: None,
             empty: true,
@@ -71,9 +75,11 @@ impl<'a> Keeping<'a> {
         let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
         alone(&file).map_err(failed)?;
         file.set_len(read.length as u64).map_err(failed)?;
+        told.begun(&path);
         Ok(Self {
             path,
             file,
+            writer: read.writer.clone(),
             synced: Instant::now(),
             failed: None,
             empty: read.entries.is_empty(),
@@ -88,28 +94,22 @@ impl<'a> Keeping<'a> {
         }
     }
 
-    /// Ends it: what is complete needs no checkpoint any more.
-    ///
-    /// # Errors
-    /// When something could not be written while the scan ran.
-    pub(super) fn end(self, complete: bool) -> Result<Option<PathBuf>, OpsError> {
-        if let Some(source) = self.failed {
-            return Err(OpsError::Checkpoint {
-                path: self.path,
-                source,
-            });
-        }
+    /// Ends it: what is complete and in the store needs no checkpoint any more. Returns with what the scan can go on, and
+    /// what could not be written and would be needed.
+    pub(super) fn end(mut self, complete: bool) -> (Option<PathBuf>, Option<OpsError>) {
         if complete {
+            if let Some(error) = &self.failed {
+                tracing::warn!(path = %self.path.display(), %error, "the checkpoint could not be kept while the scan ran");
+            }
             // One that cannot be removed is refused later, because nothing is left to do in it.
             let _ = fs::remove_file(&self.path);
-            return Ok(None);
+            return (None, None);
         }
-        let source = self.file.sync_data();
-        source.map_err(|source| OpsError::Checkpoint {
-            path: self.path.clone(),
-            source,
-        })?;
-        Ok(Some(self.path))
+        let kept = self.failed.take().map_or_else(|| self.file.sync_data(), Err);
+        let path = self.path.clone();
+        let failed = kept.err().map(|source| OpsError::Checkpoint { path, source });
+        // What was written before is whole: it goes on from there.
+        (Some(self.path), failed)
     }
 }
 
@@ -121,7 +121,8 @@ impl Watcher for Keeping<'_> {
     fn keep(&mut self, entry: &Entry) {
         self.empty = false;
         if self.failed.is_none() {
-            self.failed = self.file.write_all(entry_line(entry).as_bytes()).err();
+            let line = self.writer.entry(entry);
+            self.failed = self.file.write_all(line.as_bytes()).err();
         }
     }
 
@@ -145,12 +146,17 @@ fn alone(file: &File) -> io::Result<()> {
 /// Where the checkpoint of a run lies: beside the store.
 pub(super) fn path_of(desk: &Desk, run: RunId) -> PathBuf {
     let folder = desk.store.path().parent().unwrap_or(Path::new("."));
-    folder.join("scans").join(format!("{run}.jsonl"))
+    let path = folder.join("scans").join(format!("{run}.jsonl"));
+    // It is named to people who may stand in another folder by then.
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// Reads a checkpoint.
 pub(super) fn read(path: &Path) -> Result<Checkpoint, OpsError> {
-    checkpoint::read(&read_text(path)?).map_err(|source| OpsError::Resume {
+    if !path.exists() {
+        return Err(OpsError::NoCheckpoint(path.into()));
+    }
+    checkpoint::read(&read_regular(path)?).map_err(|source| OpsError::Resume {
         path: path.into(),
         source,
     })

@@ -3,7 +3,7 @@
 
 use std::{
     io::IoSliceMut,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::AsRawFd,
 };
 
@@ -25,9 +25,9 @@ pub(super) struct Icmp {
 }
 
 /// A socket that never blocks and keeps the ICMP messages of its errors.
-pub(super) fn socket(target: SocketAddr, kind: Type, protocol: Protocol) -> std::io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(target), kind.nonblocking(), Some(protocol))?;
-    if target.is_ipv4() {
+pub(super) fn socket(domain: Domain, kind: Type, protocol: Protocol) -> std::io::Result<Socket> {
+    let socket = Socket::new(domain, kind.nonblocking(), Some(protocol))?;
+    if domain == Domain::IPV4 {
         setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
     } else {
         setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;

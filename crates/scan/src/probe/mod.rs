@@ -2,6 +2,7 @@
 
 pub(crate) mod gate;
 mod icmp;
+pub(crate) mod talk;
 pub(crate) mod tcp;
 mod trace;
 pub(crate) mod udp;

@@ -1,36 +1,24 @@
-//! One TCP port: connect, listen, ask at most once, close cleanly.
+//! One TCP port: making the connection, and what it means when it does not stand.
 
-use std::{net::IpAddr, time::Duration};
+use std::{io, net::IpAddr, time::Duration};
 
 use nix::errno::Errno;
-use portcullis_knowledge::{Exchange, Seen};
 use portcullis_model::{PortState, Transport};
-use portcullis_sys::{segments_out, unacknowledged};
-use socket2::{Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    io::Interest,
     net::TcpStream,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
-    Conduct, PAUSE, Target, Trace,
-    gate::{Gate, Step},
+    PAUSE, Target, Trace,
+    gate::Gate,
     icmp,
+    talk::{LONGEST_READ, talk},
     trace::milliseconds,
     verdict::{Ends, Failed, of_error},
 };
-
-/// How much is read to recognise a service.
-const LONGEST_READ: usize = 4096;
-/// A server that has begun to speak is done when it has been quiet for so long.
-const QUIET: Duration = Duration::from_millis(150);
-/// How long a server may go on speaking before it is left alone.
-const LONGEST_SPEECH: Duration = Duration::from_secs(1);
-/// How much more is read and thrown away before closing: unread bytes would make the close a reset.
-const LONGEST_FAREWELL: usize = 16 * 1024;
-/// How long to wait for the server's own close.
-const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Why a connection does not stand.
 #[derive(Debug, Clone)]
@@ -45,7 +33,7 @@ pub(super) async fn look(target: &Target) -> Trace {
     let mut source = None;
     for attempt in 1..=2 {
         let started = Instant::now();
-        let ended = match begin(target) {
+        let ended = match begin(target, None) {
             Ok(socket) => {
                 source = source_of(&socket);
                 wait(target, socket).await
@@ -55,7 +43,7 @@ pub(super) async fn look(target: &Target) -> Trace {
         let waited = started.elapsed();
         match ended {
             Some(Ok(stream)) => {
-                let mut trace = talk(target, &Gate::Free, stream, waited).await;
+                let mut trace = talk(target, Gate::Free, stream, waited).await;
                 trace.packets += packets;
                 return trace;
             }
@@ -85,11 +73,24 @@ fn syns_within(time: Duration) -> u32 {
     whole.saturating_add(1)
 }
 
-/// Begins a connection. The socket becomes writable when it stands and reports an error when it does not.
-pub(crate) fn begin(target: &Target) -> Result<Socket, Refused> {
+/// A socket to connect with.
+pub(crate) fn socket(domain: Domain) -> io::Result<Socket> {
+    let socket = icmp::socket(domain, Type::STREAM, Protocol::TCP)?;
+    // The room is told to the peer with the handshake: it can send no more than this at a time, and our kernel has no more
+    // to acknowledge. With the usual room an endless talker would get twenty acknowledgements before anybody could stop it.
+    let _ = socket.set_recv_buffer_size(LONGEST_READ);
+    Ok(socket)
+}
+
+/// Begins a connection, with a socket that was made before or with a new one. It becomes writable when the connection stands
+/// and reports an error when it does not.
+pub(crate) fn begin(target: &Target, made: Option<Socket>) -> Result<Socket, Refused> {
     let address = target.socket_address();
-    let failed = |error: &std::io::Error, icmp| refused(target, None, Failed::Sending, error, icmp);
-    let socket = icmp::socket(address, Type::STREAM, Protocol::TCP).map_err(|error| failed(&error, None))?;
+    let failed = |error: &io::Error, icmp| refused(target, None, Failed::Sending, error, icmp);
+    let socket = match made {
+        Some(socket) => socket,
+        None => socket(Domain::for_address(address)).map_err(|error| failed(&error, None))?,
+    };
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
             Err(failed(&error, icmp::pending(&socket)))
@@ -128,7 +129,7 @@ fn refused(
     target: &Target,
     source: Option<IpAddr>,
     failed: Failed,
-    error: &std::io::Error,
+    error: &io::Error,
     icmp: Option<icmp::Icmp>,
 ) -> Refused {
     let ends = Ends {
@@ -142,7 +143,7 @@ fn refused(
 
 /// Waits until the connection stands or has failed; `None` when it does neither in time.
 async fn wait(target: &Target, socket: Socket) -> Option<Result<Socket, Refused>> {
-    let failed = |error: &std::io::Error| Some(Err(refused(target, None, Failed::Sending, error, None)));
+    let failed = |error: &io::Error| Some(Err(refused(target, None, Failed::Sending, error, None)));
     let stream = match TcpStream::from_std(socket.into()) {
         Ok(stream) => stream,
         Err(error) => return failed(&error),
@@ -157,143 +158,5 @@ async fn wait(target: &Target, socket: Socket) -> Option<Result<Socket, Refused>
             Some(conclude(target, &socket).map(|()| socket))
         }
         Err(error) => failed(&error),
-    }
-}
-
-/// Talks on a connection that stands, and ends it.
-pub(crate) async fn talk(target: &Target, gate: &Gate, socket: Socket, after: Duration) -> Trace {
-    let source = source_of(&socket);
-    // Little room for what comes keeps an endless talker from making our kernel acknowledge for ever. Without it, it does
-    // so a little longer.
-    let _ = socket.set_recv_buffer_size(LONGEST_READ);
-    let mut stream = match TcpStream::from_std(socket.into()) {
-        Ok(stream) => stream,
-        Err(error) => {
-            let because = format!("the attempt failed on this host: {error}");
-            return Trace::not_tested(because).sent(source, 2);
-        }
-    };
-    let mut conduct = Conduct::default();
-    let seen = match &target.exchange {
-        Some(exchange) => Some(converse(target, exchange, gate, &mut stream, &mut conduct).await),
-        None => None,
-    };
-    let asked = seen.as_ref().is_some_and(|seen| seen.request.is_some());
-    // The answer is the same whatever it is: a connection that is open has to be closed.
-    let _ = gate.pass(Step::Close).await;
-    if seen.is_none() {
-        // Nobody has listened, and nothing was sent.
-        let error = stream.take_error().ok().flatten();
-        conduct.reset_unasked =
-            error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
-    }
-    close(&mut stream).await;
-    // Where the kernel does not count: the handshake, the end, and what was asked.
-    let mut packets = segments_out(&stream).unwrap_or(4 + 2 * u32::from(asked));
-    // What is not acknowledged by now the kernel would repeat for minutes, and nobody would count it. With nothing to
-    // linger for it says one last word, a reset.
-    let repeats = unacknowledged(&stream).is_ok_and(|bytes| bytes > 0);
-    if repeats && stream.set_zero_linger().is_ok() {
-        packets += 1;
-    }
-    let because = format!("connection accepted after {}", milliseconds(after));
-    let mut trace = Trace::new(PortState::Open, because).sent(source, packets);
-    trace.seen = seen;
-    trace.answered_after = Some(after);
-    trace.conduct = conduct;
-    trace
-}
-
-async fn converse(
-    target: &Target,
-    exchange: &Exchange,
-    gate: &Gate,
-    stream: &mut TcpStream,
-    conduct: &mut Conduct,
-) -> Seen {
-    let connected = Instant::now();
-    let first = listen(stream, exchange.listen_first).await;
-    conduct.reset_unasked = first.reset;
-    let mut seen = Seen {
-        silent_for: if first.bytes.is_empty() {
-            connected.elapsed()
-        } else {
-            Duration::ZERO
-        },
-        spoke_first: first.bytes,
-        closed_by_peer: first.ended,
-        ..Seen::default()
-    };
-    let Some(request) = &exchange.request else {
-        return seen;
-    };
-    if !seen.spoke_first.is_empty() || seen.closed_by_peer || !gate.pass(Step::Request).await {
-        return seen;
-    }
-    let request = request.bytes_for(target.address, target.port);
-    let asked = Instant::now();
-    // A full send buffer on a fresh connection means that the peer takes nothing: that, too, is no reply.
-    let sent = timeout(exchange.wait, stream.write_all(&request)).await;
-    seen.request = Some(request);
-    if matches!(sent, Ok(Ok(()))) {
-        let reply = listen(stream, exchange.wait).await;
-        seen.reply = reply.bytes;
-        seen.closed_by_peer = reply.ended;
-        conduct.reset_when_asked = reply.reset;
-    } else {
-        seen.closed_by_peer = true;
-    }
-    if seen.reply.is_empty() {
-        seen.waited = asked.elapsed();
-        conduct.unacknowledged = !seen.closed_by_peer && unacknowledged(stream).is_ok_and(|bytes| bytes > 0);
-    }
-    seen
-}
-
-struct Heard {
-    bytes: Vec<u8>,
-    /// The peer closed or reset the connection.
-    ended: bool,
-    reset: bool,
-}
-
-/// Listens until the server has been silent for `patience`, or has spoken and is done.
-async fn listen(stream: &mut TcpStream, patience: Duration) -> Heard {
-    let mut heard = Heard {
-        bytes: Vec::new(),
-        ended: false,
-        reset: false,
-    };
-    let mut buffer = [0; 1024];
-    let mut deadline = Instant::now() + patience;
-    let last = deadline + LONGEST_SPEECH;
-    while let Ok(read) = timeout_at(deadline.min(last), stream.read(&mut buffer)).await {
-        match read {
-            Ok(0) => heard.ended = true,
-            Err(_) => (heard.ended, heard.reset) = (true, true),
-            Ok(length) => heard.bytes.extend(buffer.iter().take(length)),
-        }
-        if heard.ended || heard.bytes.len() >= LONGEST_READ {
-            break;
-        }
-        deadline = Instant::now() + QUIET;
-    }
-    heard.bytes.truncate(LONGEST_READ);
-    heard
-}
-
-/// Says goodbye and reads what is still under way, so that the peer sees an orderly end.
-async fn close(stream: &mut TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let mut buffer = [0; 1024];
-    let mut left = LONGEST_FAREWELL;
-    let deadline = Instant::now() + FAREWELL;
-    while left > 0 {
-        match timeout_at(deadline, stream.read(&mut buffer)).await {
-            Ok(Ok(length)) if length > 0 => left = left.saturating_sub(length),
-            _ => return,
-        }
     }
 }

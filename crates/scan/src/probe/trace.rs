@@ -18,6 +18,9 @@ pub(crate) struct Trace {
     /// What came back on an open port; `None` when there was nothing to judge.
     pub(crate) seen: Option<Seen>,
     pub(crate) packets: u32,
+    /// How many of them were told to the scan while they went, and how many its schedule has counted.
+    pub(crate) counted: u32,
+    pub(crate) paid: u32,
     /// How long the answer to the first packet took; `None` when there was none.
     pub(crate) answered_after: Option<Duration>,
     /// How the connection behaved.
@@ -44,6 +47,8 @@ impl Trace {
             because: because.into(),
             seen: None,
             packets: 0,
+            counted: 0,
+            paid: 0,
             answered_after: None,
             conduct: Conduct::default(),
         }
@@ -56,6 +61,11 @@ impl Trace {
     pub(crate) fn sent(mut self, source: Option<IpAddr>, packets: u32) -> Self {
         self.source = source;
         self.packets = packets;
+        self
+    }
+
+    pub(super) fn with(mut self, seen: Option<Seen>) -> Self {
+        self.seen = seen;
         self
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use portcullis_knowledge::{Exchange, Seen};
 use portcullis_model::{PortState, Transport};
-use socket2::{Protocol, SockRef, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 use tokio::{
     io::Interest,
     net::UdpSocket,
@@ -97,10 +97,11 @@ impl<'t> Talk<'t> {
             target: target.address,
             source: None,
         };
-        let opened = icmp::socket(address, Type::DGRAM, Protocol::UDP).and_then(|socket| {
-            socket.connect(&address.into())?;
-            UdpSocket::from_std(socket.into())
-        });
+        let opened =
+            icmp::socket(Domain::for_address(address), Type::DGRAM, Protocol::UDP).and_then(|socket| {
+                socket.connect(&address.into())?;
+                UdpSocket::from_std(socket.into())
+            });
         let socket = opened.map_err(|error| {
             let (state, because) = of_error(ends, Failed::Sending, &error, None);
             Box::new(Trace::new(state, because))

@@ -74,8 +74,14 @@ impl Attempts {
         self.slots.len() - self.free.len()
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.under_way() < self.most
+    /// Whether there is room for one more, when so many descriptors beside are taken.
+    pub(super) fn has_room(&self, taken: usize) -> bool {
+        self.under_way() + taken < self.most
+    }
+
+    /// How many there may be at a time.
+    pub(super) fn most(&self) -> usize {
+        self.most
     }
 
     /// Takes a connection that is being made. It is looked at again at `due`, should it not be ready before.

@@ -24,6 +24,7 @@ use super::{
     line::Line,
     order::{scattered, seed},
     patience::Patience,
+    sockets::Sockets,
 };
 use crate::{
     behaviour::Behaviour,
@@ -34,7 +35,10 @@ use crate::{
     networks::Networks,
     pace::{Cost, Schedule, To},
     places::{Place, Places},
-    probe::{Target, Trace, gate::Ask},
+    probe::{
+        Target, Trace,
+        gate::{Ask, STEP},
+    },
 };
 
 /// Most conversations at a time.
@@ -51,15 +55,20 @@ pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(1500);
 const ATTEMPT: Cost = Cost { sure: 1, possible: 1 };
 /// A datagram.
 const DATAGRAM: Cost = Cost { sure: 1, possible: 0 };
-/// A request or an end, and the acknowledgement of what comes back.
-const EXCHANGE: Cost = Cost { sure: 2, possible: 0 };
+/// A SYN and the acknowledgement of the answer.
+const HANDSHAKE: u32 = 2;
+/// A step of a conversation.
+const EXCHANGE: Cost = Cost {
+    sure: STEP,
+    possible: 0,
+};
 /// What is counted already.
 const NOTHING: Cost = Cost { sure: 0, possible: 0 };
 /// Reasons for silence are remembered of so many ports.
 const MOST_REASONS: usize = 4096;
 
-/// So many sockets are closed on another thread: closing takes the kernel as long as connecting.
-const CLOSED_ELSEWHERE: usize = 16;
+/// Sockets are closed in about this time.
+const CLOSING: Duration = Duration::from_millis(1);
 
 /// A packet that goes so much later than its turn has gone in time.
 const ON_TIME: Duration = Duration::from_millis(1);
@@ -74,8 +83,6 @@ struct Talk {
     target: Target,
     place: Place,
     why: Why,
-    /// Packets that are counted already.
-    counted: u32,
 }
 
 pub(super) struct Scan<'a> {
@@ -91,6 +98,7 @@ pub(super) struct Scan<'a> {
 
     line: Line,
     attempts: Attempts,
+    sockets: Sockets,
     /// Attempts of this look that are under way; canaries do not belong to it.
     looking: u64,
     talks: JoinSet<Trace>,
@@ -172,6 +180,7 @@ impl<'a> Scan<'a> {
     ) -> Result<Self, String> {
         let attempts = Attempts::new()
             .map_err(|error| format!("this host cannot watch connections that are being made: {error}"))?;
+        let sockets = Sockets::new(request.pace.total_per_second, attempts.most());
         let mut addresses = request.addresses.clone();
         addresses.sort_unstable();
         addresses.dedup();
@@ -200,6 +209,7 @@ impl<'a> Scan<'a> {
             scopes: request.scopes.iter().copied().collect(),
             line,
             attempts,
+            sockets,
             looking: 0,
             talks: JoinSet::new(),
             talking: HashMap::new(),
@@ -257,7 +267,7 @@ impl<'a> Scan<'a> {
                 let place = Place { host, port };
                 if self.answered.add(place) {
                     self.silences -= u64::from(self.looks(place) > 0);
-                    self.devices.earlier(host, seen.packets, seen.connections);
+                    self.felt_earlier(host, seen.packets, seen.connections);
                     self.ledger.answered(seen.look);
                     self.behaviour.port(host, observation.state == PortState::Open);
                     self.know(place, observation.state);
@@ -271,9 +281,14 @@ impl<'a> Scan<'a> {
                         port: *port as usize,
                     };
                     self.set_looks(place, *look);
-                    self.devices.earlier(place.host, 1, 0);
+                    self.felt_earlier(place.host, 1, 0);
                 }
             }
+            Entry::Canary {
+                host,
+                packets,
+                connections,
+            } => self.felt_earlier(*host as usize, *packets, *connections),
             Entry::Loss(loss) => self.ledger.restore(*loss),
             Entry::Left { host, reason } => {
                 self.behaviour.leave(*host as usize, reason.clone());
@@ -281,6 +296,11 @@ impl<'a> Scan<'a> {
             // Those are of the other way to look; here a refused port is asked again, should it be permitted by now.
             Entry::Reached { .. } | Entry::Refused { .. } => {}
         }
+    }
+
+    fn felt_earlier(&mut self, host: usize, packets: u32, connections: u32) {
+        self.devices.earlier(host, packets, connections);
+        self.counters.packets_sent += u64::from(packets);
     }
 
     pub(super) async fn run(
@@ -423,10 +443,14 @@ impl<'a> Scan<'a> {
             return Next::At(self.now() + TICK);
         }
         for _ in 0..STARTED_AT_ONCE {
-            if !self.attempts.has_room() || self.talks.len() >= MOST_TALKS {
+            let now = self.now();
+            if !self.attempts.has_room(self.sockets.held()) {
+                // Either an attempt ends, or a socket is closed, of which nobody tells.
+                return Next::At(now + CLOSING);
+            }
+            if self.talks.len() >= MOST_TALKS {
                 return Next::Wait;
             }
-            let now = self.now();
             let ready = self.schedule.total_ready(now);
             if ready > now {
                 return Next::At(ready);

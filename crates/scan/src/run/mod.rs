@@ -6,8 +6,9 @@ mod engine;
 mod line;
 mod order;
 mod patience;
+mod sockets;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use portcullis_knowledge::Knowledge;
 use portcullis_model::{Coverage, NotTested, Observation, Port, RunId, ServiceName, Vantage};
@@ -17,6 +18,9 @@ use crate::{Brake, Pace, checkpoint::Entry};
 pub(crate) use engine::BETWEEN_LOOKS;
 use engine::Scan;
 pub(crate) use order::seed;
+
+/// Most ports of hosts that one scan may have: what is remembered of each takes 128 MiB then.
+pub const MOST_PROBES: u128 = 1 << 27;
 
 /// What to scan and how.
 #[derive(Debug, Clone)]
@@ -46,6 +50,8 @@ pub struct ScanRequest {
 
 /// Is told what a scan finds, as it finds it, and how far it has come.
 pub trait Watcher: Send {
+    /// The scan begins, and can go on from this file should it be stopped.
+    fn begun(&mut self, _checkpoint: &Path) {}
     /// A port answered. Silence is told at the end, when it is known how sure it is.
     fn seen(&mut self, observation: &Observation);
     /// Something that a checkpoint must hold, so that the scan can go on from there.

@@ -22,7 +22,7 @@ use portcullis_sys::packet::{
 };
 
 use super::{
-    MOST_PROBES, SynError, SynOutcome, SynRequest, answer,
+    SynError, SynOutcome, SynRequest, answer,
     answer::Said,
     cookie::Cookies,
     found::Found,
@@ -41,7 +41,7 @@ use crate::{
     loss::{LEAST_LOOKS, Ledger, MOST_LOOKS},
     networks::Networks,
     places::{Place, Places},
-    run::{BETWEEN_LOOKS, Permit},
+    run::{BETWEEN_LOOKS, MOST_PROBES, Permit},
 };
 use looks::CanaryShare;
 
@@ -136,7 +136,7 @@ pub fn scan(
         found: Mutex::default(),
     };
     let begin_at = scan.take_over();
-    scan.counts.packets.store(used.asked, Ordering::Relaxed);
+    scan.counts.packets.fetch_add(used.asked, Ordering::Relaxed);
     let over = AtomicBool::new(false);
     let (tell, told) = mpsc::channel();
     let mut teller = Teller::new(watcher, &scan);
@@ -225,7 +225,7 @@ impl Scan<'_> {
                     if self.answered.add(place) {
                         if self.asked.add(place) {
                             self.counts.asked.fetch_add(1, Ordering::Relaxed);
-                            self.devices.earlier(host, seen.packets, seen.connections);
+                            self.felt_earlier(host, seen.packets, seen.connections);
                         }
                         self.note_answer(place, observation.state, seen.look);
                         lock(&self.found).push(Found::earlier(place, observation.clone()));
@@ -244,6 +244,11 @@ impl Scan<'_> {
                 }
                 Entry::Loss(loss) => lock(&self.ledger).restore(*loss),
                 Entry::Left { host, reason } => self.leave(*host as usize, reason.clone()),
+                Entry::Canary {
+                    host,
+                    packets,
+                    connections,
+                } => self.felt_earlier(*host as usize, *packets, *connections),
                 Entry::Silent { .. } => {}
             }
         }
@@ -272,7 +277,7 @@ impl Scan<'_> {
                     continue;
                 };
                 if self.asked.add(place) {
-                    self.devices.earlier(place.host, look, 0);
+                    self.felt_earlier(place.host, look, 0);
                     self.counts.asked.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -284,6 +289,12 @@ impl Scan<'_> {
             (0..over).for_each(|_| lock(&self.ledger).look_over());
         }
         reached
+    }
+
+    /// Counts packets of an earlier part of the run: where it is not known how often a host was asked, as often as may be.
+    fn felt_earlier(&self, host: usize, packets: u32, connections: u32) {
+        self.devices.earlier(host, packets, connections);
+        self.counts.packets.fetch_add(packets.into(), Ordering::Relaxed);
     }
 
     /// Makes all looks, beginning in the middle of one. Returns how long it took from the beginning to the last SYN.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use portcullis_model::{Exit, Fault};
 use portcullis_sys::SysError;
 
-use super::MOST_PROBES;
+use crate::MOST_PROBES;
 
 /// Why a SYN scan cannot begin. Nothing has been sent.
 #[derive(Debug, thiserror::Error)]

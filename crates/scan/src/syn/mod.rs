@@ -37,9 +37,6 @@ and bare SYN packets have hung serial device servers (CVE-2017-14028, ICSA-17-32
 CVE-2018-10632, ICSA-18-200-04: Moxa NPort 5210, 5230 and 5232). No port gets a second SYN while the first may still be \
 answered. For fragile devices use --mode connect.";
 
-/// Most ports of hosts that one SYN scan may have: two bits for each take 32 MiB.
-pub const MOST_PROBES: u128 = 1 << 27;
-
 /// A total rate from which on nothing is held back; the cap per host holds all the same.
 pub const UNLIMITED: u32 = crate::pace::UNLIMITED;
 

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::{output::table, progress::duration};
 
-pub(super) fn text(scanned: &Scanned) -> String {
+/// `again` is the command line that goes on with it.
+pub(super) fn text(scanned: &Scanned, again: Option<&str>) -> String {
     let open: Vec<&Observation> = scanned
         .observations
         .iter()
@@ -34,7 +35,10 @@ pub(super) fn text(scanned: &Scanned) -> String {
             text.push_str(&reasons(observation));
         }
     }
-    text.push_str(&summary(scanned));
+    if !text.ends_with("\n\n") {
+        text.push('\n');
+    }
+    text.push_str(&summary(scanned, again));
     text
 }
 
@@ -74,7 +78,7 @@ fn reasons(observation: &Observation) -> String {
     text
 }
 
-fn summary(scanned: &Scanned) -> String {
+fn summary(scanned: &Scanned, again: Option<&str>) -> String {
     let count = |state| {
         scanned
             .observations
@@ -88,11 +92,15 @@ fn summary(scanned: &Scanned) -> String {
         .iter()
         .map(|range| addresses(range.first, range.last) * range.ports.len())
         .sum();
+    let gaps = scanned.run.not_tested.iter();
+    let untested: usize = gaps
+        .map(|gap| addresses(gap.first, gap.last) * gap.ports.len())
+        .sum();
     let mut text = format!(
-        "\nSeen from {}: {} addresses x {} ports: {} open, {} closed, {} filtered, {} no-answer.",
+        "Seen from {}: {} x {}: {} open, {} closed, {} filtered, {} no-answer, {untested} not tested.",
         scanned.run.vantage,
-        scanned.addresses,
-        scanned.ports,
+        counted(scanned.addresses, "address", "addresses"),
+        counted(scanned.ports, "port", "ports"),
         count(PortState::Open),
         count(PortState::Closed),
         count(PortState::Filtered),
@@ -101,7 +109,7 @@ fn summary(scanned: &Scanned) -> String {
     let _ = write!(
         text,
         " {} packets, at most {} connection(s) to a host at a time",
-        scanned.counters.packets_sent, scanned.counters.most_connections_per_host
+        coverage.packets, scanned.counters.most_connections_per_host
     );
     if let Some(ended) = scanned.run.ended {
         let elapsed = ended.duration_since(scanned.run.started).unsigned_abs();
@@ -121,12 +129,8 @@ fn summary(scanned: &Scanned) -> String {
     if scanned.interrupted {
         text.push_str("Stopped before its end: what is listed below was not tested.\n");
     }
-    if let Some(checkpoint) = &scanned.checkpoint {
-        let _ = writeln!(
-            text,
-            "To go on: portcullis scan --resume {}",
-            checkpoint.display()
-        );
+    if let Some(again) = again {
+        let _ = writeln!(text, "To go on: {again}");
     }
     for not_tested in &scanned.run.not_tested {
         let _ = writeln!(text, "Not tested: {}", shown_gap(not_tested));
@@ -154,7 +158,9 @@ fn silence(scanned: &Scanned) -> String {
         return String::new();
     }
     let Some(loss) = coverage.loss else {
-        return "Nothing answered, so that loss could not be measured: how sure the silence is cannot be said.\n".into();
+        return "Nothing answered, so that loss could not be measured, and the silence proves nothing: it is in doubt. Name a host \
+                that is known to answer among the targets.\n"
+            .into();
     };
     let ranges = coverage.silent.iter().map(|range| range.confidence);
     let least = told.into_iter().chain(ranges).flatten().min();
@@ -177,15 +183,18 @@ fn felt(devices: &[Felt]) -> String {
     ) else {
         return String::new();
     };
+    let connections = match connections.connections {
+        0 => "no connection".into(),
+        count => format!("{count} connections ({})", connections.address),
+    };
     format!(
-        "A device felt at most {} packets ({}), {} connections ({}) and bursts of {} packets ({}).\n",
-        packets.packets,
-        packets.address,
-        connections.connections,
-        connections.address,
-        burst.largest_burst,
-        burst.address
+        "A device felt at most {} packets ({}), {connections} and bursts of {} packets ({}).\n",
+        packets.packets, packets.address, burst.largest_burst, burst.address
     )
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// What the watched neighbours answered. The reports are ours, and were kept as JSON.

@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use portcullis_model::{Coverage, Port, Run, RunId, Vantage};
+use portcullis_model::{Coverage, NotTested, Port, Run, RunId, Vantage};
 use portcullis_scan::Counters;
 use serde_json::{Value, json};
 
@@ -50,6 +50,7 @@ fn scanned() -> Scanned {
         permission: None,
         slowed: Vec::new(),
         tightenings: Vec::new(),
+        failed: None,
     }
 }
 
@@ -99,4 +100,44 @@ fn answers_are_printed_as_they_come_the_rest_at_the_end_and_nothing_twice() {
             "portcullis.run/1 - -",
         ]
     );
+}
+
+#[test]
+fn the_line_that_goes_on_is_one_that_a_shell_understands() {
+    let global = |site: Option<&str>, store: Option<&str>| Global {
+        format: Format::Text,
+        store: store.map(Into::into),
+        config: site.map(Into::into),
+        quiet: false,
+        verbose: 0,
+    };
+    assert_eq!(
+        again(Path::new("/data/a.jsonl"), &global(None, None)),
+        "portcullis scan --resume /data/a.jsonl"
+    );
+    assert_eq!(
+        again(
+            Path::new("/my data/it's.jsonl"),
+            &global(Some("/s.toml"), Some("sqlite:/my store"))
+        ),
+        r"portcullis scan --resume '/my data/it'\''s.jsonl' --config /s.toml --store '/my store'"
+    );
+}
+
+#[test]
+fn the_counts_of_the_summary_add_up() {
+    let mut scanned = scanned();
+    scanned.run.not_tested = vec![NotTested {
+        first: "10.0.0.2".parse().unwrap(),
+        last: "10.0.0.3".parse().unwrap(),
+        ports: vec![Port::tcp(502)],
+        reason: "interrupted".into(),
+    }];
+    let text = summary::text(&scanned, Some("portcullis scan --resume F"));
+    assert!(
+        text.contains("3 addresses x 2 ports: 1 open, 1 closed, 0 filtered, 2 no-answer, 2 not tested."),
+        "{text}"
+    );
+    assert!(text.contains("To go on: portcullis scan --resume F\n"));
+    assert!(!text.contains("\n\n\n"), "{text}");
 }

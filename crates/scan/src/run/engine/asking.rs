@@ -4,14 +4,14 @@ use std::{net::IpAddr, time::Duration};
 
 use portcullis_model::{PortState, Transport};
 
-use super::{ATTEMPT, CLOSED_ELSEWHERE, DATAGRAM, MOST_DEAD, MOST_REASONS, Next, ON_TIME, Scan, Talk};
+use super::{ATTEMPT, DATAGRAM, HANDSHAKE, MOST_DEAD, MOST_REASONS, Next, ON_TIME, Scan, Talk};
 use crate::{
-    canary::{MOST_MISSED, Shown},
+    canary::{Shown, enough_missed},
     checkpoint::Entry,
     loss::LEAST_LOOKS,
     pace::Turn,
     places::Place,
-    probe::{Target, Trace, gate::Gate, tcp, udp},
+    probe::{Target, Trace, gate::Gate, talk::talk, tcp, udp},
     run::{
         Watcher,
         attempts::{Attempt, Why},
@@ -117,7 +117,6 @@ impl Scan<'_> {
                     target,
                     place,
                     why: Why::Look,
-                    counted: 1,
                 };
                 self.talking.insert(handle.id(), talk);
             }
@@ -135,7 +134,8 @@ impl Scan<'_> {
         watcher: &mut dyn Watcher,
     ) {
         self.canaries_out += u64::from(why == Why::Canary);
-        let socket = match tcp::begin(target) {
+        let made = self.sockets.take(target.address);
+        let socket = match tcp::begin(target, made) {
             Ok(socket) => socket,
             Err(refused) => {
                 let packets = u32::from(refused.state != PortState::NotTested);
@@ -185,9 +185,7 @@ impl Scan<'_> {
             self.no_answer(attempt.place, attempt.why, None, watcher);
             over.push(attempt.socket);
         }
-        if over.len() >= CLOSED_ELSEWHERE {
-            tokio::task::spawn_blocking(move || drop(over));
-        }
+        self.sockets.close(over);
     }
 
     pub(super) fn concluded(&mut self, attempt: Attempt, watcher: &mut dyn Watcher) {
@@ -212,7 +210,7 @@ impl Scan<'_> {
             self.refused(&target, place, why, now, refused, Some((source, after)), watcher);
             return;
         }
-        self.schedule.settle(now, self.to(place.host), ATTEMPT, 2);
+        self.schedule.settle(now, self.to(place.host), ATTEMPT, HANDSHAKE);
         self.sent(place.host, now, 1);
         self.devices.connection(place.host);
         self.answer_came(place, after, watcher);
@@ -231,17 +229,14 @@ impl Scan<'_> {
         let gate = Gate::Kept {
             place,
             asks: self.asks.clone(),
+            counted: HANDSHAKE,
+            paid: HANDSHAKE,
         };
         let task = target.clone();
         let handle = self
             .talks
-            .spawn(async move { tcp::talk(&task, &gate, socket, after).await });
-        let talk = Talk {
-            target,
-            place,
-            why,
-            counted: 2,
-        };
+            .spawn(async move { talk(&task, gate, socket, after).await });
+        let talk = Talk { target, place, why };
         self.talking.insert(handle.id(), talk);
     }
 
@@ -271,6 +266,7 @@ impl Scan<'_> {
                 self.answer_came(place, after, watcher);
                 if why == Why::Canary {
                     self.canary_answered(place);
+                    keep_canary(place, packets, 0, watcher);
                 } else {
                     self.first_answer(place, state);
                     let mut trace = Trace::new(state, because).sent(source, packets);
@@ -320,7 +316,7 @@ impl Scan<'_> {
 
     pub(super) fn canary_answered(&mut self, place: Place) {
         self.canaries_out = self.canaries_out.saturating_sub(1);
-        self.canaries.shown(place, true);
+        self.canaries.shown(place, true, u32::MAX);
         self.ledger.canary(self.networks.of_host(place.host), true);
     }
 
@@ -346,16 +342,19 @@ impl Scan<'_> {
                 }
             }
             Why::Canary => {
+                keep_canary(place, 1, 0, watcher);
                 self.canaries_out = self.canaries_out.saturating_sub(1);
                 let network = self.networks.of_host(place.host);
                 self.ledger.canary(network, false);
-                if self.canaries.shown(place, false) == Shown::Stopped {
+                let missed = self.canaries.missed(place.host) + 1;
+                let enough = enough_missed(self.ledger.chance_without(missed.into()));
+                if self.canaries.shown(place, false, enough) == Shown::Stopped {
                     self.stopped_hosts += 1;
                     // One host may have died. Where several fall silent it is the way to them, and that is loss.
                     if self.stopped_hosts <= MOST_DEAD {
-                        self.ledger.forget(network, MOST_MISSED.into());
+                        self.ledger.forget(network, missed.into());
                     }
-                    if self.behaviour.stopped(place.host, MOST_MISSED) {
+                    if self.behaviour.stopped(place.host, missed) {
                         self.leave(place.host, watcher);
                     }
                 }
@@ -371,4 +370,13 @@ impl Scan<'_> {
             reason,
         });
     }
+}
+
+/// What a canary has cost its host, for the checkpoint.
+pub(super) fn keep_canary(place: Place, packets: u32, connections: u32, watcher: &mut dyn Watcher) {
+    watcher.keep(&Entry::Canary {
+        host: place.host as u32,
+        packets,
+        connections,
+    });
 }

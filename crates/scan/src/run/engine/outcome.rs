@@ -1,6 +1,10 @@
 //! What a scan brings home.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
+};
 
 use portcullis_model::{Coverage, Observation, Transport};
 
@@ -8,6 +12,7 @@ use super::{INTERRUPTED, Scan};
 use crate::{
     lists::{Facts, Silence},
     places::Place,
+    routers,
     run::ScanOutcome,
 };
 
@@ -15,7 +20,11 @@ impl Scan<'_> {
     pub(super) fn outcome(mut self) -> ScanOutcome {
         self.ledger.silent(self.silences);
         let found = std::mem::take(&mut self.found);
+        let lost_routers = self.lost_routers();
         let why_not = |place: Place| -> Option<Cow<'_, str>> {
+            if let Some(reason) = lost_routers.get(&self.networks.of_host(place.host)) {
+                return Some(reason.as_str().into());
+            }
             if self.looks(place) > 0 {
                 return None;
             }
@@ -36,7 +45,8 @@ impl Scan<'_> {
             Silence {
                 looks,
                 confidence: self.ledger.confidence(network, looks),
-                in_doubt: self.ledger.doubtful(network, looks) || self.behaviour.left(place.host).is_some(),
+                in_doubt: self.ledger.cannot_sign(network, looks)
+                    || self.behaviour.left(place.host).is_some(),
             }
         };
         let answered_hosts: std::collections::HashSet<usize> =
@@ -73,6 +83,27 @@ impl Scan<'_> {
             counters,
             interrupted: self.ending.is_some(),
         }
+    }
+
+    /// The networks in which nothing answered because their router did not.
+    fn lost_routers(&self) -> HashMap<u32, String> {
+        let mut asked: BTreeMap<u32, IpAddr> = BTreeMap::new();
+        let mut answered: HashSet<u32> = HashSet::new();
+        for (host, address) in self.addresses.iter().enumerate() {
+            let network = self.networks.of_host(host);
+            for place in (0..self.ports.len()).map(|port| Place { host, port }) {
+                if self.answered.has(place) {
+                    answered.insert(network);
+                } else if self.looks(place) > 0 {
+                    asked.entry(network).or_insert(*address);
+                }
+            }
+        }
+        asked.retain(|network, _| !answered.contains(network));
+        if asked.is_empty() {
+            return HashMap::new();
+        }
+        routers::without_answer(&asked)
     }
 
     /// A silence as an observation.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis_model::{PortState, Transport};
 use tokio::task::{Id, JoinError};
 
-use super::{EXCHANGE, NOTHING, Scan, TICK, Talk};
+use super::{EXCHANGE, NOTHING, Scan, TICK, Talk, asking::keep_canary};
 use crate::{
     Sighting,
     checkpoint::{Entry, SeenPort},
@@ -20,9 +20,13 @@ impl Scan<'_> {
     pub(super) fn grant(&mut self) -> Option<Duration> {
         let mut earliest: Option<Duration> = None;
         for _ in 0..self.waiting.len() {
-            let ask = self.waiting.pop_front()?;
+            let mut ask = self.waiting.pop_front()?;
             let now = self.now();
-            let asking = ask.step == Step::Request;
+            self.beside(ask.place.host, std::mem::take(&mut ask.uncounted));
+            let unpaid = std::mem::take(&mut ask.unpaid);
+            self.schedule
+                .settle(now, self.to(ask.place.host), NOTHING, unpaid);
+            let asking = matches!(ask.step, Step::Request | Step::Read);
             // An end is never refused, for an open connection is a burden to the device.
             if asking && (self.ending.is_some() || self.is_denied(ask.place)) {
                 // A conversation that is gone needs no answer.
@@ -36,11 +40,12 @@ impl Scan<'_> {
             };
             match turn {
                 Turn::Now => {
-                    self.sent(ask.place.host, now, 1);
+                    self.sent(ask.place.host, now, ask.step.own_packets());
                     let _ = ask.answer.send(true);
                 }
                 // The operator's word to stop does not wait for a slow pace.
                 Turn::At(_) if self.ending.is_some() => {
+                    self.sent(ask.place.host, now, ask.step.own_packets());
                     let _ = ask.answer.send(true);
                 }
                 Turn::At(when) => {
@@ -50,6 +55,12 @@ impl Scan<'_> {
             }
         }
         earliest
+    }
+
+    /// Counts what our kernel has sent by itself: acknowledgements.
+    fn beside(&mut self, host: usize, packets: u32) {
+        self.devices.beside(host, packets);
+        self.counters.packets_sent += u64::from(packets);
     }
 
     pub(super) fn is_denied(&self, place: Place) -> bool {
@@ -67,13 +78,7 @@ impl Scan<'_> {
                 (error.id(), trace)
             }
         };
-        let Some(Talk {
-            target,
-            place,
-            why,
-            counted,
-        }) = self.talking.remove(&id)
-        else {
+        let Some(Talk { target, place, why }) = self.talking.remove(&id) else {
             return;
         };
         let now = self.now();
@@ -94,14 +99,8 @@ impl Scan<'_> {
             self.line.free(place.host);
             return;
         }
-        let asked = trace.seen.as_ref().is_some_and(|seen| seen.request.is_some());
-        let granted = 1 + u32::from(asked);
-        // What our kernel sent beside what was counted: acknowledgements.
-        let beside = trace.packets.saturating_sub(counted + granted);
-        self.devices.beside(place.host, beside);
-        self.counters.packets_sent += u64::from(beside);
-        let paid = 2 * granted;
-        let unpaid = trace.packets.saturating_sub(counted + paid);
+        self.beside(place.host, trace.packets.saturating_sub(trace.counted));
+        let unpaid = trace.packets.saturating_sub(trace.paid);
         self.schedule.settle(now, self.to(place.host), NOTHING, unpaid);
         self.conversation_over(&target, place, why, trace, watcher);
     }
@@ -117,6 +116,9 @@ impl Scan<'_> {
     ) {
         if self.behaviour.connection(place.host, trace.conduct) {
             self.leave(place.host, watcher);
+        }
+        if why == Why::Canary {
+            keep_canary(place, trace.packets, 1, watcher);
         }
         if why == Why::Look {
             if trace.state == PortState::NotTested {

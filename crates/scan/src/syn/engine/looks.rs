@@ -4,7 +4,7 @@ use std::sync::{PoisonError, atomic::Ordering};
 
 use super::{Scan, lock};
 use crate::{
-    canary::{MOST_MISSED, next_random},
+    canary::{enough_missed, next_random},
     loss::Ledger,
     places::Place,
 };
@@ -24,7 +24,7 @@ impl Scan<'_> {
                     missed = if heard { 0 } else { missed + 1 };
                 }
             }
-            if missed >= MOST_MISSED {
+            if missed >= enough_missed(ledger.chance_without(missed.into())) {
                 ledger.forget(network, missed.into());
                 if lock(&self.behaviour).stopped(host, missed) {
                     self.left.add(Place { host, port: 0 });

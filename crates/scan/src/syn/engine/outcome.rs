@@ -75,7 +75,7 @@ impl Scan<'_> {
             Silence {
                 looks,
                 confidence: ledger.confidence(network, looks),
-                in_doubt: ledger.doubtful(network, looks) || behaviour.left(place.host).is_some(),
+                in_doubt: ledger.cannot_sign(network, looks) || behaviour.left(place.host).is_some(),
             }
         };
         let lists = Facts {
