@@ -1,6 +1,8 @@
 //! Advisories: which versions of which product have a known weakness, and whether a given device has it. Pure.
 
 mod builtin;
+pub mod csaf;
+mod range;
 
 use std::{cmp::Ordering, fmt};
 
@@ -77,6 +79,8 @@ pub struct Assessment<'k> {
     pub advisory: &'k Advisory,
     /// What comes of it.
     pub status: Status,
+    /// Whether it is not affected because its version is the first that has the repair, or a later one.
+    pub fixed: bool,
     /// Why, with both versions.
     pub reason: String,
 }
@@ -126,6 +130,7 @@ pub fn assess<'k>(advisories: &'k [Advisory], model: &str, version: Option<&str>
             Some(Assessment {
                 advisory,
                 status,
+                fixed: status == Status::NotAffected && product.has_repair(version),
                 reason,
             })
         })
@@ -209,14 +214,7 @@ impl Affected {
 
     /// Whether a version is affected; `None` when that hangs on a build that one of the two does not tell.
     fn holds(&self, version: &Version) -> Option<bool> {
-        let compare = |text: &String| {
-            let other = text.parse::<Version>().ok()?;
-            // A boundary without a build means all builds of that version.
-            match (version.compare(&other), other.without_build() == other) {
-                (None, true) => version.without_build().compare(&other),
-                (order, _) => order,
-            }
-        };
+        let compare = |text: &String| range::against(version, text);
         if !self.exactly.is_empty() {
             let orders: Vec<Option<Ordering>> = self.exactly.iter().map(compare).collect();
             if orders.contains(&Some(Ordering::Equal)) {
@@ -238,6 +236,14 @@ impl Affected {
             (Some(true), Some(true)) => Some(true),
             _ => None,
         }
+    }
+
+    /// Whether a version is the first one that is not affected, or a later one.
+    fn has_repair(&self, version: Option<&str>) -> bool {
+        let version = version.and_then(|text| text.parse::<Version>().ok());
+        let order = version.zip(self.below.as_ref());
+        let order = order.and_then(|(version, below)| range::against(&version, below));
+        order.is_some_and(Ordering::is_ge)
     }
 
     fn range(&self) -> String {

@@ -1,0 +1,130 @@
+//! Whether a device is the product that an advisory names: by whole words, of vendor and of model.
+
+/// Words of a vendor's name that do not tell it from another's.
+const FORMS: [&str; 16] = [
+    "inc",
+    "ltd",
+    "llc",
+    "gmbh",
+    "ag",
+    "co",
+    "corp",
+    "corporation",
+    "company",
+    "se",
+    "sa",
+    "bv",
+    "plc",
+    "limited",
+    "the",
+    "kg",
+];
+
+/// Words of a product's name that belong to no model.
+const FILLING: [&str; 5] = ["firmware", "series", "software", "version", "device"];
+
+/// How well a device fits a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fit {
+    /// The model fits, and the maker of the device is not known.
+    ModelOnly,
+    /// Vendor and model fit.
+    Both,
+}
+
+/// Holds a device against a product of an advisory. A variant behind a hyphen counts as the model
+/// (`NPort 5110-T` is an `NPort 5110`); a letter more does not (`NPort 5110A` is none).
+pub(super) fn fit(vendor: Option<&str>, model: &str, their_vendor: &str, product: &str) -> Option<Fit> {
+    let makers = [words(their_vendor), words(vendor.unwrap_or_default())].concat();
+    let (own, theirs) = (plain(model, &makers), plain(product, &makers));
+    if theirs.is_empty() {
+        return None;
+    }
+    let is_model = own == theirs
+        || own
+            .strip_prefix(&theirs)
+            .is_some_and(|variant| variant.starts_with('-'));
+    if !is_model {
+        return None;
+    }
+    match vendor.map(words).filter(|words| !words.is_empty()) {
+        Some(own) => same_maker(&own, &words(their_vendor)).then_some(Fit::Both),
+        // Some models are written with their maker.
+        None if same_maker(&words(model), &words(their_vendor)) => Some(Fit::Both),
+        None => Some(Fit::ModelOnly),
+    }
+}
+
+/// All words of the shorter name stand in the longer one: `Moxa` and `Moxa Inc.`
+fn same_maker(one: &[String], other: &[String]) -> bool {
+    let within = |these: &[String], those: &[String]| these.iter().all(|word| those.contains(word));
+    !one.is_empty() && !other.is_empty() && (within(one, other) || within(other, one))
+}
+
+/// The words of a vendor's name, without those of its legal form.
+fn words(name: &str) -> Vec<String> {
+    name.split(|letter: char| !letter.is_alphanumeric())
+        .map(str::to_lowercase)
+        .filter(|word| !word.is_empty() && !FORMS.contains(&word.as_str()))
+        .collect()
+}
+
+/// A model without its maker and without words that belong to none.
+fn plain(model: &str, makers: &[String]) -> String {
+    let words: Vec<String> = model
+        .split_whitespace()
+        .map(|word| word.trim_matches([',', ';', ':', '(', ')']).to_lowercase())
+        .filter(|word| !word.is_empty() && !FILLING.contains(&word.as_str()) && !makers.contains(word))
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vendor_and_model_fit_as_whole_words() {
+        for (vendor, model) in [
+            (Some("Moxa"), "NPort 5110"),
+            (Some("Moxa Inc."), "nport  5110"),
+            (Some("MOXA"), "Moxa NPort 5110-T"),
+        ] {
+            assert_eq!(
+                fit(vendor, model, "Moxa Technologies", "NPort 5110 Series firmware"),
+                Some(Fit::Both),
+                "{model}"
+            );
+        }
+        assert_eq!(
+            fit(None, "NPort 5110", "Moxa", "NPort 5110"),
+            Some(Fit::ModelOnly)
+        );
+        assert_eq!(
+            fit(None, "Moxa NPort 5110", "Moxa", "NPort 5110"),
+            Some(Fit::Both)
+        );
+    }
+
+    #[test]
+    fn another_model_or_another_maker_is_not_meant() {
+        for (vendor, model) in [
+            (Some("Moxa"), "NPort 5110A"),
+            (Some("Moxa"), "NPort 511"),
+            (Some("Moxa"), "NPort"),
+            (Some("Moxa"), "5110"),
+            (Some("Moxa"), ""),
+            (Some("Digi"), "NPort 5110"),
+            (Some("Moxanet"), "NPort 5110"),
+        ] {
+            assert_eq!(
+                fit(vendor, model, "Moxa", "NPort 5110"),
+                None,
+                "{vendor:?} {model}"
+            );
+        }
+        for product in ["", "Moxa", "firmware"] {
+            assert_eq!(fit(Some("Moxa"), "Moxa", "Moxa", product), None, "{product}");
+        }
+    }
+}
