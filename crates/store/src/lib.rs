@@ -1,4 +1,5 @@
-//! Keeps what was found and done: runs, observations, plans, changes and the audit record, in one SQLite file.
+//! Keeps what was found and done: runs, observations, plans, changes, imported advisories and the audit record, in
+//! one SQLite file.
 //!
 //! It does not decide what an observation means and does not judge who may do what. Observations and plans are written
 //! once and never edited; audit records are chained by digest, and the head of the chain is signed.
@@ -27,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod advisories;
 mod audit;
 mod changes;
 mod error;
@@ -42,6 +44,7 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
+pub use advisories::KeptAdvisory;
 pub use audit::{AuditFault, AuditVerdict};
 pub use error::StoreError;
 pub use open::{Settings, Store};

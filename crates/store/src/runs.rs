@@ -1,5 +1,7 @@
 //! Runs: a scan, a check or a verification, from its beginning to its end.
 
+use std::collections::HashMap;
+
 use portcullis_model::{Run, RunId};
 
 use crate::{
@@ -75,6 +77,39 @@ impl Store {
             .await
             .map_err(self.failed("read the runs"))?;
         decode_all("run", rows)
+    }
+
+    /// The runs that name stations or tell of a host from within, oldest first.
+    ///
+    /// # Errors
+    /// Locked or damaged.
+    pub async fn runs_that_name_hosts(&self) -> Result<Vec<Run>, StoreError> {
+        let rows = sqlx::query_as(
+            "SELECT id, record FROM run
+             WHERE json_type(record, '$.coverage.neighbours') = 'array'
+                OR json_type(record, '$.coverage.host') = 'object'
+             ORDER BY started, rowid",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("read the runs"))?;
+        decode_all("run", rows)
+    }
+
+    /// The verb of each run, by its id.
+    ///
+    /// # Errors
+    /// Locked or damaged.
+    pub async fn commands_of_runs(&self) -> Result<HashMap<RunId, String>, StoreError> {
+        let rows: Vec<Row> =
+            sqlx::query_as("SELECT id, coalesce(json_extract(record, '$.command'), '') FROM run")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(self.failed("read the runs"))?;
+        let commands = rows.into_iter();
+        Ok(commands
+            .filter_map(|(id, command)| Some((id.parse().ok()?, command)))
+            .collect())
     }
 }
 

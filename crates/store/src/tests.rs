@@ -19,7 +19,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnec
 use tempfile::TempDir;
 
 use crate::{
-    Settings, Store, StoreError,
+    KeptAdvisory, Settings, Store, StoreError,
     record::{Row, decode},
 };
 
@@ -509,4 +509,48 @@ async fn several_openers_of_a_new_database_agree() {
         opener.await.unwrap().unwrap();
     }
     assert_eq!(place.open().await.latest_runs(100).await.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn a_later_version_of_an_advisory_takes_the_place_of_the_one_before() {
+    let place = Place::new();
+    let store = place.open().await;
+    let advisory = |namespace: &str, version: &str| KeptAdvisory {
+        namespace: namespace.into(),
+        id: "EX-1".into(),
+        version: version.into(),
+        record: serde_json::json!({ "version": version }),
+    };
+    let keep =
+        async |advisory: &KeptAdvisory, newer: bool| store.keep_advisory(advisory, |_| newer).await.unwrap();
+    assert_eq!(keep(&advisory("https://a.example", "1"), true).await, None);
+    assert_eq!(
+        keep(&advisory("https://a.example", "2"), true).await.as_deref(),
+        Some("1")
+    );
+    assert_eq!(
+        keep(&advisory("https://a.example", "1"), false).await.as_deref(),
+        Some("2")
+    );
+    assert_eq!(keep(&advisory("https://b.example", "1"), true).await, None);
+    let versions: Vec<String> = store
+        .advisories()
+        .await
+        .unwrap()
+        .iter()
+        .map(|one| one["version"].to_string())
+        .collect();
+    assert_eq!(versions, ["\"2\"", "\"1\""]);
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up_to_date() {
+    let place = Place::new();
+    let first = include_str!("../migrations/2026-11-23T1200-first-tables.sql");
+    run_sql(&mut place.raw().await, first).await;
+    let store = place.open().await;
+    assert!(store.advisories().await.unwrap().is_empty());
+    store.begin_run(&run(1)).await.unwrap();
+    assert_eq!(store.commands_of_runs().await.unwrap()[&run(1).id], "scan");
+    assert!(store.runs_that_name_hosts().await.unwrap().is_empty());
 }
