@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{MacAddress, Port, Untrusted};
+use crate::{HostEvidence, MacAddress, Port, Untrusted};
 
 /// Something that was asked for and not tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +172,9 @@ pub struct Coverage {
     /// Stations whose hardware addresses were read in an imported file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub neighbours: Vec<Neighbour>,
+    /// What the texts of a host say of it from within.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostEvidence>,
     /// Why the run stopped itself.
     pub stopped: Option<String>,
 }

@@ -7,7 +7,7 @@
 //!
 //! Verbs: [`targets::parse`] and [`targets::Targets::resolve`] (what is to be looked at), [`scan`] and [`syn::scan`] (look
 //! at all of it), [`checkpoint`] (go on with it later), [`Brake`] and [`guard`] (hold a
-//! running scan back), [`probe()`] (look at one port), [`listing`] (read what another host says of its sockets),
+//! running scan back), [`probe()`] (look at one port), [`listing`] and [`host`] (read what another host says of itself),
 //! [`import::read`] (read what another program found).
 //!
 //! ```
@@ -23,6 +23,7 @@ mod canary;
 pub mod checkpoint;
 mod felt;
 pub mod guard;
+pub mod host;
 pub mod import;
 pub mod listing;
 mod lists;

@@ -213,6 +213,11 @@ pub fn parse_as(format: ListingFormat, text: &[u8]) -> Result<Listing, ListingEr
     Ok(read(format, &decode(text)?))
 }
 
+/// Makes text of the bytes that a shell wrote to a file.
+pub(crate) fn decode_text(bytes: &[u8]) -> String {
+    text::decode(bytes)
+}
+
 fn decode(text: &[u8]) -> Result<String, ListingError> {
     if text.len() > MAX_BYTES {
         return Err(ListingError::TooLarge { bytes: text.len() });

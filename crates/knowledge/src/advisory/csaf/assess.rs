@@ -1,5 +1,7 @@
 //! A document held against one device.
 
+use std::collections::HashMap;
+
 use super::{Document, Remedy, Says, Statement, Version, Vulnerability, name, name::Fit};
 use crate::advisory::Status;
 
@@ -34,22 +36,30 @@ pub struct Found {
 impl Document {
     /// What it says of a device; a vulnerability of other products only is not among it.
     pub fn assess(&self, subject: Subject<'_>) -> Vec<Found> {
+        let mut fits = Fits::new();
         let found = self.vulnerabilities.iter();
         found
-            .filter_map(|vulnerability| vulnerability.assess(subject))
+            .filter_map(|vulnerability| vulnerability.assess(subject, &mut fits))
             .collect()
     }
 }
 
+/// Whether the device fits, by vendor and name of a product: a document repeats the same few names in thousands of
+/// statements.
+type Fits<'d> = HashMap<(&'d str, &'d str), Option<Fit>>;
+
 impl Vulnerability {
-    fn assess(&self, subject: Subject<'_>) -> Option<Found> {
+    fn assess<'d>(&'d self, subject: Subject<'_>, fits: &mut Fits<'d>) -> Option<Found> {
         let fitting: Vec<(&Statement, Fit)> = self
             .statements
             .iter()
             .filter_map(|statement| {
                 let product = &statement.product;
-                let fit = name::fit(subject.vendor, subject.model, &product.vendor, &product.name)?;
-                Some((statement, fit))
+                let (vendor, name) = (product.vendor.as_str(), product.name.as_str());
+                let fit = fits
+                    .entry((vendor, name))
+                    .or_insert_with(|| name::fit(subject.vendor, subject.model, vendor, name));
+                Some((statement, (*fit)?))
             })
             .collect();
         let sure = fitting.iter().map(|(_, fit)| *fit).max()?;

@@ -1,0 +1,267 @@
+//! Programs that are met on hosts, and what a listener is when its host is seen from within. Pure.
+//!
+//! A process can be called anything, so nothing here proves: two marks that do not hang on each other (the port, and the
+//! process or the installed program) make a service likely, one makes it possible.
+
+use std::collections::BTreeMap;
+
+use portcullis_model::{Grade, Identification, Port, Program, ServiceName, Untrusted, sanitize};
+use serde::Deserialize;
+
+use crate::{Knowledge, KnowledgeError, Reference};
+
+/// Name and text of each file of `knowledge/programs`.
+const FILES: [(&str, &str); 2] = [
+    (
+        "moxa-device-manager.toml",
+        include_str!("../../../knowledge/programs/moxa-device-manager.toml"),
+    ),
+    (
+        "mxview.toml",
+        include_str!("../../../knowledge/programs/mxview.toml"),
+    ),
+];
+
+/// A program that is known, as its data file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownProgram {
+    /// Its name, that of the file.
+    pub name: String,
+    /// Its name for people.
+    pub title: String,
+    /// Who makes it.
+    pub vendor: String,
+    /// What stands in its `DisplayName` in the registry of Windows, in any case.
+    #[serde(default)]
+    pub display_names: Vec<String>,
+    /// Names under which advisories know it.
+    pub models: Vec<String>,
+    /// The service that it is when it listens.
+    pub listens_as: ServiceName,
+    /// Names of its listening process, without `.exe`.
+    #[serde(default)]
+    pub processes: Vec<String>,
+    /// Short names of its services of Windows.
+    #[serde(default)]
+    pub system_services: Vec<String>,
+    /// Where all this comes from.
+    #[serde(rename = "reference")]
+    pub references: Vec<Reference>,
+}
+
+/// A listener and its host, as the host's own tools tell of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Within<'a> {
+    /// Where it listens.
+    pub port: Port,
+    /// The name of its process.
+    pub process: Option<&'a Untrusted>,
+    /// The services of the system that its process runs.
+    pub system_services: &'a [Untrusted],
+    /// What is installed on the host.
+    pub programs: &'a [Program],
+}
+
+/// The programs that are compiled in.
+///
+/// # Errors
+/// None unless the build was made from broken data files.
+pub fn builtin() -> Result<Vec<KnownProgram>, KnowledgeError> {
+    let read = |(file, text): &(&str, &str)| {
+        toml::from_str(text).map_err(|source| KnowledgeError::Read {
+            file: (*file).into(),
+            source: Box::new(source),
+        })
+    };
+    FILES.iter().map(read).collect()
+}
+
+impl KnownProgram {
+    /// Whether an installed program is this one.
+    pub fn is(&self, installed: &Program) -> bool {
+        let name = installed.name.raw().to_lowercase();
+        self.display_names
+            .iter()
+            .any(|own| name.contains(&own.to_lowercase()))
+    }
+
+    /// Why a process is taken for this program.
+    fn mark(&self, within: &Within<'_>) -> Option<String> {
+        let named = within.process.filter(|process| {
+            let process = process.raw().to_lowercase();
+            let stem = process.strip_suffix(".exe").unwrap_or(&process);
+            self.processes.iter().any(|own| own.to_lowercase() == stem)
+        });
+        if let Some(process) = named {
+            return Some(format!(
+                "its process is named {process}, as {} calls itself",
+                self.title
+            ));
+        }
+        let service = within.system_services.iter().find(|service| {
+            self.system_services
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(service.raw()))
+        })?;
+        Some(format!(
+            "its process runs the service {service}, which is of {}",
+            self.title
+        ))
+    }
+}
+
+/// What a listener may be, strongest first. `moved` lists where the site says a service also listens.
+pub fn identify(
+    knowledge: &Knowledge,
+    known: &[KnownProgram],
+    within: &Within<'_>,
+    moved: &[(ServiceName, Port)],
+) -> Vec<Identification> {
+    let usual = |service: &ServiceName| {
+        let here = moved.contains(&(service.clone(), within.port));
+        let ports = knowledge.service(service).map(|service| &service.ports);
+        here || ports.is_some_and(|ports| ports.contains(&within.port))
+    };
+    let mut found: BTreeMap<ServiceName, Identification> = BTreeMap::new();
+    for name in knowledge.names().into_iter().filter(|name| usual(name)) {
+        let reasons = vec![format!(
+            "it listens on {}, where this service is usual",
+            within.port
+        )];
+        found.insert(name.clone(), identification(name, Grade::Possible, reasons));
+    }
+    for program in known {
+        let installed = within.programs.iter().find(|installed| program.is(installed));
+        let mark = program.mark(within);
+        let usual = usual(&program.listens_as);
+        if mark.is_none() && !(usual && installed.is_some()) {
+            continue;
+        }
+        let one = found
+            .entry(program.listens_as.clone())
+            .or_insert_with_key(|name| identification(name.clone(), Grade::Possible, Vec::new()));
+        if usual {
+            one.grade = Grade::Likely;
+        }
+        one.fields
+            .insert("vendor".into(), Untrusted::new(program.vendor.as_str()));
+        if let Some(installed) = installed {
+            one.reasons
+                .insert(0, format!("{} is installed on this host", shown(installed)));
+        }
+        if let Some(mark) = mark {
+            one.reasons.insert(0, mark);
+        }
+    }
+    let mut found: Vec<Identification> = found.into_values().collect();
+    found.sort_by_key(|one| std::cmp::Reverse(one.grade));
+    found
+}
+
+/// The installed program that a process belongs to, with its version, when its name or its services tell.
+pub fn package(known: &[KnownProgram], within: &Within<'_>) -> Option<Untrusted> {
+    let program = known.iter().find(|program| program.mark(within).is_some())?;
+    let installed = within.programs.iter().find(|installed| program.is(installed))?;
+    Some(Untrusted::new(shown(installed)))
+}
+
+fn shown(program: &Program) -> String {
+    match &program.version {
+        Some(version) => sanitize(&format!("{} {}", program.name.raw(), version.raw())),
+        None => program.name.to_string(),
+    }
+}
+
+fn identification(service: ServiceName, grade: Grade, reasons: Vec<String>) -> Identification {
+    Identification {
+        service,
+        grade,
+        reasons,
+        fields: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grade(
+        port: u16,
+        process: Option<&str>,
+        system_service: Option<&str>,
+        installed: Option<&str>,
+    ) -> Option<(String, Grade)> {
+        let (knowledge, known) = (Knowledge::builtin().unwrap(), builtin().unwrap());
+        let process = process.map(Untrusted::new);
+        let system_services: Vec<Untrusted> = system_service.into_iter().map(Untrusted::new).collect();
+        let programs: Vec<Program> = installed
+            .into_iter()
+            .map(|name| Program {
+                name: Untrusted::new(name),
+                version: Some(Untrusted::new("2.1")),
+                publisher: None,
+                location: None,
+            })
+            .collect();
+        let within = Within {
+            port: Port::tcp(port),
+            process: process.as_ref(),
+            system_services: &system_services,
+            programs: &programs,
+        };
+        let found = identify(&knowledge, &known, &within, &[]);
+        found.first().map(|one| (one.service.to_string(), one.grade))
+    }
+
+    #[test]
+    fn the_list_is_the_folder_and_names_known_services() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../knowledge/programs");
+        let mut names: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, FILES.map(|(name, _)| name.to_owned()));
+        let knowledge = Knowledge::builtin().unwrap();
+        for program in builtin().unwrap() {
+            assert!(
+                knowledge.service(&program.listens_as).is_some(),
+                "{}",
+                program.name
+            );
+            assert!(names.contains(&format!("{}.toml", program.name)));
+            assert!(!program.references.is_empty());
+        }
+    }
+
+    #[test]
+    fn two_marks_make_it_likely_and_nothing_proves_it() {
+        let gateway = |grade| Some(("moxa-mdm-gateway".to_owned(), grade));
+        assert_eq!(grade(54321, None, None, None), gateway(Grade::Possible));
+        assert_eq!(
+            grade(54321, Some("java.exe"), None, None),
+            gateway(Grade::Possible)
+        );
+        assert_eq!(
+            grade(54321, Some("mdmgw.exe"), None, None),
+            gateway(Grade::Likely)
+        );
+        assert_eq!(
+            grade(54321, None, Some("MDM2_Gateway"), None),
+            gateway(Grade::Likely)
+        );
+        assert_eq!(
+            grade(54321, None, None, Some("MOXA Device Manager 2")),
+            gateway(Grade::Likely)
+        );
+        assert_eq!(
+            grade(5001, Some("MDMGw.exe"), None, None),
+            gateway(Grade::Possible)
+        );
+        assert_eq!(
+            grade(5001, Some("MDMGwX.exe"), None, Some("MOXA Device Manager")),
+            None
+        );
+    }
+}
