@@ -61,12 +61,12 @@ pub(crate) enum Command {
     Check(Check),
     /// Find open ports and name the services behind them, gently
     Scan(Scan),
-    /// Take over what nmap, masscan, Nessus, Zeek, neighbour and switch tables have found
+    /// Take over what nmap, masscan, Nessus, Zeek, neighbour and switch tables have found, and advisories in CSAF
     Import(Import),
     /// What can be reached from a zone without a conduit, most urgent first
     Exposures,
-    /// What is known of each host: services, model, firmware, advisories that affect it
-    Assets,
+    /// What is known of each host: services, model, firmware, programs, advisories that affect it
+    Assets(Assets),
     /// Think a closing through: who is cut, who still gets through, what is loaded and how it is taken back
     Plan(Plan),
     /// Make a planned change on trial: the kernel itself lets go unless it is confirmed in time
@@ -96,10 +96,23 @@ pub(crate) struct Check {
     /// Only this port number, TCP and UDP
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
-    /// Read the output of `netstat -an`, `netstat -ano`, `ss -tlnp` or `Get-NetTCPConnection` from another host; - reads
-    /// standard input
-    #[arg(long, value_name = "FILE")]
-    pub(crate) import: Option<PathBuf>,
+    /// Read the texts of another host: `netstat -an`, `netstat -ano`, `ss -tlnp` or `Get-NetTCPConnection`; of Windows also
+    /// `tasklist` and `reg export` or `reg query /s` of the uninstall keys; - reads standard input
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) import: Vec<PathBuf>,
+    /// Whose texts they are: keeps them, so that `assets` knows the host from within
+    #[arg(long, value_name = "ADDRESS", requires = "import")]
+    pub(crate) host: Option<std::net::IpAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Assets {
+    /// Who states what `csaf-vex` and `cyclonedx` say [default: the name of the site]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) publisher: Option<String>,
+    /// The publisher's own address, e.g. https://plant.example [default: urn:portcullis:site:NAME]
+    #[arg(long, value_name = "URI")]
+    pub(crate) namespace: Option<String>,
 }
 
 /// How a scan looks at a port.
@@ -148,8 +161,8 @@ pub(crate) struct Scan {
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// nmap XML, masscan JSON or list, .nessus, Zeek conn.log, arp -a, ip neigh, show mac address-table; - reads standard
-    /// input
+    /// nmap XML, masscan JSON or list, .nessus, Zeek conn.log, arp -a, ip neigh, show mac address-table; advisories in CSAF
+    /// 2.0; - reads standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// What they are written in, when it is not found out: nmap, masscan, nessus, zeek, neighbours, mac-table

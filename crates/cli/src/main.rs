@@ -2,11 +2,14 @@
 
 mod arguments;
 mod cmds;
+mod csaf_vex;
+mod cyclonedx;
 mod environment;
 mod nmap_xml;
 mod output;
 mod progress;
 mod report;
+mod statements;
 mod stop;
 
 use std::process::ExitCode;

@@ -22,6 +22,11 @@ pub(crate) enum Format {
     Csv,
     /// The XML of nmap; only what `scan` found.
     NmapXml,
+    /// A VEX document in CSAF 2.0; only of `assets`.
+    CsafVex,
+    /// CycloneDX 1.6 as JSON; only of `assets`.
+    #[value(name = "cyclonedx")]
+    CycloneDx,
 }
 
 /// What a command found: records for programs, text for people.
@@ -79,7 +84,9 @@ impl View {
             }
             Format::Csv => self.write_csv(out)?,
             // `cmds` refuses it before the command begins.
-            Format::NmapXml => return Err(io::ErrorKind::Unsupported.into()),
+            Format::NmapXml | Format::CsafVex | Format::CycloneDx => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
         }
         out.flush()
     }

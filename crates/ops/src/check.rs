@@ -1,18 +1,18 @@
-//! What listens on this host, or on a host whose listing was brought here.
+//! What listens on this host. Of another host, whose texts were brought here, see [`crate::host`].
 
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
 
-use portcullis_model::{Connection, Listener, Port, Transport};
-use portcullis_scan::listing::{self, ListingFormat, UnreadableLine};
+use portcullis_model::{Connection, HostListener, Listener, Port, Transport};
+use portcullis_scan::listing::UnreadableLine;
 use portcullis_sys::{Owners, Socket, SocketState};
 use serde::Serialize;
 
-use crate::OpsError;
+use crate::{OpsError, host::AdvisedProgram};
 
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Checked {
-    /// `this host`, or the file and its format.
+    /// `this host`, or the files and their formats.
     pub source: String,
     /// What listens.
     pub listeners: Vec<Listener>,
@@ -25,6 +25,16 @@ pub struct Checked {
     /// Lines of an imported file that could not be read.
     #[serde(skip)]
     pub unreadable_lines: Vec<UnreadableLine>,
+    /// The same listeners with what they may be; of another host only.
+    pub host_listeners: Vec<HostListener>,
+    /// What is installed, as far as the texts of another host tell it.
+    pub programs: Vec<AdvisedProgram>,
+    /// The texts of another host.
+    pub documents: Vec<String>,
+    /// Whether none of them lists sockets, so that nothing is known of listeners.
+    pub without_listing: bool,
+    /// The host whose texts they are, when they were kept.
+    pub kept_for: Option<IpAddr>,
 }
 
 impl Checked {
@@ -32,6 +42,8 @@ impl Checked {
     #[must_use]
     pub fn only(mut self, number: u16) -> Self {
         self.listeners.retain(|listener| listener.number == number);
+        self.host_listeners
+            .retain(|found| found.listener.number == number);
         self.connections
             .retain(|connection| connection.local.port() == number);
         self
@@ -61,52 +73,11 @@ pub fn this_host() -> Result<Checked, OpsError> {
         covers: vec![Transport::Tcp, Transport::Udp],
         unreadable_processes: owners.unreadable,
         unreadable_lines: Vec::new(),
-    })
-}
-
-/// Reads a listing from another host. `-` stands for standard input.
-///
-/// # Errors
-/// When the file cannot be read, or is no listing.
-pub fn import(path: &Path) -> Result<Checked, OpsError> {
-    let failed = |source| OpsError::Read {
-        path: PathBuf::from(path),
-        source,
-    };
-    let text = if path == Path::new("-") {
-        let mut text = Vec::new();
-        let limit = listing::MAX_BYTES as u64 + 1;
-        std::io::Read::read_to_end(&mut std::io::Read::take(std::io::stdin(), limit), &mut text)
-            .map_err(failed)?;
-        text
-    } else {
-        std::fs::read(path).map_err(failed)?
-    };
-    let listing = listing::parse(&text).map_err(|source| OpsError::Listing {
-        path: PathBuf::from(path),
-        source,
-    })?;
-    let format: ListingFormat = listing.format;
-    Ok(Checked {
-        source: format!(
-            "{} ({format})",
-            portcullis_model::sanitize(&path.to_string_lossy())
-        ),
-        covers: [Transport::Tcp, Transport::Udp]
-            .into_iter()
-            .filter(|transport| {
-                let connected = *transport == Transport::Tcp && !listing.connections.is_empty();
-                connected
-                    || listing
-                        .listeners
-                        .iter()
-                        .any(|listener| listener.transport == *transport)
-            })
-            .collect(),
-        listeners: listing.listeners,
-        connections: listing.connections,
-        unreadable_processes: 0,
-        unreadable_lines: listing.unreadable,
+        host_listeners: Vec::new(),
+        programs: Vec::new(),
+        documents: Vec::new(),
+        without_listing: false,
+        kept_for: None,
     })
 }
 

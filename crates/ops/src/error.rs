@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use jiff::Timestamp;
 use portcullis_firewall::FirewallError;
-use portcullis_knowledge::KnowledgeError;
+use portcullis_knowledge::{KnowledgeError, advisory::csaf::CsafError};
 use portcullis_lab::LabError;
 use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, Vantage};
 use portcullis_scan::{
@@ -50,6 +50,18 @@ pub enum OpsError {
         #[source]
         source: ImportError,
     },
+    /// A file that is not taken for an advisory.
+    #[error("cannot import {path} as an advisory")]
+    Csaf {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: CsafError,
+    },
+    /// An advisory in the store that cannot be read.
+    #[error("an advisory in the store cannot be read")]
+    KeptAdvisory(#[source] serde_json::Error),
     /// The place that another program is said to have looked from.
     #[error("`{0}` is neither an address nor a zone of this site")]
     SeenFrom(String),
@@ -221,6 +233,7 @@ impl OpsError {
             Self::Guard(error) => error,
             Self::Resume { source, .. } => source,
             Self::Import { source, .. } => source,
+            Self::Csaf { source, .. } => source,
             Self::Knowledge(error) => error,
             Self::Listing { source, .. } => source,
             _ => return None,
@@ -241,6 +254,8 @@ impl Fault for OpsError {
             Self::Guard(error) => error.code(),
             Self::Resume { source, .. } => source.code(),
             Self::Import { source, .. } => source.code(),
+            Self::Csaf { source, .. } => source.code(),
+            Self::KeptAdvisory(_) => "AD006",
             Self::SeenFrom(_) => "IM004",
             Self::Checkpoint { .. } => "OP019",
             Self::NotKept { .. } => "OP020",
@@ -335,6 +350,7 @@ impl Fault for OpsError {
                 "open a second session to this host and confirm from there; until then the trial goes on"
             }
             Self::NoSite => "name one with --config site.toml (see docs/site.md)",
+            Self::KeptAdvisory(_) => "import the advisory again with this version of portcullis",
             Self::SeenFrom(_) => "name the site with --config site.toml, or give the address it looked from",
             Self::NoSuchExposure(_) => "`portcullis exposures` lists them with their ids",
             Self::ExposureElsewhere { .. } => "run `portcullis plan` on that host",

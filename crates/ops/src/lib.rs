@@ -5,6 +5,7 @@
 //!
 //! Verbs: [`Desk::open`], then one function or module per use-case.
 
+pub mod advised;
 pub mod assets;
 pub mod audit;
 pub mod change;
@@ -13,6 +14,7 @@ mod desk;
 pub mod doctor;
 mod error;
 pub mod exposures;
+pub mod host;
 pub mod import;
 pub mod logs;
 pub mod scan;

@@ -2,82 +2,180 @@
 
 use std::fmt::Write as _;
 
-use portcullis_model::Exit;
+use portcullis_model::{Exit, Fault};
 use portcullis_ops::assets::{self, Asset, Status};
+use serde_json::Value;
 
 use super::{Frame, Outcome, fault};
-use crate::output::{View, table};
+use crate::{
+    arguments::Assets,
+    csaf_vex, cyclonedx,
+    output::{self, Format, View, table},
+    statements::Publisher,
+};
 
-pub(super) async fn run(frame: &Frame<'_>) -> Outcome {
-    let assets = assets::assets(frame.desk).await.map_err(fault)?;
-    View::text(text(&assets))
-        .all("asset", &assets)
-        .print(frame.format())?;
+pub(super) async fn run(frame: &Frame<'_>, arguments: &Assets) -> Outcome {
+    let desk = frame.desk;
+    let site = desk.site.as_ref().map(|site| site.name.as_str());
+    let publisher = Publisher::new(
+        arguments.publisher.as_deref(),
+        arguments.namespace.as_deref(),
+        site,
+    );
+    let publisher = publisher.map_err(fault)?;
+    let assets = assets::assets(desk).await.map_err(fault)?;
+    match frame.format() {
+        Format::CsafVex => {
+            let document = csaf_vex::document(&assets, &publisher, (desk.now)());
+            print(&document.ok_or_else(|| fault(NothingToState))?)?;
+        }
+        Format::CycloneDx => print(&cyclonedx::document(&assets, &publisher, (desk.now)()))?,
+        _ => View::text(text(&assets))
+            .all("asset", &assets)
+            .print(frame.format())?,
+    }
     Ok(Exit::Clean)
+}
+
+fn print(document: &Value) -> Result<(), Box<dyn Fault>> {
+    output::print(|out| {
+        serde_json::to_writer_pretty(&mut *out, document)?;
+        writeln!(out)
+    })
+}
+
+/// No advisory says anything of any asset.
+#[derive(Debug, thiserror::Error)]
+#[error("no advisory says anything of the assets that are known, and CSAF knows no empty VEX document")]
+struct NothingToState;
+
+impl Fault for NothingToState {
+    fn code(&self) -> &'static str {
+        "AD007"
+    }
+    fn hint(&self) -> Option<String> {
+        Some(
+            "scan or import first, and import advisories; --format cyclonedx lists assets without any".into(),
+        )
+    }
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
 }
 
 fn text(assets: &[Asset]) -> String {
     if assets.is_empty() {
         return "No host is known that answers. That says nothing about what was never looked at.".into();
     }
-    let said = |asset: &Asset, name: &str| asset.facts.get(name).map(|fact| fact.value.clone());
+    let dash = || "-".to_owned();
     let rows = assets.iter().map(|asset| {
+        let device = asset.device.as_ref();
         [
             asset.address.to_string(),
-            asset.zone.clone().unwrap_or_else(|| "-".into()),
-            said(asset, "model")
-                .or_else(|| said(asset, "product"))
-                .unwrap_or_else(|| "-".into()),
-            said(asset, "firmware")
-                .or_else(|| said(asset, "revision"))
-                .unwrap_or_else(|| "-".into()),
+            asset.zone.clone().unwrap_or_else(dash),
+            list(asset.roles.iter().copied()),
+            device
+                .and_then(|device| device.vendor.clone())
+                .unwrap_or_else(dash),
+            device.map_or_else(dash, |device| device.model.clone()),
+            device
+                .and_then(|device| device.version.clone())
+                .unwrap_or_else(dash),
+            asset
+                .mac
+                .as_ref()
+                .map_or_else(dash, |mac| mac.address.to_string()),
             services(asset),
+            list(asset.sources.iter().map(String::as_str)),
             asset.last_seen.strftime("%Y-%m-%d %H:%M").to_string(),
         ]
     });
     let header = [
         "address",
         "zone",
+        "roles",
+        "vendor",
         "model",
         "firmware",
+        "mac",
         "services",
+        "known from",
         "last seen (utc)",
     ];
     let mut text = format!("{}\n", table(header, rows));
     for asset in assets {
-        for advisory in asset
-            .advisories
-            .iter()
-            .filter(|one| one.status != Status::NotAffected)
-        {
-            let _ = write!(
-                text,
-                "\n{}: {} {}: {}\n    {}; {}",
-                asset.address,
-                advisory.id,
-                advisory.status,
-                advisory.reason,
-                advisory.cves.join(", "),
-                advisory.remedy
-            );
-        }
+        about(asset, &mut text);
     }
     text
 }
 
-fn services(asset: &Asset) -> String {
-    let named = asset
-        .services
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<&str> = words.collect();
+    if words.is_empty() {
+        "-".into()
+    } else {
+        words.join(", ")
+    }
+}
+
+/// What does not fit into a row: the hardware address, and the advisories.
+fn about(asset: &Asset, text: &mut String) {
+    if let Some(mac) = &asset.mac {
+        if mac.registered_to_moxa {
+            let _ = write!(
+                text,
+                "\n{}: {} is of a block registered to Moxa, which proves nothing: addresses can be set",
+                asset.address, mac.address
+            );
+        }
+        if let Some(behind) = &mac.behind {
+            let _ = write!(text, "\n{}: {} is behind {behind}", asset.address, mac.address);
+        }
+        if !mac.others.is_empty() {
+            let _ = write!(
+                text,
+                "\n{}: other hardware addresses were seen for it, too: {}",
+                asset.address,
+                mac.others.join(", ")
+            );
+        }
+    }
+    let told = asset
+        .advisories
         .iter()
-        .map(|service| format!("{} {} ({})", service.port, service.service, service.grade));
+        .filter(|one| one.status != Status::NotAffected);
+    for advisory in told {
+        let of = if advisory.product.installed {
+            format!(" ({})", advisory.product.model)
+        } else {
+            String::new()
+        };
+        let _ = write!(
+            text,
+            "\n{}{of}: {} {}: {}\n    {}; {}",
+            asset.address,
+            advisory.id,
+            advisory.status,
+            advisory.reason,
+            advisory.cves.join(", "),
+            advisory.remedy
+        );
+    }
+}
+
+fn services(asset: &Asset) -> String {
+    let named = asset.services.iter().map(|service| {
+        let within = if service.from_within { ", from within" } else { "" };
+        format!("{} {} ({}{within})", service.port, service.service, service.grade)
+    });
     let other = asset
         .unidentified
         .iter()
         .map(|port| format!("{port} not identified"));
     let all: Vec<String> = named.chain(other).collect();
-    if all.is_empty() {
-        "none open".into()
-    } else {
-        all.join(", ")
+    match (all.is_empty(), asset.answered) {
+        (false, _) => all.join(", "),
+        (true, true) => "none open".into(),
+        (true, false) => "never answered a port".into(),
     }
 }

@@ -1,9 +1,16 @@
 //! `portcullis check`
 
-use portcullis_model::{Exit, Listener, ProcessIdentity, Transport, Untrusted};
-use portcullis_ops::check::{self, Checked};
+use std::fmt::Write as _;
 
-use super::{Outcome, fault};
+use portcullis_model::{Exit, Listener, ProcessIdentity, Transport, Untrusted};
+use portcullis_ops::{
+    advised::Advisories,
+    assets::Status,
+    check::{self, Checked},
+    host,
+};
+
+use super::{Frame, Outcome, fault};
 use crate::{
     arguments::{Check, Global},
     output::{View, table},
@@ -11,17 +18,35 @@ use crate::{
 };
 
 pub(super) fn run(global: &Global, arguments: &Check) -> Outcome {
-    let checked = match &arguments.import {
-        Some(path) => check::import(path),
-        None => check::this_host(),
+    let checked = if arguments.import.is_empty() {
+        check::this_host()
+    } else {
+        Advisories::builtin().and_then(|advisories| host::read(&arguments.import, &advisories))
     };
-    let mut checked = checked.map_err(fault)?;
+    shown_all(global, arguments, checked.map_err(fault)?)
+}
+
+/// Texts of another host that are kept as what is known of it.
+pub(super) async fn keep(frame: &Frame<'_>, arguments: &Check) -> Outcome {
+    let Some(address) = arguments.host else {
+        return run(frame.global, arguments);
+    };
+    let checked = host::keep(frame.desk, &arguments.import, address).await;
+    shown_all(frame.global, arguments, checked.map_err(fault)?)
+}
+
+fn shown_all(global: &Global, arguments: &Check, mut checked: Checked) -> Outcome {
     if let Some(number) = arguments.port {
         checked = checked.only(number);
     }
-    View::text(text(&checked, arguments.port))
-        .all("listener", &checked.listeners)
-        .print(global.format)?;
+    let view = View::text(text(&checked, arguments.port));
+    let view = if checked.documents.is_empty() {
+        view.all("listener", &checked.listeners)
+    } else {
+        view.all("listener", &checked.host_listeners)
+            .all("program", &checked.programs)
+    };
+    view.print(global.format)?;
     if !global.quiet {
         remarks(&checked);
     }
@@ -30,6 +55,64 @@ pub(super) fn run(global: &Global, arguments: &Check) -> Outcome {
 }
 
 fn text(checked: &Checked, port: Option<u16>) -> String {
+    let mut text = sockets(checked, port);
+    for found in &checked.host_listeners {
+        let likely = found
+            .identifications
+            .first()
+            .filter(|best| !best.fields.is_empty());
+        if let Some(best) = likely {
+            let _ = write!(
+                text,
+                "\n\n{} {} {}: {}",
+                found.listener.port(),
+                best.grade,
+                best.service,
+                best.reasons.join("; ")
+            );
+        }
+    }
+    programs(checked, &mut text);
+    if let Some(address) = checked.kept_for {
+        let _ = write!(text, "\n\nKept as what is known of {address} from within.");
+    }
+    text
+}
+
+/// Installed programs that advisories are about.
+fn programs(checked: &Checked, text: &mut String) {
+    if checked.programs.is_empty() {
+        return;
+    }
+    let count = checked.programs.len();
+    let _ = write!(text, "\n\n{count} installed program(s).");
+    for program in &checked.programs {
+        for advisory in program
+            .advisories
+            .iter()
+            .filter(|one| one.status != Status::NotAffected)
+        {
+            let _ = write!(
+                text,
+                "\n{}: {} {}: {}\n    {}; {}",
+                program.program.name,
+                advisory.id,
+                advisory.status,
+                advisory.reason,
+                advisory.cves.join(", "),
+                advisory.remedy
+            );
+        }
+    }
+}
+
+fn sockets(checked: &Checked, port: Option<u16>) -> String {
+    if checked.without_listing {
+        return format!(
+            "{} lists no sockets: nothing is known of what listens.",
+            checked.source
+        );
+    }
     let connected = match port {
         Some(_) => format!(", {} connection(s) up", checked.connections.len()),
         None => String::new(),
@@ -108,6 +191,11 @@ fn shown(text: Option<&Untrusted>) -> String {
 }
 
 fn remarks(checked: &Checked) {
+    if !checked.documents.is_empty() && checked.kept_for.is_none() {
+        report::eprintln_all(
+            "nothing was kept; say whose texts these are with --host ADDRESS, and `assets` knows the host",
+        );
+    }
     if checked.unreadable_processes > 0 {
         report::eprintln_all(&format!(
             "{} processes of other users could not be looked into; run it as root (sudo) to name all",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use portcullis_model::{Exit, Untrusted};
-use portcullis_ops::import::{self, Imported, Request};
+use portcullis_ops::import::{self, Imported, ImportedAdvisory, Request};
 
 use super::{Frame, Outcome, fault};
 use crate::{arguments::Import, output::View, report};
@@ -22,14 +22,16 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Import) -> Outcome {
     let outcome = import::import(frame.desk, &request).await.map_err(fault)?;
     let mut failures = outcome.failures;
     // With nothing read there is nothing to report.
-    if outcome.imported.is_empty() {
+    if outcome.imported.is_empty() && outcome.advisories.is_empty() {
         let last = failures.pop();
         failures.iter().for_each(|failure| report::remark(failure));
         return last.map_or(Ok(Exit::Clean), |failure| Err(fault(failure)));
     }
-    let texts: Vec<String> = outcome.imported.iter().map(text).collect();
+    let texts = outcome.imported.iter().map(text);
+    let texts: Vec<String> = texts.chain(outcome.advisories.iter().map(advisory)).collect();
     View::text(texts.join("\n"))
         .all("import", &outcome.imported)
+        .all("advisory-import", &outcome.advisories)
         .print(frame.format())?;
     failures.iter().for_each(|failure| report::remark(failure));
     let unplaced = |imported: &Imported| {
@@ -43,6 +45,34 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Import) -> Outcome {
     }
     let everything = failures.is_empty() && outcome.imported.iter().all(|imported| imported.unread == 0);
     Ok(if everything { Exit::Clean } else { Exit::Partial })
+}
+
+fn advisory(imported: &ImportedAdvisory) -> String {
+    let mut text = format!(
+        "{} (csaf): {} version {} of {}, {} vulnerability(ies): {}.",
+        imported.file,
+        imported.id,
+        imported.version,
+        imported.publisher,
+        imported.vulnerabilities,
+        imported.title
+    );
+    match (&imported.before, imported.kept) {
+        (Some(before), true) => {
+            let _ = write!(text, "\n  It takes the place of version {before}.");
+        }
+        (Some(before), false) => {
+            let _ = write!(text, "\n  Version {before} is there already and stays.");
+        }
+        (None, _) => {}
+    }
+    for unread in &imported.unread {
+        let _ = write!(
+            text,
+            "\n  cannot be read as versions, and decides nothing: {unread}"
+        );
+    }
+    text
 }
 
 fn text(imported: &Imported) -> String {

@@ -49,13 +49,16 @@ impl Frame<'_> {
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> Outcome {
     let global = &cli.global;
-    if global.format == Format::NmapXml && !matches!(cli.command, Command::Scan(_)) {
-        return Err(fault(OnlyOfScan));
+    match (global.format, &cli.command) {
+        (Format::NmapXml, Command::Scan(_)) | (Format::CsafVex | Format::CycloneDx, Command::Assets(_)) => {}
+        (Format::NmapXml, _) => return Err(fault(OnlyOf::Scan)),
+        (Format::CsafVex | Format::CycloneDx, _) => return Err(fault(OnlyOf::Assets)),
+        (Format::Text | Format::Json | Format::Jsonl | Format::Csv, _) => {}
     }
     match &cli.command {
         // The lab makes namespaces, which only a process with a single thread may enter.
         Command::Lab(arguments) => lab::run(arguments),
-        Command::Check(arguments) => check::run(global, arguments),
+        Command::Check(arguments) if arguments.host.is_none() => check::run(global, arguments),
         Command::Doctor => doctor::run(global),
         command => with_desk(global, command),
     }
@@ -97,30 +100,34 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Scan(arguments) => scan::run(&frame, arguments).await,
             Command::Import(arguments) => import::run(&frame, arguments).await,
             Command::Exposures => exposures::run(&frame).await,
-            Command::Assets => assets::run(&frame).await,
+            Command::Assets(arguments) => assets::run(&frame, arguments).await,
+            Command::Check(arguments) => check::keep(&frame, arguments).await,
             Command::Plan(arguments) => plan::run(&frame, arguments).await,
             Command::Apply(arguments) => change::apply(&frame, arguments).await,
             Command::Confirm(arguments) => change::confirm(&frame, arguments).await,
             Command::Changes => change::list(&frame).await,
             Command::Verify(arguments) => verify::run(&frame, arguments).await,
             Command::Logs(arguments) => logs::run(&frame, arguments),
-            Command::Rollback(_)
-            | Command::Audit(_)
-            | Command::Lab(_)
-            | Command::Check(_)
-            | Command::Doctor => Ok(Exit::Clean),
+            Command::Rollback(_) | Command::Audit(_) | Command::Lab(_) | Command::Doctor => Ok(Exit::Clean),
         }
     })
 }
 
 /// A format that the command has no document for.
 #[derive(Debug, thiserror::Error)]
-#[error("--format nmap-xml is only for what `portcullis scan` finds")]
-struct OnlyOfScan;
+enum OnlyOf {
+    #[error("--format nmap-xml is only for what `portcullis scan` finds")]
+    Scan,
+    #[error("--format csaf-vex and cyclonedx are only for `portcullis assets`")]
+    Assets,
+}
 
-impl Fault for OnlyOfScan {
+impl Fault for OnlyOf {
     fn code(&self) -> &'static str {
-        "SC054"
+        match self {
+            Self::Scan => "SC054",
+            Self::Assets => "CL002",
+        }
     }
     fn hint(&self) -> Option<String> {
         Some("use text, json, jsonl or csv".into())
@@ -160,6 +167,21 @@ mod tests {
                 ("SC054", Exit::Usage),
                 "{command}"
             );
+        }
+    }
+
+    #[test]
+    fn the_formats_of_assets_are_refused_by_every_other_command_before_it_begins() {
+        for format in ["csaf-vex", "cyclonedx"] {
+            for command in ["check", "scan 10.0.0.1", "exposures", "import -"] {
+                let typed = format!("portcullis --store /dev/null/none --format {format} {command}");
+                let refused = run(Cli::parse_from(typed.split_whitespace())).unwrap_err();
+                assert_eq!(
+                    (refused.code(), refused.exit()),
+                    ("CL002", Exit::Usage),
+                    "{command}"
+                );
+            }
         }
     }
 }

@@ -1,9 +1,12 @@
-//! What other programs have found becomes observations: each file a run of its own, never mixed with our own looks.
+//! What other programs have found becomes observations: each file a run of its own, never mixed with our own looks. An
+//! advisory becomes something that assets are held against.
+
+mod advisory;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Seek, SeekFrom},
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -15,6 +18,8 @@ use portcullis_model::{
 use portcullis_scan::import::{self, Conversations, Format, Item, PassedOver, PortSeen, Source, Unread};
 use serde::Serialize;
 use serde_json::json;
+
+pub use advisory::ImportedAdvisory;
 
 use crate::{Desk, OpsError};
 
@@ -76,6 +81,8 @@ pub struct Imported {
 pub struct Outcome {
     /// One for each file that was read.
     pub imported: Vec<Imported>,
+    /// One for each advisory.
+    pub advisories: Vec<ImportedAdvisory>,
     /// One for each that was not.
     pub failures: Vec<OpsError>,
 }
@@ -87,14 +94,25 @@ pub struct Outcome {
 pub async fn import(desk: &Desk, request: &Request) -> Result<Outcome, OpsError> {
     let place = request.seen_from.as_deref();
     let place = place.map(|place| place_of(desk, place)).transpose()?;
-    let (mut imported, mut failures) = (Vec::new(), Vec::new());
+    let mut outcome = Outcome {
+        imported: Vec::new(),
+        advisories: Vec::new(),
+        failures: Vec::new(),
+    };
     for path in &request.files {
         match file(desk, path, request.format, place.as_deref()).await {
-            Ok(read) => imported.push(read),
-            Err(error) => failures.push(error),
+            Ok(Read::Records(read)) => outcome.imported.push(*read),
+            Ok(Read::Advisory(read)) => outcome.advisories.push(*read),
+            Err(error) => outcome.failures.push(error),
         }
     }
-    Ok(Outcome { imported, failures })
+    Ok(outcome)
+}
+
+/// What a file turned out to be.
+enum Read {
+    Records(Box<Imported>),
+    Advisory(Box<ImportedAdvisory>),
 }
 
 /// An address in its one form, or the name of a declared zone.
@@ -112,13 +130,18 @@ async fn file(
     path: &Path,
     format: Option<Format>,
     place: Option<&str>,
-) -> Result<Imported, OpsError> {
+) -> Result<Read, OpsError> {
     let failed = |source| OpsError::Read {
         path: path.into(),
         source,
     };
     let now = (desk.now)();
     let (mut content, modified) = open(path).map_err(failed)?;
+    if format.is_none() && advisory::is_one(&mut content).map_err(failed)? {
+        return Ok(Read::Advisory(Box::new(
+            advisory::import(desk, path, content).await?,
+        )));
+    }
     let digest = Digest::of_reader(&mut content).map_err(failed)?;
     content.seek(SeekFrom::Start(0)).map_err(failed)?;
     let document = import::read(content, format).map_err(|source| OpsError::Import {
@@ -167,7 +190,7 @@ async fn file(
     run.ended = Some((desk.now)());
     run.coverage.neighbours = std::mem::take(&mut gathered.neighbours).into_iter().collect();
     desk.store.finish_run(&run).await.map_err(OpsError::Store)?;
-    Ok(gathered.report(format, &run, before))
+    Ok(Read::Records(Box::new(gathered.report(format, &run, before))))
 }
 
 fn otherwise_at(earlier: &Run, modified: Option<Timestamp>) -> Timestamp {
@@ -194,7 +217,7 @@ fn open(path: &Path) -> io::Result<(File, Option<Timestamp>)> {
     Ok((file, modified.and_then(|time| Timestamp::try_from(time).ok())))
 }
 
-fn spooled(mut reader: impl Read) -> io::Result<File> {
+fn spooled(mut reader: impl io::Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     io::copy(&mut reader, &mut file)?;
     file.seek(SeekFrom::Start(0))?;
