@@ -182,3 +182,163 @@ fn vulnerability(name: &str, said: &[Said<'_>]) -> Value {
     }
     Value::Object(written)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use portcullis_ops::assets::{AdvisedProduct, AssetAdvisory};
+
+    use super::*;
+
+    const STATUSES: [(Status, bool); 4] = [
+        (Status::Affected, false),
+        (Status::CannotTell, false),
+        (Status::NotAffected, true),
+        (Status::NotAffected, false),
+    ];
+
+    fn advisory(
+        id: &str,
+        cve: &str,
+        version: Option<&str>,
+        (status, fixed): (Status, bool),
+    ) -> AssetAdvisory {
+        AssetAdvisory {
+            id: id.into(),
+            publisher: None,
+            title: "a title".into(),
+            product: AdvisedProduct {
+                vendor: None,
+                model: "NPort 5110".into(),
+                version: version.map(Into::into),
+                installed: false,
+            },
+            cves: Some(cve.to_owned())
+                .into_iter()
+                .filter(|cve| !cve.is_empty())
+                .collect(),
+            cvss: None,
+            status,
+            fixed,
+            reason: "a reason".into(),
+            remedy: "update".into(),
+            remedy_category: "vendor_fix".into(),
+            references: vec!["https://psirt.example".into(), "file:x".into()],
+        }
+    }
+
+    fn asset(address: &str, advisories: Vec<AssetAdvisory>) -> Asset {
+        Asset {
+            address: address.parse().unwrap(),
+            zone: None,
+            roles: BTreeSet::new(),
+            device: None,
+            mac: None,
+            services: Vec::new(),
+            unidentified: Vec::new(),
+            facts: BTreeMap::new(),
+            programs: Vec::new(),
+            answered: true,
+            sources: BTreeSet::new(),
+            last_seen: Timestamp::UNIX_EPOCH,
+            seen_from: BTreeSet::new(),
+            advisories,
+        }
+    }
+
+    fn ids(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(
+                    fields
+                        .get("product_id")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                );
+                fields.values().for_each(|value| ids(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| ids(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_product_is_defined_once_and_has_one_status_for_each_vulnerability() {
+        let publisher = Publisher::new(None, None, Some("plant")).unwrap();
+        for one in STATUSES {
+            for other in STATUSES {
+                let assets = [
+                    asset(
+                        "10.0.0.1",
+                        vec![
+                            advisory("A", "CVE-2026-0001", Some("1.0"), one),
+                            advisory("B", "CVE-2026-0001", Some("1.0"), other),
+                        ],
+                    ),
+                    asset(
+                        "10.0.0.2",
+                        vec![
+                            advisory("A", "", None, one),
+                            advisory("B", "CVE-2026-0001", None, other),
+                        ],
+                    ),
+                ];
+                let document = document(&assets, &publisher, Timestamp::UNIX_EPOCH).unwrap();
+                let mut defined = Vec::new();
+                ids(&document["product_tree"], &mut defined);
+                assert_eq!(defined.len(), 2, "{defined:?}");
+                for vulnerability in document["vulnerabilities"].as_array().unwrap() {
+                    let statuses = vulnerability["product_status"].as_object().unwrap();
+                    let said: Vec<&str> = statuses
+                        .values()
+                        .flat_map(|ids| ids.as_array().unwrap())
+                        .map(|id| id.as_str().unwrap())
+                        .collect();
+                    let once: BTreeSet<&str> = said.iter().copied().collect();
+                    assert_eq!(said.len(), once.len(), "{vulnerability}");
+                    assert!(once.iter().all(|id| defined.iter().any(|own| own == id)));
+                    assert_eq!(
+                        statuses.contains_key("known_affected"),
+                        vulnerability.get("remediations").is_some()
+                    );
+                    assert_eq!(
+                        statuses.contains_key("known_not_affected"),
+                        vulnerability.get("threats").is_some()
+                    );
+                    assert_eq!(
+                        vulnerability["references"].as_array().unwrap().len(),
+                        1,
+                        "only what can be opened"
+                    );
+                }
+                let graver = document["vulnerabilities"][1]["product_status"].get("known_affected");
+                let expected = one.0 == Status::Affected || other.0 == Status::Affected;
+                assert_eq!(graver.is_some(), expected, "{one:?} {other:?}: {document:#}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_facts_make_the_same_document_and_none_make_none() {
+        let publisher = Publisher::new(None, None, None).unwrap();
+        let assets = [asset(
+            "10.0.0.1",
+            vec![advisory("A", "CVE-2026-0001", None, STATUSES[1])],
+        )];
+        let at = |second| {
+            let mut written = document(&assets, &publisher, Timestamp::from_second(second).unwrap()).unwrap();
+            written["document"]["tracking"]["generator"]["date"] = Value::Null;
+            written
+        };
+        assert_eq!(at(1), at(2));
+        assert!(
+            document(
+                &[asset("10.0.0.1", Vec::new())],
+                &publisher,
+                Timestamp::UNIX_EPOCH
+            )
+            .is_none()
+        );
+    }
+}

@@ -67,7 +67,7 @@ pub(crate) struct BadNamespace(String);
 
 impl Fault for BadNamespace {
     fn code(&self) -> &'static str {
-        "CL003"
+        "CL004"
     }
     fn hint(&self) -> Option<String> {
         Some("give one such as https://plant.example or urn:example:plant-7".into())

@@ -126,7 +126,7 @@ impl Fault for OnlyOf {
     fn code(&self) -> &'static str {
         match self {
             Self::Scan => "SC054",
-            Self::Assets => "CL002",
+            Self::Assets => "CL003",
         }
     }
     fn hint(&self) -> Option<String> {
@@ -178,7 +178,7 @@ mod tests {
                 let refused = run(Cli::parse_from(typed.split_whitespace())).unwrap_err();
                 assert_eq!(
                     (refused.code(), refused.exit()),
-                    ("CL002", Exit::Usage),
+                    ("CL003", Exit::Usage),
                     "{command}"
                 );
             }

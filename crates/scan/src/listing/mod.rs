@@ -171,7 +171,11 @@ impl Fault for ListingError {
         Some(match self {
             Self::UnknownFormat => {
                 let commands = ListingFormat::ALL.map(|format| format!("`{}`", format.command()));
-                format!("import the output of one of {}", commands.join(", "))
+                format!(
+                    "import the output of one of {}; beside it, of Windows, that of `tasklist` and of `reg query /s` or `reg \
+                     export` of the uninstall keys",
+                    commands.join(", ")
+                )
             }
             Self::TooLarge { .. } => {
                 "list the listening sockets only (`netstat -tulpnW`, `ss -tulpn`), or cut the file in parts"
