@@ -1,6 +1,7 @@
 //! A host as its own tools tell of it: sockets, processes and installed programs, brought here as texts.
 
 use std::{
+    collections::{HashMap, hash_map::Entry},
     fs::File,
     io::Read,
     net::IpAddr,
@@ -201,10 +202,15 @@ fn checked(
                 .any(|listener| listener.transport == *transport)
     });
     let covers = covers.collect();
+    let tasks = by_pid(tasks);
+    let of_interest = programs
+        .iter()
+        .filter(|program| known.iter().any(|known| known.is(program)));
+    let of_interest: Vec<Program> = of_interest.cloned().collect();
     let host_listeners: Vec<HostListener> = listing
         .listeners
         .into_iter()
-        .map(|listener| found(listener, &tasks, &programs, knowledge, &known, moved))
+        .map(|listener| found(listener, &tasks, &of_interest, knowledge, &known, moved))
         .collect();
     Ok(Checked {
         source: gathered.documents.join(", "),
@@ -230,10 +236,30 @@ fn checked(
     })
 }
 
+/// `tasklist /v` tells the user and `/svc` the services of the same process.
+fn by_pid(tasks: Vec<Task>) -> HashMap<u32, Task> {
+    let mut all: HashMap<u32, Task> = HashMap::new();
+    for task in tasks {
+        match all.entry(task.pid) {
+            Entry::Vacant(free) => {
+                free.insert(task);
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.user = known.user.take().or(task.user);
+                if known.services.is_empty() {
+                    known.services = task.services;
+                }
+            }
+        }
+    }
+    all
+}
+
 /// A listener with the name of its process, and what it may be.
 fn found(
     mut listener: Listener,
-    tasks: &[Task],
+    tasks: &HashMap<u32, Task>,
     programs: &[Program],
     knowledge: &Knowledge,
     known: &[KnownProgram],
@@ -244,7 +270,7 @@ fn found(
         .as_ref()
         .map(|process| process.pid)
         .filter(|pid| *pid != 0);
-    let task = pid.and_then(|pid| tasks.iter().find(|task| task.pid == pid));
+    let task = pid.and_then(|pid| tasks.get(&pid));
     if let (Some(task), Some(process)) = (task, listener.process.as_mut()) {
         process.name.get_or_insert_with(|| task.name.clone());
         process.user = process.user.take().or_else(|| task.user.clone());
@@ -308,7 +334,7 @@ pub(crate) fn advisories_of(
 /// `MXview One 1.4.0` is `MXview One`.
 fn without_version(name: &str) -> String {
     let is_number = |word: &str| {
-        let word = word.trim_start_matches(['v', 'V', '(']);
+        let word = word.trim_start_matches(['(', 'v', 'V']);
         word.starts_with(|letter: char| letter.is_ascii_digit())
             && word.contains('.')
             && word
@@ -323,4 +349,35 @@ fn without_version(name: &str) -> String {
         words.pop();
     }
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_model::Untrusted;
+
+    use super::*;
+
+    #[test]
+    fn what_several_lists_say_of_a_process_is_put_together() {
+        let task = |services: &[&str], user: Option<&str>| Task {
+            pid: 7,
+            name: Untrusted::new("a.exe"),
+            services: services.iter().map(|name| Untrusted::new(*name)).collect(),
+            user: user.map(Untrusted::new),
+        };
+        let both = by_pid(vec![task(&[], Some("ola")), task(&["MXViewService"], None)]);
+        assert_eq!(both[&7], task(&["MXViewService"], Some("ola")));
+    }
+
+    #[test]
+    fn a_version_at_the_end_belongs_to_no_name() {
+        for (name, plain) in [
+            ("MXview One 1.4.0", "MXview One"),
+            ("MXview version 2.8", "MXview"),
+            ("NPort 5110", "NPort 5110"),
+            ("Suite (v3.1)", "Suite"),
+        ] {
+            assert_eq!(without_version(name), plain);
+        }
+    }
 }

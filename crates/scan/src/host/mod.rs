@@ -23,8 +23,8 @@ use portcullis_model::{Program, Untrusted};
 
 use crate::listing::{ListingError, MAX_BYTES};
 
-/// How many processes or programs of one text are kept.
-const MOST: usize = 50_000;
+/// How many processes, or programs, of one text are kept. A busy server has a few hundred of each.
+const MOST: usize = 5_000;
 /// The longest name that is kept, in letters.
 const LONGEST: usize = 300;
 

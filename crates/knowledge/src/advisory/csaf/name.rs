@@ -35,6 +35,9 @@ pub(super) enum Fit {
 /// Holds a device against a product of an advisory. A variant behind a hyphen counts as the model
 /// (`NPort 5110-T` is an `NPort 5110`); a letter more does not (`NPort 5110A` is none).
 pub(super) fn fit(vendor: Option<&str>, model: &str, their_vendor: &str, product: &str) -> Option<Fit> {
+    if !may_fit(vendor.unwrap_or_default(), model, their_vendor, product) {
+        return None;
+    }
     let makers = [words(their_vendor), words(vendor.unwrap_or_default())].concat();
     let (own, theirs) = (plain(model, &makers), plain(product, &makers));
     if theirs.is_empty() {
@@ -53,6 +56,32 @@ pub(super) fn fit(vendor: Option<&str>, model: &str, their_vendor: &str, product
         None if same_maker(&words(model), &words(their_vendor)) => Some(Fit::Both),
         None => Some(Fit::ModelOnly),
     }
+}
+
+/// What must hold for any fit, at the price of looking: each word of the product is one of the model, of a vendor, or none
+/// that counts. Hundreds of programs are held against thousands of names.
+fn may_fit(vendor: &str, model: &str, their_vendor: &str, product: &str) -> bool {
+    // Letters beyond ASCII are left to the careful comparison.
+    if !(model.is_ascii() && product.is_ascii()) {
+        return true;
+    }
+    let mut words = product
+        .split_whitespace()
+        .map(|word| word.trim_matches([',', ';', ':', '(', ')']));
+    words.all(|word| {
+        FILLING.iter().any(|filling| filling.eq_ignore_ascii_case(word))
+            || [model, their_vendor, vendor]
+                .iter()
+                .any(|text| contains(text, word))
+    })
+}
+
+fn contains(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    word.is_empty()
+        || text
+            .windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word))
 }
 
 /// All words of the shorter name stand in the longer one: `Moxa` and `Moxa Inc.`
@@ -104,6 +133,19 @@ mod tests {
             fit(None, "Moxa NPort 5110", "Moxa", "NPort 5110"),
             Some(Fit::Both)
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_short_look_never_overlooks_a_fit(
+            vendor in "(Moxa|Digi|)( Inc.)?", model in "(Moxa )?(NPort|nport) 51[01]0A?(-T)?( v)?",
+            their in "Moxa( AG)?", product in "(Moxa )?N[Pp]ort,? 51[01]0A?( Series| Firmware)?") {
+            let makers = [words(&their), words(&vendor)].concat();
+            let (own, theirs) = (plain(&model, &makers), plain(&product, &makers));
+            if own == theirs || own.starts_with(&format!("{theirs}-")) {
+                proptest::prop_assert!(may_fit(&vendor, &model, &their, &product));
+            }
+        }
     }
 
     #[test]
