@@ -13,13 +13,14 @@ mod name;
 mod tests;
 mod tree;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub use assess::{Found, Subject};
 pub use error::CsafError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::range::Versions;
 use crate::Version;
 use tree::Product;
 
@@ -239,7 +240,7 @@ fn read_vulnerability(
             details: shortened(string(remediation, "details").unwrap_or_default(), LONGEST),
         });
     }
-    let mut statements = Vec::new();
+    let (mut statements, mut ends) = (Vec::new(), Ends::new());
     let status = vulnerability.get("product_status").unwrap_or(&Value::Null);
     for (key, says) in [
         ("known_affected", Says::Affected),
@@ -261,6 +262,12 @@ fn read_vulnerability(
             let Some(mut product) = products.get(id).cloned() else {
                 continue;
             };
+            let end = ends.entry((product.vendor.clone(), product.name.clone()));
+            match key {
+                "first_affected" => end.or_default().0.push(statements.len()),
+                "last_affected" => end.or_default().1.push(statements.len()),
+                _ => {}
+            }
             product.versions = match key {
                 "first_affected" => product.versions.and_later(),
                 "last_affected" => product.versions.and_earlier(),
@@ -280,30 +287,38 @@ fn read_vulnerability(
     Ok(Vulnerability {
         name: shortened(name.unwrap_or("without a name"), 100),
         cvss: cvss(vulnerability),
-        statements: between(statements),
+        statements: between(statements, &ends),
         remedies,
     })
 }
 
-/// A first and a last affected version of the same product are the two ends of one range.
-fn between(statements: Vec<Statement>) -> Vec<Statement> {
-    let mut merged: Vec<Statement> = Vec::new();
-    for statement in statements {
-        let end = &statement.product;
-        let start = merged.iter_mut().find(|other| {
-            other.says == Says::Affected
-                && statement.says == Says::Affected
-                && other.product.versions.written.ends_with(" and later")
-                && end.versions.written.ends_with(" and earlier")
-                && other.product.name == end.name
-                && other.product.vendor == end.vendor
-        });
-        match start {
-            Some(start) => start.product.versions = start.product.versions.up_to(&end.versions),
-            None => merged.push(statement),
+/// The places of statements on a first and on a last affected version, by vendor and name of the product.
+type Ends = HashMap<(String, String), (Vec<usize>, Vec<usize>)>;
+
+/// One first and one last affected version of the same product are the two ends of one range. Of several, nobody says which
+/// belong together: then each stands for itself, which claims more and not less.
+fn between(statements: Vec<Statement>, ends: &Ends) -> Vec<Statement> {
+    let mut last_of: HashMap<usize, usize> = HashMap::new();
+    for pair in ends.values() {
+        if let ([first], [last]) = (pair.0.as_slice(), pair.1.as_slice()) {
+            last_of.insert(*first, *last);
         }
     }
-    merged
+    let lasts: HashMap<usize, Versions> = last_of
+        .iter()
+        .filter_map(|(first, last)| Some((*first, statements.get(*last)?.product.versions.clone())))
+        .collect();
+    let merged: HashSet<usize> = last_of.into_values().collect();
+    let statements = statements.into_iter().enumerate();
+    statements
+        .filter(|(place, _)| !merged.contains(place))
+        .map(|(place, mut statement)| {
+            if let Some(last) = lasts.get(&place) {
+                statement.product.versions = statement.product.versions.up_to(last);
+            }
+            statement
+        })
+        .collect()
 }
 
 /// The highest base score of CVSS v3, else of v2.
