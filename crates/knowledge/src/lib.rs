@@ -38,6 +38,6 @@ mod version;
 pub use error::KnowledgeError;
 pub use exchange::{Exchange, Request};
 pub use knowledge::Knowledge;
-pub use seen::{Further, Seen};
+pub use seen::{Further, Overheard, Seen};
 pub use service::{Hazard, Reference, Role, Service};
 pub use version::{Version, VersionError};

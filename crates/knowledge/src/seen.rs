@@ -19,6 +19,19 @@ pub struct Seen {
     pub further: Vec<Further>,
     /// Whether the server ended the connection.
     pub closed_by_peer: bool,
+    /// Whether somebody else's conversation was listened to, and how much of it; `None` for one of our own.
+    pub overheard: Option<Overheard>,
+}
+
+/// How much of somebody else's conversation was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Overheard {
+    /// Both sides, from their first bytes on.
+    FromTheBeginning,
+    /// Both sides, of a connection that was up before.
+    MidStream,
+    /// What the server said, and not what it answers.
+    AnswerOnly,
 }
 
 /// One more question over the same connection, or from the same UDP port, and its reply.

@@ -3,7 +3,7 @@
 use portcullis_model::{Grade, Transport};
 
 use super::{
-    Subject, Verdict, silence_reasons,
+    Subject, Verdict, overheard, silence_reasons,
     speech::{Speech, quoted_bytes},
 };
 use crate::Seen;
@@ -22,6 +22,12 @@ pub(super) fn judge(
         return Some(ruled_out(format!(
             "the server spoke first, which a server of {name} never does: {said}"
         )));
+    }
+    if seen.overheard.is_some() && !seen.reply.is_empty() {
+        let own = |request: &Vec<u8>| subject.service.may_have_sent(request);
+        if !seen.request.as_ref().is_some_and(own) {
+            return overheard::judge(subject, seen, name, place);
+        }
     }
     let Some(request) = &seen.request else {
         // Without a request a UDP port says nothing about its service.

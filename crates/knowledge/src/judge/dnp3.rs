@@ -47,6 +47,7 @@ fn read(seen: &Seen) -> Option<Verdict> {
             0x0b if answers(&frame) => "answered Request Link Status with link status",
             0x0f if answers(&frame) => "answered Request Link Status with link service not supported",
             // Confirmed or unconfirmed user data.
+            0x43 | 0x44 if seen.overheard.is_some() => "sent user data to its master",
             0x43 | 0x44 => "reported of its own accord",
             _ => continue,
         };

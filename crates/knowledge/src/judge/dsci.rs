@@ -37,7 +37,7 @@ struct SearchReply {
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     asked::judge(subject, seen, "Moxa device search (DSCI)", |_, reply| {
-        let verdict = verdict(subject, &read(reply)?, reply.len());
+        let verdict = verdict(subject, &read(reply, [0; 4])?, reply.len());
         Some(match seen.further.first().and_then(read_name) {
             Some(name) => verdict.field("name", name),
             None => verdict,
@@ -62,14 +62,49 @@ fn read_name(turn: &Further) -> Option<Untrusted> {
     padded_text(name.split(|byte| *byte == 0).next()?)
 }
 
-fn read(reply: &[u8]) -> Option<SearchReply> {
+/// What others ask is not always what we would: any search with any id, and the name. Replies to all else are not looked
+/// into, because some carry secrets.
+pub(super) fn overheard(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
+    let reply = &seen.reply;
+    let (id, question) = match &seen.request {
+        Some(request) => (request.get(4..8)?, request.first().copied()?),
+        None => (reply.get(4..8)?, reply.first()? & 0x7f),
+    };
+    let heard = if seen.request.is_some() {
+        "answered the search of somebody else, with its id"
+    } else {
+        "sent a reply to a search that was not heard"
+    };
+    if question == SEARCH_REPLY & 0x7f {
+        let found = read(reply, id.try_into().ok()?)?;
+        let mut verdict = verdict(subject, &found, reply.len());
+        verdict.grade = match (verdict.grade, seen.request.is_some()) {
+            (Grade::Proven, _) | (_, true) => Grade::Likely,
+            _ => Grade::Possible,
+        };
+        verdict.reasons.insert(0, heard.into());
+        return Some(match seen.further.first().and_then(read_name) {
+            Some(name) => verdict.field("name", name),
+            None => verdict,
+        });
+    }
+    let name = Further {
+        request: seen.request.clone().unwrap_or_else(|| reply.clone()),
+        reply: reply.clone(),
+    };
+    let name = read_name(&name).filter(|_| question == NAME_REPLY & 0x7f)?;
+    let reason = "answered the question of somebody else for its name, as a reply of 60 bytes".into();
+    Some(Verdict::new(Grade::Likely, [reason]).field("name", name))
+}
+
+fn read(reply: &[u8], asked: [u8; 4]) -> Option<SearchReply> {
     if !LENGTHS.contains(&reply.len()) {
         return None;
     }
     let (header, rest) = reply.split_first_chunk::<8>()?;
     let [opcode, result, high, low, id @ ..] = header;
     let length = usize::from(u16::from_be_bytes([*high, *low]));
-    if *opcode != SEARCH_REPLY || *result != 0 || length != reply.len() || *id != [0; 4] {
+    if *opcode != SEARCH_REPLY || *result != 0 || length != reply.len() || *id != asked {
         return None;
     }
     let (application, rest) = rest.split_first_chunk::<4>()?;

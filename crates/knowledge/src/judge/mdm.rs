@@ -7,7 +7,7 @@ use super::{
     Place, Subject, Verdict, milliseconds, silence_reasons,
     speech::{Speech, quoted_bytes},
 };
-use crate::Seen;
+use crate::{Overheard, Seen};
 
 /// How the message of a published exploit's server begins (Metasploit moxa_mdmtool, CVE-2010-4741). Whether an
 /// ordinary gateway's does is not known.
@@ -24,7 +24,8 @@ pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     if let Some(reason) = against(seen) {
         return Some(Verdict::new(Grade::RuledOut, [reason]));
     }
-    if seen.bytes().starts_with(&EXPLOIT_SERVER) {
+    // Of a connection that was up before, the first bytes that were heard are not the first of the session.
+    if seen.bytes().starts_with(&EXPLOIT_SERVER) && seen.overheard != Some(Overheard::MidStream) {
         let hint =
             "its first bytes are 28 10 00 29, as in the message of a published exploit's server: a weak hint";
         return Some(Verdict::new(Grade::Likely, [hint.into(), place]));

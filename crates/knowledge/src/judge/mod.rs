@@ -22,6 +22,7 @@ mod mdm;
 mod modbus;
 mod mqtt;
 mod opcua;
+mod overheard;
 mod page;
 mod pcworx;
 mod port;

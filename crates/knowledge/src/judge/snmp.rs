@@ -71,10 +71,37 @@ pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
         let reasons = std::iter::once(place).chain(silence_reasons(seen));
         return Some(Verdict::new(Grade::Possible, reasons));
     }
+    if seen.overheard.is_some() {
+        return Some(overheard(place, request, &seen.reply));
+    }
     Some(read(request, &seen.reply).unwrap_or_else(|| {
         let reason = format!("the answer is not SNMP: {}", quoted_bytes(&seen.reply));
         Verdict::new(Grade::RuledOut, [reason])
     }))
+}
+
+/// What others ask is not always a get, and version 3 is not read. The bytes are never quoted: the community is in them.
+fn overheard(place: String, request: &[u8], reply: &[u8]) -> Verdict {
+    if let Some(verdict) = read(request, reply) {
+        return Verdict {
+            grade: Grade::Likely,
+            reasons: vec![
+                place,
+                "answered somebody else's read with the same community".into(),
+            ],
+            ..verdict
+        };
+    }
+    let both = message(request).zip(message(reply));
+    let fits = both.is_some_and(|(asked, answer)| {
+        asked.version == answer.version && asked.community == answer.community && answer.tag == RESPONSE
+    });
+    if fits {
+        let reason = "answered somebody else's request as SNMP prescribes, with the same community".into();
+        return Verdict::new(Grade::Likely, [place, reason]);
+    }
+    let reason = "answered somebody else's request in a way that is not read here".into();
+    Verdict::new(Grade::Possible, [place, reason])
 }
 
 /// What stands in one message.
