@@ -36,7 +36,8 @@ impl fmt::Display for PortState {
 }
 
 /// Where we look from: a short name such as `this-host` or `lab:office`. What another program looked at is
-/// `import:TOOL`, or `import:TOOL@PLACE` when it is known where it stood; nothing of our own is ever called so.
+/// `import:TOOL`, or `import:TOOL@PLACE` when it is known where it stood; whose packets were overheard is
+/// `capture@CLIENT`. Nothing of our own is ever called so.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Vantage(String);
@@ -74,6 +75,19 @@ impl Vantage {
         })
     }
 
+    /// A capture of packets, and the client whose conversation was overheard.
+    pub fn capture(client: Option<&str>) -> Self {
+        Self(match client {
+            Some(client) => format!("capture@{client}"),
+            None => "capture".into(),
+        })
+    }
+
+    /// Whether somebody else's packets were overheard.
+    pub fn is_capture(&self) -> bool {
+        self.0 == "capture" || self.0.starts_with("capture@")
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -109,7 +123,7 @@ impl FromStr for Vantage {
 pub struct Run {
     /// Derived from command, vantage and start.
     pub id: RunId,
-    /// The verb: `scan`, `check`, `verify`, `import`.
+    /// The verb: `scan`, `check`, `verify`, `import`, `capture`.
     pub command: String,
     /// Where it looked from.
     pub vantage: Vantage,
@@ -193,6 +207,10 @@ mod tests {
         assert_eq!(Vantage::import("zeek", None).imported(), Some(("zeek", None)));
         assert_eq!(Vantage::lab("office").imported(), None);
         assert!("import:nmap".parse::<Vantage>().is_err());
+        assert!("capture@10.7.20.5".parse::<Vantage>().is_err());
+        assert!(
+            Vantage::capture(Some("10.7.20.5")).is_capture() && !Vantage::import("zeek", None).is_capture()
+        );
         assert_ne!(Vantage::import("nmap", None), nmap);
     }
 }

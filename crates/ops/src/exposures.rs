@@ -146,6 +146,7 @@ fn exposure_of(site: &Site, observation: &Observation, knowledge: &Knowledge) ->
 fn because(from: &From<'_>, what: &str, observation: &Observation) -> String {
     let by = match observation.vantage.imported() {
         Some((tool, _)) => format!(" by what {tool} saw"),
+        None if observation.vantage.is_capture() => " as overheard".into(),
         None => String::new(),
     };
     match from {
