@@ -42,6 +42,11 @@ const fn jump(code: u16, value: u32, yes: u8, no: u8) -> Instruction {
     Instruction { code, yes, no, value }
 }
 
+/// Every frame, of each the first kibibyte: the headers, and as much of what is said as evidence may hold.
+pub fn everything() -> Vec<Instruction> {
+    vec![plain(RETURN, 1024)]
+}
+
 /// IPv4: TCP segments to one of our ports, and ICMP errors that can answer one (types 3 and 11).
 pub fn tcp_answers_v4(ports: &RangeInclusive<u16>) -> Vec<Instruction> {
     vec![

@@ -12,10 +12,13 @@ mod sender;
 mod socket;
 
 pub use receiver::{Receiver, receive};
+pub use ring::Heard;
 pub use sender::{MOST_FRAMES, Sender};
 
 /// Longest frame that [`Sender`] takes, in bytes: enough for a TCP segment without data over IPv6.
 pub const MOST_BYTES: usize = 128;
+/// `ETH_P_ALL` of `linux/if_ether.h`.
+const ETHERTYPE_ALL: u16 = 3;
 /// `ETH_P_IP` of `linux/if_ether.h`.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
 /// `ETH_P_ARP`.

@@ -8,8 +8,51 @@ const FIRST: usize = 16;
 const KEPT_BYTES: usize = 12;
 const FRAME: usize = 24;
 
-/// The frames of a block. It believes no length and no offset: what does not fit ends it.
+/// Where `struct sockaddr_ll` lies in a record, and in it the kind of hardware and of packet.
+const HARDWARE: usize = 48 + 8;
+const PACKET: usize = 48 + 10;
+/// `TP_STATUS_VLAN_VALID`, and `PACKET_OUTGOING` of `linux/if_packet.h`.
+const TAGGED: u32 = 1 << 4;
+const OUTGOING: u8 = 4;
+
+/// A frame, with what the kernel says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard<'b> {
+    /// When, in nanoseconds since 1970.
+    pub at: u64,
+    /// Its bytes, as far as they are kept.
+    pub bytes: &'b [u8],
+    /// The VLAN of a tag that the kernel took off.
+    pub vlan: Option<u16>,
+    /// The kind of hardware (`ARPHRD_…` of `linux/if_arp.h`): 1 is Ethernet.
+    pub hardware: u16,
+    /// Whether this host sent it.
+    pub outgoing: bool,
+}
+
+/// The frames of a block.
 pub(super) fn frames(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    records(block).map(|(_, frame)| frame)
+}
+
+/// The frames of a block, with what the kernel says of each.
+pub(super) fn heard(block: &[u8]) -> impl Iterator<Item = Heard<'_>> {
+    records(block).map(|(header, bytes)| {
+        let number = |at| word(header, at).unwrap_or_default();
+        let tagged = number(20) & TAGGED != 0;
+        Heard {
+            at: u64::from(number(4)) * 1_000_000_000 + u64::from(number(8)),
+            bytes,
+            vlan: tagged.then(|| (number(32) & 0x0fff) as u16),
+            hardware: (number(HARDWARE) & 0xffff) as u16,
+            outgoing: header.get(PACKET) == Some(&OUTGOING),
+        }
+    })
+}
+
+/// The records of a block, each from its header on, and the frame in it. It believes no length and no offset: what does
+/// not fit ends it.
+fn records(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut left = word(block, COUNT).unwrap_or_default();
     let mut at = word(block, FIRST).and_then(|first| usize::try_from(first).ok());
     std::iter::from_fn(move || {
@@ -20,7 +63,7 @@ pub(super) fn frames(block: &[u8]) -> impl Iterator<Item = &[u8]> {
         let kept = usize::try_from(word(header, KEPT_BYTES)?).ok()?;
         let start = header.get(FRAME..FRAME + 2)?;
         let start = usize::from(u16::from_ne_bytes(start.try_into().ok()?));
-        header.get(start..start.checked_add(kept)?)
+        Some((header, header.get(start..start.checked_add(kept)?)?))
     })
 }
 
@@ -53,6 +96,24 @@ mod tests {
         let whole = block(&[b"first", b"second", b""]);
         let found: Vec<&[u8]> = frames(&whole).collect();
         assert_eq!(found, [&b"first"[..], b"second", b""]);
+    }
+
+    #[test]
+    fn what_the_kernel_says_of_a_frame_is_read_where_it_lies() {
+        let mut whole = block(&[b"a frame that is long enough for the address behind the header"]);
+        let mut put = |at: usize, bytes: &[u8]| whole[48 + at..48 + at + bytes.len()].copy_from_slice(bytes);
+        put(4, &7u32.to_ne_bytes());
+        put(8, &9u32.to_ne_bytes());
+        put(20, &(TAGGED | 1).to_ne_bytes());
+        put(32, &0xf064u32.to_ne_bytes());
+        put(HARDWARE, &772u16.to_ne_bytes());
+        put(PACKET, &[OUTGOING]);
+        let found: Vec<Heard<'_>> = heard(&whole).collect();
+        let one = found[0];
+        assert_eq!(
+            (one.at, one.vlan, one.hardware, one.outgoing),
+            (7_000_000_009, Some(100), 772, true)
+        );
     }
 
     #[test]
