@@ -46,7 +46,7 @@ pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
 
 fn silent(place: String, seen: &Seen) -> Verdict {
     let mut reasons = vec![place];
-    if seen.request.is_none() && !seen.closed_by_peer {
+    if seen.request.is_none() && !seen.closed_by_peer && seen.overheard != Some(Overheard::MidStream) {
         reasons.push(format!(
             "silent for {} after connect, as a server that waits for its client",
             milliseconds(seen.silent_for)

@@ -46,7 +46,7 @@ use portcullis_model::{Grade, Port, Untrusted};
 use serde::Deserialize;
 
 use self::speech::{Speech, quoted_bytes};
-use crate::{Request, Seen, Service};
+use crate::{Overheard, Request, Seen, Service};
 
 /// Which protocol's rules a service is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -302,6 +302,9 @@ fn not_shown(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
 
 /// What the server's silence looked like, in the order in which it happened.
 fn silence_reasons(seen: &Seen) -> Vec<String> {
+    if seen.overheard == Some(Overheard::MidStream) {
+        return vec!["what was said there was not captured from its beginning".into()];
+    }
     if seen.closed_by_peer && seen.request.is_none() {
         return vec![format!(
             "closed the connection after {} without sending anything",
