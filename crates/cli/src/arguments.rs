@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Scan(Scan),
     /// Take over what nmap, masscan, Nessus, Zeek, neighbour and switch tables have found, and advisories in CSAF
     Import(Import),
+    /// Find listeners and name services in captured packets, without sending one
+    Capture(Capture),
     /// What can be reached from a zone without a conduit, most urgent first
     Exposures,
     /// What is known of each host: services, model, firmware, programs, advisories that affect it
@@ -171,6 +173,23 @@ pub(crate) struct Import {
     /// Where the other program stood: a zone of the site, or an address; not needed for Zeek, which names both ends
     #[arg(long, value_name = "ZONE|ADDRESS")]
     pub(crate) seen_from: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("wire").required(true).args(["files", "interface"]))]
+pub(crate) struct Capture {
+    /// Captures of tcpdump, dumpcap or Wireshark, pcap or pcapng; - reads standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Listen to a running interface, such as one at the mirror port of a switch (needs CAP_NET_RAW)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) interface: Option<String>,
+    /// How long to listen, e.g. 10m [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = time_span, requires = "interface")]
+    pub(crate) patience: Option<Duration>,
+    /// How many packets to hear
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), requires = "interface")]
+    pub(crate) packets: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -45,6 +45,14 @@ impl View {
         }
     }
 
+    /// The same records with this text.
+    pub(crate) fn with_text(self, text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..self
+        }
+    }
+
     /// Adds a record. `kind` names its schema, e.g. `listener` for `portcullis.listener/1`.
     pub(crate) fn record(&mut self, kind: &str, value: &impl Serialize) {
         self.records.push(record(kind, value));

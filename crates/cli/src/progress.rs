@@ -46,6 +46,13 @@ impl ProgressLine {
         self.0.tick();
     }
 
+    /// Tells how much of a capture was read.
+    pub(crate) fn capture(&self, frames: u64, bytes: u64) {
+        self.0
+            .set_message(format!("capture: {frames} packets, {:.1} MB", bytes as f64 / 1e6));
+        self.0.tick();
+    }
+
     /// Prints something to standard output, which may be the terminal that the line is drawn on.
     pub(crate) fn beside(&self, print: impl FnOnce()) {
         self.0.suspend(print);

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use jiff::Timestamp;
+use portcullis_capture::CaptureError;
 use portcullis_firewall::FirewallError;
 use portcullis_knowledge::{KnowledgeError, advisory::csaf::CsafError};
 use portcullis_lab::LabError;
@@ -13,6 +14,8 @@ use portcullis_scan::{
 };
 use portcullis_store::StoreError;
 use portcullis_sys::SysError;
+
+use crate::capture::LiveError;
 
 /// An error of a use-case.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,18 @@ pub enum OpsError {
     /// An advisory in the store that cannot be read.
     #[error("an advisory in the store cannot be read")]
     KeptAdvisory(#[source] serde_json::Error),
+    /// A capture that is not read.
+    #[error("cannot read the capture {path}")]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: CaptureError,
+    },
+    /// An interface that cannot be listened to.
+    #[error(transparent)]
+    Live(LiveError),
     /// The place that another program is said to have looked from.
     #[error("`{0}` is neither an address nor a zone of this site")]
     SeenFrom(String),
@@ -234,6 +249,8 @@ impl OpsError {
             Self::Resume { source, .. } => source,
             Self::Import { source, .. } => source,
             Self::Csaf { source, .. } => source,
+            Self::Capture { source, .. } => source,
+            Self::Live(error) => error,
             Self::Knowledge(error) => error,
             Self::Listing { source, .. } => source,
             _ => return None,
@@ -256,6 +273,8 @@ impl Fault for OpsError {
             Self::Import { source, .. } => source.code(),
             Self::Csaf { source, .. } => source.code(),
             Self::KeptAdvisory(_) => "AD006",
+            Self::Capture { source, .. } => source.code(),
+            Self::Live(error) => error.code(),
             Self::SeenFrom(_) => "IM004",
             Self::Checkpoint { .. } => "OP019",
             Self::NotKept { .. } => "OP020",

@@ -1,4 +1,4 @@
-//! The use-cases: check, scan, import, exposures, plan, apply, confirm, rollback, verify, logs, doctor.
+//! The use-cases: check, scan, import, capture, exposures, plan, apply, confirm, rollback, verify, logs, doctor.
 //!
 //! Here, and only here, it is decided whether something may be done, and here it is written to the audit record before
 //! it is done. It prints nothing and parses no arguments.
@@ -8,6 +8,7 @@
 pub mod advised;
 pub mod assets;
 pub mod audit;
+pub mod capture;
 pub mod change;
 pub mod check;
 mod desk;

@@ -2,6 +2,7 @@
 
 mod assets;
 mod audit;
+mod capture;
 mod change;
 mod check;
 mod doctor;
@@ -99,6 +100,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
         match command {
             Command::Scan(arguments) => scan::run(&frame, arguments).await,
             Command::Import(arguments) => import::run(&frame, arguments).await,
+            Command::Capture(arguments) => capture::run(&frame, arguments).await,
             Command::Exposures => exposures::run(&frame).await,
             Command::Assets(arguments) => assets::run(&frame, arguments).await,
             Command::Check(arguments) => check::keep(&frame, arguments).await,
