@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod caps;
+mod capture;
 mod changes;
 mod ends;
 mod finding;
