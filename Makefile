@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help setup build demo test bench-scan soak-scan bench-import clean
+.PHONY: help setup build demo test bench-scan soak-scan bench-import bench-capture clean
 
 help:
 	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
@@ -12,6 +12,7 @@ help:
 	@echo 'make bench-scan  measure the scan engine against the installed scanners (root; minutes)'
 	@echo 'make soak-scan   kill and resume scans, and scan a silent wire, many times (half an hour)'
 	@echo 'make bench-import  measure the memory of imports of 200 MB (minutes)'
+	@echo 'make bench-capture  measure the reading of captures against tshark and tcpdump (minutes)'
 
 setup:
 	@scripts/setup
@@ -36,6 +37,9 @@ soak-scan: setup
 
 bench-import:
 	@bench/import.sh
+
+bench-capture:
+	@BENCH_INSTALL=1 bench/capture.sh
 
 clean:
 	cargo clean --quiet
