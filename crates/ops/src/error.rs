@@ -99,7 +99,7 @@ pub enum OpsError {
         checkpoint: Option<PathBuf>,
         /// Why not.
         #[source]
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// More ports of hosts than one scan may have.
     #[error("{count} ports of hosts are more than the {MOST_PROBES} that one scan may have")]

@@ -180,7 +180,7 @@ pub async fn scan(
     let (checkpoint, lost) = keeping.end(!outcome.interrupted && stored.is_ok());
     let not_kept = stored.err().map(|source| OpsError::NotKept {
         checkpoint: checkpoint.clone(),
-        source,
+        source: Box::new(source),
     });
     let (tightenings, not_recorded) = match tightenings {
         Ok(tightenings) => (tightenings, None),
