@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
-use portcullis_model::{Port, PortRange, Vantage};
+use portcullis_model::{Port, PortRange, ServiceName, Vantage};
 use portcullis_scan::import;
 
 use crate::{environment, output::Format};
@@ -135,11 +135,21 @@ pub(crate) struct Scan {
     #[arg(long, value_enum, default_value = "connect")]
     pub(crate) mode: ScanMode,
     /// Go on with a scan that was stopped or killed; every option is taken from its checkpoint
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "mode", "ports", "rate", "per_host", "per_subnet", "guards", "permission", "signers"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "mode", "ports", "services", "second_look", "rate", "per_host", "per_subnet", "guards", "permission", "signers"])]
     pub(crate) resume: Option<PathBuf>,
     /// Ports such as 54321,udp/4800,7001-7005 [default: those of all known management and control services]
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     pub(crate) ports: Vec<PortRange>,
+    /// Ask for this service, also when that costs the device something; its usual ports, unless --ports names others. May be
+    /// given several times
+    #[arg(long = "service", value_name = "NAME", value_parser = service)]
+    pub(crate) services: Vec<ServiceName>,
+    /// Ask a service that has answered once more where that tells more of it: at most two requests to a port
+    #[arg(long)]
+    pub(crate) second_look: bool,
+    /// The community for --service snmp; in the environment others on this host cannot see it
+    #[arg(long, value_name = "TEXT", env = environment::COMMUNITY, hide_env_values = true)]
+    pub(crate) community: Option<String>,
     /// Packets per second in all; 0 is as fast as it goes
     #[arg(long, value_name = "PPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub(crate) rate: u32,
@@ -325,6 +335,12 @@ pub(crate) enum Lab {
         /// The host
         host: String,
     },
+}
+
+/// A name such as those of docs/knowledge.md.
+fn service(text: &str) -> Result<ServiceName, String> {
+    ServiceName::new(text)
+        .ok_or_else(|| "a service is called by lower-case letters, digits and hyphens".into())
 }
 
 /// The beginning of an id: 4 to 16 hexadecimal digits.

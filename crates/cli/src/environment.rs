@@ -12,6 +12,8 @@ use std::{
 pub(crate) const STORE: &str = "PORTCULLIS_STORE";
 /// Names `site.toml`; `--config` goes before it.
 pub(crate) const CONFIG: &str = "PORTCULLIS_CONFIG";
+/// The community of SNMP; `--community` goes before it.
+pub(crate) const COMMUNITY: &str = "PORTCULLIS_COMMUNITY";
 /// Switches log messages on, e.g. `portcullis=debug`; `-v` does the same.
 pub(crate) const LOG: &str = "PORTCULLIS_LOG";
 

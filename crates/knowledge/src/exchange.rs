@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_model::Port;
+use portcullis_model::{Port, Secret, ServiceName};
 use serde::Deserialize;
 
 /// The one request that may be sent to a service.
@@ -76,6 +76,17 @@ pub struct Exchange {
     pub wait: Duration,
     /// Why this port is not to be touched at all, if so.
     pub not_testable: Option<&'static str>,
+    /// What the request holds that must not be read in what is kept of the answer.
+    pub secret: Option<Secret>,
+}
+
+/// What a person asks for beside what is done by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Services that are asked where they are usual or were moved to, also when that costs the device something.
+    pub services: Vec<ServiceName>,
+    /// The community of SNMP.
+    pub community: Option<Secret>,
 }
 
 impl Exchange {
@@ -86,6 +97,7 @@ impl Exchange {
             request: None,
             wait: Duration::ZERO,
             not_testable: None,
+            secret: None,
         }
     }
 

@@ -9,12 +9,14 @@ use std::{
 use portcullis_model::{Grade, Identification, Port, ServiceName, Transport};
 
 use crate::{
-    Exchange, Hazard, KnowledgeError, Request, Role, Seen, Service, builtin, check,
+    Exchange, Hazard, KnowledgeError, Request, Role, Seen, Service, Wishes, builtin, check,
     judge::{self, Place, Subject},
 };
 
 /// How long to listen on a TCP port for which no service is known.
 const LISTEN: Duration = Duration::from_millis(800);
+/// How long to wait for the answer to a read of SNMP.
+const COMMUNITY_WAIT: Duration = Duration::from_millis(1500);
 
 /// The services that can be recognised.
 #[derive(Debug, Clone)]
@@ -132,6 +134,36 @@ impl Knowledge {
             (false, Transport::Udp) => Exchange::unknown_udp(),
             (false, Transport::Tcp) => Exchange::listen(longest_listen(&candidates)),
         })
+    }
+
+    /// What to do after a port was reached, given what a person wishes: where a named service is usual or was moved to, the
+    /// first one named is asked; anywhere else it is as in [`Self::exchange`].
+    pub fn exchange_wished(&self, port: Port, moved: &[(ServiceName, Port)], wishes: &Wishes) -> Exchange {
+        let wished = wishes.services.iter().find_map(|name| {
+            let service = self.services.get(name)?;
+            place(service, port, moved)?;
+            let silent = must_be_silent(&self.candidates(port, moved));
+            match &wishes.community {
+                Some(community) if service.judge.needs_community() && !silent => {
+                    let request = Self::snmp_request(community.reveal())?;
+                    Some(Exchange {
+                        request: Some(request),
+                        wait: COMMUNITY_WAIT,
+                        secret: Some(community.clone()),
+                        ..Exchange::listen(Duration::ZERO)
+                    })
+                }
+                _ => self.exchange_for(name, port),
+            }
+        });
+        wished.unwrap_or_else(|| self.exchange(port, moved))
+    }
+
+    /// Whether a service can only be asked with a community.
+    pub fn needs_community(&self, name: &ServiceName) -> bool {
+        self.services
+            .get(name)
+            .is_some_and(|service| service.judge.needs_community())
     }
 
     /// What may be asked next over the same connection (or from the same UDP port), given what was seen so far: a

@@ -36,7 +36,7 @@ mod service;
 mod version;
 
 pub use error::KnowledgeError;
-pub use exchange::{Exchange, Request};
+pub use exchange::{Exchange, Request, Wishes};
 pub use knowledge::Knowledge;
 pub use seen::{Further, Overheard, Seen};
 pub use service::{Hazard, Reference, Role, Service};

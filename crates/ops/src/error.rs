@@ -7,7 +7,7 @@ use portcullis_capture::CaptureError;
 use portcullis_firewall::FirewallError;
 use portcullis_knowledge::{KnowledgeError, advisory::csaf::CsafError};
 use portcullis_lab::LabError;
-use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, Vantage};
+use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, ServiceName, Vantage};
 use portcullis_scan::{
     MOST_PROBES, checkpoint::CheckpointError, guard::GuardError, import::ImportError, listing::ListingError,
     syn::SynError, targets::TargetError,
@@ -89,6 +89,15 @@ pub enum OpsError {
         #[source]
         source: CheckpointError,
     },
+    /// Nobody knows a service of this name.
+    #[error("no service is called `{0}`")]
+    UnknownService(ServiceName),
+    /// A service that is asked with a community, and none was given.
+    #[error("`{0}` is asked with a community, and none was given")]
+    NoCommunity(ServiceName),
+    /// By half-open connections nothing can be asked.
+    #[error("a scan by half-open connections asks nothing, so that there is no second question")]
+    NothingToAsk,
     /// There is no checkpoint of this name.
     #[error("there is no checkpoint {0}")]
     NoCheckpoint(PathBuf),
@@ -279,6 +288,9 @@ impl Fault for OpsError {
             Self::Checkpoint { .. } => "OP019",
             Self::NotKept { .. } => "OP020",
             Self::NoCheckpoint(_) => "SC033",
+            Self::UnknownService(_) => "SC060",
+            Self::NoCommunity(_) => "SC061",
+            Self::NothingToAsk => "SC062",
             Self::TooManyPorts { .. } => "SC014",
             Self::Knowledge(error) => error.code(),
             Self::Listing { source, .. } => source.code(),
@@ -322,6 +334,12 @@ impl Fault for OpsError {
                 "a scan that has come to its end needs none and has removed it: `portcullis exposures` and `portcullis \
                  assets` show what it found"
             }
+            Self::UnknownService(_) => "docs/knowledge.md lists the services with their names",
+            Self::NoCommunity(_) => {
+                "give the one that the owner gave you: PORTCULLIS_COMMUNITY in the environment, or --community; it is never \
+                 guessed and never written down, so that a resumed scan needs it again"
+            }
+            Self::NothingToAsk => "leave out --second-look, or look with --mode connect",
             Self::TooManyPorts { .. } => "split the scan into several, or name fewer ports",
             Self::Checkpoint { .. } => "make room beside the store; what was written before can go on",
             Self::Read { source, .. } => match source.kind() {
@@ -394,6 +412,9 @@ impl Fault for OpsError {
             | Self::WrongState { .. } => Exit::Refused,
             Self::Read { .. }
             | Self::NoCheckpoint(_)
+            | Self::UnknownService(_)
+            | Self::NoCommunity(_)
+            | Self::NothingToAsk
             | Self::TooManyPorts { .. }
             | Self::EmptyReason
             | Self::OtherHost { .. }

@@ -7,7 +7,8 @@ mod look;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use portcullis_model::{Observation, Port, Run};
+use portcullis_knowledge::Wishes;
+use portcullis_model::{Observation, Port, Run, Secret, ServiceName};
 pub use portcullis_scan::checkpoint::Mode;
 use portcullis_scan::{Brake, Counters, DEFAULT_CONNECT_TIMEOUT, Pace, ScanRequest, Watcher, guard::Guard};
 use portcullis_store::StoreError;
@@ -26,6 +27,12 @@ pub struct Request {
     pub targets: Vec<String>,
     /// Ports; those of the known services when empty.
     pub ports: Vec<Port>,
+    /// Services that are asked wherever they may be, also when that costs the device something.
+    pub services: Vec<ServiceName>,
+    /// The community of SNMP.
+    pub community: Option<Secret>,
+    /// Whether a service that has answered is asked once more.
+    pub second_look: bool,
     /// How fast.
     pub pace: Pace,
     /// How a port is looked at.
@@ -96,8 +103,9 @@ pub async fn scan(
         .as_ref()
         .map(|checkpoint| begin::as_begun(&checkpoint.header));
     let begun = begun.transpose()?;
-    let resume = request.resume.clone();
+    let (resume, community) = (request.resume.clone(), request.community.clone());
     let request = begun.as_ref().unwrap_or(request);
+    begin::services_known(desk, request, community.is_some())?;
     let source = authority::Source::of(request);
     let used = source.as_ref().map(authority::Source::read).transpose()?;
     let permission = used.as_ref().map(|used| &used.permission);
@@ -149,7 +157,12 @@ pub async fn scan(
         addresses: resolved.addresses,
         scopes: resolved.scopes,
         ports,
-        moved: desk.moved(),
+        moved: begin::moved(desk, request),
+        wishes: Wishes {
+            services: request.services.clone(),
+            community,
+        },
+        second_look: request.second_look,
         pace,
         brake: Arc::clone(&brake),
         earlier,

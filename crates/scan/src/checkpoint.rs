@@ -50,6 +50,10 @@ pub struct Header {
     pub ports: Vec<Port>,
     /// Where the site says a service also listens.
     pub moved: Vec<(ServiceName, Port)>,
+    /// Services that are asked wherever they may be.
+    pub services: Vec<ServiceName>,
+    /// Whether a service that has answered is asked once more.
+    pub second_look: bool,
     /// `connect` or `syn`.
     pub mode: Mode,
     /// Packets per second in all.
@@ -345,6 +349,8 @@ mod tests {
             ports: vec![Port::tcp(54321), Port::udp(4800)],
             moved: Vec::new(),
             scopes: Vec::new(),
+            services: Vec::new(),
+            second_look: false,
             mode: Mode::Connect,
             packets_per_second: 1000,
             per_host: 20,

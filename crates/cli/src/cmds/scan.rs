@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use portcullis_model::{Exit, Fault, Observation, ObservationId, PortState, sanitize};
+use portcullis_model::{Exit, Fault, Observation, ObservationId, PortState, Secret, sanitize};
 use portcullis_ops::scan::{self, Mode, Request, Scanned};
 use portcullis_scan::{Pace, Progress, Watcher, guard::Guard, pace::UNLIMITED, syn};
 
@@ -36,6 +36,9 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
     let request = Request {
         targets: arguments.targets.clone(),
         ports: arguments.ports.iter().flat_map(|range| range.ports()).collect(),
+        services: arguments.services.clone(),
+        community: arguments.community.clone().map(Secret::new),
+        second_look: arguments.second_look,
         pace,
         mode: match arguments.mode {
             ScanMode::Connect => Mode::Connect,
@@ -61,10 +64,9 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
     match (frame.format(), watcher.lines) {
         (_, Some(lines)) => lines.end(&scanned)?,
         (Format::NmapXml, None) => {
-            let arguments: Vec<String> = std::env::args_os()
-                .map(|argument| argument.to_string_lossy().into_owned())
-                .collect();
-            output::print(|out| nmap_xml::write(&scanned, &arguments.join(" "), out))?;
+            let typed = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+            let typed = without_secret(typed);
+            output::print(|out| nmap_xml::write(&scanned, &typed, out))?;
         }
         (format, None) => {
             let again = scanned
@@ -83,6 +85,21 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
         Exit::Partial
     };
     scanned.failed.map_or(Ok(exit), |error| Err(fault(error)))
+}
+
+/// The command line as typed, but for the community.
+fn without_secret(typed: impl Iterator<Item = String>) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    for word in typed {
+        if shown.last().is_some_and(|last| last == "--community") {
+            shown.push("…".into());
+        } else if word.starts_with("--community=") {
+            shown.push("--community=…".into());
+        } else {
+            shown.push(word);
+        }
+    }
+    shown.join(" ")
 }
 
 /// The command line that goes on with a scan, from whatever folder.

@@ -1,7 +1,7 @@
 //! Scans that are killed at any moment and go on. `PORTCULLIS_SOAK` says how often they are killed; three times otherwise.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     thread,
     time::{Duration, Instant},
 };
@@ -20,10 +20,15 @@ fn runs() -> u32 {
     wanted.unwrap_or(3)
 }
 
-/// How often each port of each host was asked.
+/// How often each port of each host was asked. On a busy machine the kernel may have repeated a SYN by itself before the
+/// program came to end the attempt: that is the same question.
 fn asked(arrived: &[Arrived]) -> HashMap<(String, String), u32> {
     let mut asked = HashMap::new();
+    let mut known = HashSet::new();
     for syn in arrived.iter().filter(|one| one.segment.is_syn()) {
+        if !known.insert((syn.segment.from_port, syn.segment.sequence)) {
+            continue;
+        }
         let place = (syn.segment.to.to_string(), format!("tcp/{}", syn.segment.port));
         *asked.entry(place).or_default() += 1;
     }

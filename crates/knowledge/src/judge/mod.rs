@@ -199,6 +199,11 @@ impl Judge {
         matches!(self, Self::Codesys | Self::HartIp | Self::Lantronix | Self::Snmp)
     }
 
+    /// Whether asking takes a community, which only a person can give.
+    pub(crate) fn needs_community(self) -> bool {
+        self == Self::Snmp
+    }
+
     /// Whether a service of this judge may send the request after its first one was answered.
     pub(crate) fn permits_further(self, request: &Request) -> bool {
         let Request::Bytes { bytes } = request else {
@@ -275,7 +280,7 @@ impl Subject<'_> {
     fn place_reason(&self, name: &str) -> Option<String> {
         match self.place? {
             Place::Own => Some(format!("{} is the port of {name}", self.port)),
-            Place::Moved => Some(format!("site.toml says its owner moved it to {}", self.port)),
+            Place::Moved => Some(format!("its owner says that it is on {}", self.port)),
         }
     }
 }

@@ -10,7 +10,6 @@ use super::{
     Subject, Verdict,
     cursor::{Cursor, padded_text},
     silence_reasons,
-    speech::quoted_bytes,
 };
 use crate::Seen;
 
@@ -75,7 +74,8 @@ pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
         return Some(overheard(place, request, &seen.reply));
     }
     Some(read(request, &seen.reply).unwrap_or_else(|| {
-        let reason = format!("the answer is not SNMP: {}", quoted_bytes(&seen.reply));
+        // It is not quoted: the community may be in it.
+        let reason = "the answer is not that of SNMP to this read".to_owned();
         Verdict::new(Grade::RuledOut, [reason])
     }))
 }

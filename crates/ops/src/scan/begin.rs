@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use portcullis_model::{Coverage, Permission, Port, Run, RunId, Transport, covered};
+use portcullis_model::{Coverage, Permission, Port, Run, RunId, ServiceName, Transport, covered};
 use portcullis_scan::{
     MOST_PROBES, Pace,
     checkpoint::{Basis, Header, Mode, Schema},
@@ -31,6 +31,10 @@ pub(super) fn as_begun(header: &Header) -> Result<Request, OpsError> {
             ..Pace::default()
         },
         mode: header.mode,
+        services: header.services.clone(),
+        // It is never written down.
+        community: None,
+        second_look: header.second_look,
         guards: guards.map_err(OpsError::Guard)?,
         resume: None,
         permission: header.permission.clone().map(PathBuf::from),
@@ -78,6 +82,8 @@ pub(super) fn header(
         scopes: resolved.scopes.clone(),
         ports: ports.to_vec(),
         moved: desk.moved(),
+        services: request.services.clone(),
+        second_look: request.second_look,
         mode: request.mode,
         packets_per_second: pace.total_per_second,
         per_host: pace.per_host_per_second,
@@ -134,15 +140,67 @@ pub fn default_ports(desk: &Desk) -> Vec<Port> {
     ports
 }
 
+/// The ports where these services are usual, and those that the site moved them to.
+fn ports_of(desk: &Desk, services: &[ServiceName]) -> Vec<Port> {
+    let usual = services.iter().filter_map(|name| desk.knowledge.service(name));
+    let moved = desk
+        .moved()
+        .into_iter()
+        .filter(|(name, _)| services.contains(name));
+    let moved = moved.map(|(_, port)| port);
+    usual
+        .flat_map(|service| service.ports.clone())
+        .chain(moved)
+        .collect()
+}
+
+/// Where services are beside their usual ports: as the site says, and as the person does who names both service and port.
+pub(super) fn moved(desk: &Desk, request: &Request) -> Vec<(ServiceName, Port)> {
+    let mut moved = desk.moved();
+    for name in &request.services {
+        let usual = desk
+            .knowledge
+            .service(name)
+            .map(|service| service.ports.as_slice());
+        let elsewhere = request
+            .ports
+            .iter()
+            .filter(|port| usual.is_none_or(|usual| !usual.contains(port)));
+        moved.extend(elsewhere.map(|port| (name.clone(), *port)));
+    }
+    moved.sort();
+    moved.dedup();
+    moved
+}
+
+/// Refuses services that nobody knows, and SNMP without a community.
+pub(super) fn services_known(desk: &Desk, request: &Request, has_community: bool) -> Result<(), OpsError> {
+    for name in &request.services {
+        if desk.knowledge.service(name).is_none() {
+            return Err(OpsError::UnknownService(name.clone()));
+        }
+        if desk.knowledge.needs_community(name) && !has_community && request.mode == Mode::Connect {
+            return Err(OpsError::NoCommunity(name.clone()));
+        }
+    }
+    match request.mode {
+        Mode::Syn if request.second_look => Err(OpsError::NothingToAsk),
+        _ => Ok(()),
+    }
+}
+
 /// The ports of a scan. Where none were named, a way to look that has no UDP is not asked for any.
 pub(super) fn ports(desk: &Desk, request: &Request) -> Vec<Port> {
+    let mut ports = match (request.ports.as_slice(), request.services.as_slice()) {
+        ([], []) => default_ports(desk),
+        ([], services) => ports_of(desk, services),
+        (ports, _) => ports.to_vec(),
+    };
+    ports.sort_unstable();
+    ports.dedup();
     if !request.ports.is_empty() {
-        let mut ports = request.ports.clone();
-        ports.sort_unstable();
-        ports.dedup();
         return ports;
     }
-    let mut ports = default_ports(desk);
     if request.mode == Mode::Syn {
         ports.retain(|port| port.transport == Transport::Tcp);
     }
@@ -247,6 +305,8 @@ pub(super) async fn begin(
     let settings = json!({
         "targets": request.targets,
         "mode": request.mode,
+        "services": request.services,
+        "second_look": request.second_look,
         "ports": ports,
         "packets_per_second": pace.total_per_second,
         "per_host": pace.per_host_per_second,

@@ -10,11 +10,12 @@ mod verdict;
 
 use std::{
     net::{IpAddr, SocketAddr, SocketAddrV6},
+    sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
-use portcullis_knowledge::{Exchange, Knowledge};
+use portcullis_knowledge::{Exchange, Knowledge, Seen};
 use portcullis_model::{
     Evidence, Identification, Observation, Port, PortState, RunId, ServiceName, Transport, Vantage,
 };
@@ -100,6 +101,16 @@ impl Sighting {
             .seen
             .as_ref()
             .map(|seen| knowledge.identify(target.port, moved, seen));
+        let mut evidence = trace.evidence(target.port.transport);
+        if let Some(secret) = target
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.secret.as_ref())
+        {
+            evidence
+                .iter_mut()
+                .for_each(|one| secret.conceal_in(&mut one.bytes));
+        }
         Self {
             address: target.address,
             port: target.port,
@@ -107,7 +118,7 @@ impl Sighting {
             source: trace.source,
             state: trace.state,
             identifications: identifications.unwrap_or_default(),
-            evidence: trace.evidence(target.port.transport),
+            evidence,
             because: trace.because,
             packets: trace.packets,
         }
@@ -124,9 +135,28 @@ pub(crate) struct Target {
     pub(crate) connect_timeout: Duration,
     /// `None`: connect and close.
     pub(crate) exchange: Option<Exchange>,
+    /// What it is asked once more, if it may be.
+    pub(crate) second: Option<Second>,
+}
+
+/// What is needed to ask once more.
+#[derive(Debug, Clone)]
+pub(crate) struct Second(Arc<(Knowledge, Vec<(ServiceName, Port)>)>);
+
+impl Second {
+    pub(crate) fn new(knowledge: Knowledge, moved: Vec<(ServiceName, Port)>) -> Self {
+        Self(Arc::new((knowledge, moved)))
+    }
 }
 
 impl Target {
+    /// What is to be sent after that was seen, as it goes on the wire.
+    fn second_request(&self, seen: &Seen) -> Option<Vec<u8>> {
+        let (knowledge, moved) = self.second.as_ref()?.0.as_ref();
+        let request = knowledge.further(self.port, moved, seen)?;
+        Some(request.bytes_for(self.address, self.port))
+    }
+
     pub(crate) fn socket_address(&self) -> SocketAddr {
         match self.address {
             IpAddr::V4(_) => SocketAddr::new(self.address, self.port.number),
@@ -146,6 +176,7 @@ pub async fn probe(address: IpAddr, port: Port, settings: &ProbeSettings, knowle
         scope: 0,
         connect_timeout: settings.connect_timeout,
         exchange: asks.then_some(exchange),
+        second: None,
     };
     let unfit = target
         .exchange

@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use portcullis_knowledge::{Exchange, Seen};
+use portcullis_knowledge::{Exchange, Further, Seen};
 use portcullis_model::PortState;
 use portcullis_sys::{segments_out, unacknowledged};
 use socket2::Socket;
@@ -123,12 +123,37 @@ impl Talk {
         } else {
             seen.closed_by_peer = true;
         }
+        self.ask_again(target, exchange, &mut seen).await;
         if seen.reply.is_empty() {
             seen.waited = asked.elapsed();
             self.conduct.unacknowledged =
                 !seen.closed_by_peer && unacknowledged(&self.stream).is_ok_and(|bytes| bytes > 0);
         }
         seen
+    }
+
+    /// Asks once more over the same connection, where that was wished and tells more.
+    async fn ask_again(&mut self, target: &Target, exchange: &Exchange, seen: &mut Seen) {
+        let Some(request) = target.second_request(seen) else {
+            return;
+        };
+        if !self.pass(Step::Request).await {
+            return;
+        }
+        let sent = timeout(exchange.wait, self.stream.write_all(&request)).await;
+        let mut further = Further {
+            request,
+            reply: Vec::new(),
+        };
+        if matches!(sent, Ok(Ok(()))) {
+            let heard = self.listen(exchange.wait).await;
+            further.reply = heard.bytes;
+            seen.closed_by_peer = heard.ended;
+            self.conduct.reset_when_asked = heard.reset;
+        } else {
+            seen.closed_by_peer = true;
+        }
+        seen.further.push(further);
     }
 
     /// Listens until the server has been silent for `patience`, or has spoken and is done.

@@ -103,6 +103,14 @@ impl Trace {
                 piece(EvidenceKind::Reply, note, &seen.reply)
             });
         }
+        for further in &seen.further {
+            let sent = further.request.len();
+            let note = match further.reply.as_slice() {
+                [] => format!("no reply to a second request of {sent} bytes"),
+                reply => format!("{} after a second request of {sent} bytes", received(reply)),
+            };
+            evidence.push(piece(EvidenceKind::Reply, note, &further.reply));
+        }
         evidence
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use portcullis_knowledge::{Exchange, Seen};
+use portcullis_knowledge::{Exchange, Further, Seen};
 use portcullis_model::{PortState, Transport};
 use socket2::{Domain, Protocol, SockRef, Type};
 use tokio::{
@@ -15,7 +15,9 @@ use tokio::{
 };
 
 use super::{
-    Target, Trace, icmp,
+    Target, Trace,
+    gate::{Gate, Step},
+    icmp,
     trace::milliseconds,
     verdict::{Ends, Failed, of_error},
 };
@@ -31,11 +33,11 @@ enum Heard {
 
 /// Asks twice, if need be.
 pub(super) async fn look(target: &Target) -> Trace {
-    let first = ask(target).await;
+    let first = ask(target, Gate::Free).await;
     if first.state != PortState::NoAnswer {
         return first;
     }
-    let mut second = ask(target).await;
+    let mut second = ask(target, Gate::Free).await;
     second.packets += first.packets;
     if second.state == PortState::NoAnswer {
         second.because = format!("two requests, {}", second.because);
@@ -44,7 +46,7 @@ pub(super) async fn look(target: &Target) -> Trace {
 }
 
 /// Asks once.
-pub(crate) async fn ask(target: &Target) -> Trace {
+pub(crate) async fn ask(target: &Target, mut gate: Gate) -> Trace {
     let Some((exchange, request)) = target
         .exchange
         .as_ref()
@@ -59,7 +61,7 @@ pub(crate) async fn ask(target: &Target) -> Trace {
     };
     let asked = Instant::now();
     let (heard, sent) = talk.ask(&request, exchange).await;
-    let packets = u32::from(sent);
+    let mut packets = u32::from(sent);
     let mut trace = match heard {
         Heard::Nothing => {
             let because = format!("no reply within {}", milliseconds(exchange.wait));
@@ -75,10 +77,23 @@ pub(crate) async fn ask(target: &Target) -> Trace {
                 reply,
                 ..Seen::default()
             });
+            // The answer to the first question is known: how long the second one takes counts for nothing.
+            trace.answered_after = Some(asked.elapsed());
+            if let Some(seen) = &mut trace.seen
+                && let Some(request) = target.second_request(seen)
+                && gate.pass(Step::Request, None).await
+            {
+                packets += 1;
+                let reply = match talk.ask(&request, exchange).await.0 {
+                    Heard::Reply(reply) => reply,
+                    Heard::Failed(..) | Heard::Nothing => Vec::new(),
+                };
+                seen.further.push(Further { request, reply });
+            }
             trace
         }
     };
-    trace.answered_after = Some(asked.elapsed());
+    trace.answered_after.get_or_insert_with(|| asked.elapsed());
     trace.sent(talk.source, packets)
 }
 

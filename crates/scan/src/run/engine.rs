@@ -36,7 +36,7 @@ use crate::{
     pace::{Cost, Schedule, To},
     places::{Place, Places},
     probe::{
-        Target, Trace,
+        Second, Target, Trace,
         gate::{Ask, STEP},
     },
 };
@@ -94,6 +94,7 @@ pub(super) struct Scan<'a> {
     ports: Vec<Port>,
     networks: Networks,
     exchanges: Vec<Exchange>,
+    second: Option<Second>,
     scopes: HashMap<IpAddr, u32>,
 
     line: Line,
@@ -197,7 +198,7 @@ impl<'a> Scan<'a> {
         let networks = Networks::of(addresses.iter().copied());
         let exchanges = ports
             .iter()
-            .map(|port| knowledge.exchange(*port, &request.moved))
+            .map(|port| knowledge.exchange_wished(*port, &request.moved, &request.wishes))
             .collect();
         let (asks, asked) = mpsc::unbounded_channel();
         let mut scan = Self {
@@ -206,6 +207,9 @@ impl<'a> Scan<'a> {
             permit,
             begin: Instant::now(),
             exchanges,
+            second: request
+                .second_look
+                .then(|| Second::new(knowledge.clone(), request.moved.clone())),
             scopes: request.scopes.iter().copied().collect(),
             line,
             attempts,
@@ -395,6 +399,7 @@ impl<'a> Scan<'a> {
             scope: self.scopes.get(&address).copied().unwrap_or_default(),
             connect_timeout: self.request.connect_timeout,
             exchange: self.exchanges.get(place.port).filter(|_| asks).cloned(),
+            second: self.second.clone().filter(|_| asks),
         })
     }
 

@@ -10,7 +10,7 @@ mod sockets;
 
 use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
-use portcullis_knowledge::Knowledge;
+use portcullis_knowledge::{Knowledge, Wishes};
 use portcullis_model::{Coverage, NotTested, Observation, Port, RunId, ServiceName, Vantage};
 use tokio::sync::watch;
 
@@ -37,6 +37,10 @@ pub struct ScanRequest {
     pub ports: Vec<Port>,
     /// Where the site says a service also listens.
     pub moved: Vec<(ServiceName, Port)>,
+    /// What is asked beside that.
+    pub wishes: Wishes,
+    /// Whether a service that has answered is asked once more, where that tells more of it.
+    pub second_look: bool,
     /// How fast.
     pub pace: Pace,
     /// What holds it back beside its pace.
@@ -124,8 +128,8 @@ pub(crate) type Permit<'a> = &'a (dyn Fn(IpAddr, Port) -> Result<(), String> + S
 ///
 /// Silent ports are looked at again, at least once, until what was measured to be lost leaves no doubt.
 ///
-/// It runs on the runtime that it is called from and starts no threads, so that it can look from inside another network
-/// namespace.
+/// It runs on the runtime that it is called from. The one thread that it starts, to make sockets at a high rate, looks from
+/// the network namespace of the calling one.
 pub async fn scan(
     request: ScanRequest,
     knowledge: &Knowledge,

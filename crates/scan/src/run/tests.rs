@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use portcullis_model::PortState;
+use portcullis_model::{Grade, PortState};
 use tokio::{net::TcpListener, time::Instant};
 
 use super::*;
@@ -20,6 +20,8 @@ fn request(addresses: Vec<IpAddr>, ports: Vec<Port>) -> ScanRequest {
         addresses,
         ports,
         moved: Vec::new(),
+        wishes: Wishes::default(),
+        second_look: false,
         pace: Pace {
             total_per_second: 5000,
             per_host_per_second: 200,
@@ -305,4 +307,101 @@ async fn a_scan_that_goes_on_asks_only_what_is_left_and_ends_as_if_undisturbed()
     };
     assert_eq!(states(&resumed), states(&whole));
     assert!(resumed.not_tested.is_empty());
+}
+
+/// A stand-in that answers the first two messages of each connection, and counts both.
+fn in_two_turns(replies: [&'static [u8]; 2]) -> (Port, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind((LOOPBACK, 0)).unwrap();
+    let port = Port::tcp(listener.local_addr().unwrap().port());
+    let (connections, messages) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let counted = (Arc::clone(&connections), Arc::clone(&messages));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            connections.fetch_add(1, Ordering::Relaxed);
+            for reply in replies {
+                if !matches!(stream.read(&mut [0; 512]), Ok(length) if length > 0) {
+                    break;
+                }
+                messages.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.write_all(reply);
+            }
+            let _ = stream.read(&mut [0; 512]);
+        }
+    });
+    (port, counted.0, counted.1)
+}
+
+/// What python-snap7 3.3.0 says to the connection request and to the setup.
+const S7: [&[u8]; 2] = [
+    b"\x03\x00\x00\x16\x11\xd0\x00\x14\x00\x01\x00\xc0\x01\x0a\xc1\x02\x01\x00\xc2\x02\x01\x02",
+    b"\x03\x00\x00\x1b\x02\xf0\x80\x32\x03\x00\x00\x00\x00\x00\x08\x00\x00\x00\x00\xf0\x00\x00\x01\x00\x01\x01\xe0",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_look_asks_once_more_over_the_same_connection() {
+    for (second_look, grade, requests) in [(false, Grade::Possible, 1), (true, Grade::Proven, 2)] {
+        let (port, connections, messages) = in_two_turns(S7);
+        let s7 = ServiceName::new("s7comm").unwrap();
+        let named = ScanRequest {
+            moved: vec![(s7.clone(), port)],
+            second_look,
+            ..request(vec![LOOPBACK], vec![port])
+        };
+        let outcome = run(named, &everything).await;
+        let best = outcome.observations[0].best().unwrap();
+        assert_eq!((&best.service, best.grade), (&s7, grade), "{:?}", best.reasons);
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
+        assert_eq!(messages.load(Ordering::Relaxed), requests);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snmp_is_asked_with_the_community_that_was_given_which_is_kept_nowhere() {
+    let agent = std::net::UdpSocket::bind((LOOPBACK, 0)).unwrap();
+    let port = Port::udp(agent.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        let (length, from) = agent.recv_from(&mut buffer).unwrap();
+        let mut answer = buffer[..length].to_vec();
+        // The same message as a response: what stands for nothing there is not read.
+        let get = answer.iter().rposition(|byte| *byte == 0xa0).unwrap();
+        answer[get] = 0xa2;
+        agent.send_to(&answer, from).unwrap();
+    });
+    let snmp = ServiceName::new("snmp").unwrap();
+    let named = ScanRequest {
+        moved: vec![(snmp.clone(), port)],
+        wishes: Wishes {
+            services: vec![snmp.clone()],
+            community: Some(portcullis_model::Secret::new("plant7")),
+        },
+        ..request(vec![LOOPBACK], vec![port])
+    };
+    let outcome = run(named, &everything).await;
+    let seen = &outcome.observations[0];
+    assert_eq!(seen.state, PortState::Open, "{}", seen.because);
+    assert!(seen.identifications.iter().any(|one| one.service == snmp));
+    let kept = serde_json::to_string(seen).unwrap() + &format!("{:?}", seen.evidence);
+    assert!(seen.evidence.iter().any(|one| !one.bytes.is_empty()));
+    for hidden in ["plant7", "706c616e7437"] {
+        assert!(!kept.contains(hidden), "{kept}");
+    }
+    assert!(
+        seen.evidence
+            .iter()
+            .all(|one| !one.bytes.windows(6).any(|window| window == b"plant7"))
+    );
+}
+
+#[tokio::test]
+async fn without_the_word_of_a_person_snmp_is_not_asked() {
+    let port = Port::udp(161);
+    let outcome = run(request(vec![LOOPBACK], vec![port]), &everything).await;
+    assert_eq!(outcome.counters.packets_sent, 0);
+    assert!(
+        outcome.not_tested[0]
+            .reason
+            .contains("only asked when the service is named")
+    );
 }

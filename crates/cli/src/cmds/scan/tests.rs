@@ -141,3 +141,17 @@ fn the_counts_of_the_summary_add_up() {
     assert!(text.contains("To go on: portcullis scan --resume F\n"));
     assert!(!text.contains("\n\n\n"), "{text}");
 }
+
+#[test]
+fn a_community_is_not_in_what_is_written() {
+    for typed in [
+        "scan 10.0.0.1 --community plant7 -v",
+        "scan 10.0.0.1 --community=plant7",
+    ] {
+        let shown = without_secret(typed.split(' ').map(Into::into));
+        assert!(
+            shown.contains("--community") && !shown.contains("plant7"),
+            "{shown}"
+        );
+    }
+}

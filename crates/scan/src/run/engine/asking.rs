@@ -112,7 +112,8 @@ impl Scan<'_> {
                 self.looking += 1;
                 self.sent(place.host, now, 1);
                 let task = target.clone();
-                let handle = self.talks.spawn(async move { udp::ask(&task).await });
+                let gate = self.gate(place, 1);
+                let handle = self.talks.spawn(async move { udp::ask(&task, gate).await });
                 let talk = Talk {
                     target,
                     place,
@@ -226,18 +227,23 @@ impl Scan<'_> {
             trace.conduct.reset_unasked = true;
             return self.conversation_over(&target, place, why, trace, watcher);
         }
-        let gate = Gate::Kept {
-            place,
-            asks: self.asks.clone(),
-            counted: HANDSHAKE,
-            paid: HANDSHAKE,
-        };
+        let gate = self.gate(place, HANDSHAKE);
         let task = target.clone();
         let handle = self
             .talks
             .spawn(async move { talk(&task, gate, socket, after).await });
         let talk = Talk { target, place, why };
         self.talking.insert(handle.id(), talk);
+    }
+
+    /// Where a conversation waits for its turns; so many of its packets have been counted.
+    fn gate(&self, place: Place, counted: u32) -> Gate {
+        Gate::Kept {
+            place,
+            asks: self.asks.clone(),
+            counted,
+            paid: counted,
+        }
     }
 
     /// A connection does not stand. `answer` is our own address and the time it took, when something came back.
