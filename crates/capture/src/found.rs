@@ -9,8 +9,8 @@ use std::{
 use jiff::Timestamp;
 use portcullis_knowledge::{Knowledge, Overheard};
 use portcullis_model::{
-    Evidence, EvidenceKind, Grade, Identification, MacAddress, Neighbour, Observation, ObservationId, Port,
-    PortState, RunId, ServiceName, Transport, Vantage,
+    Evidence, EvidenceKind, Grade, Identification, Introduction, MacAddress, Neighbour, Observation,
+    ObservationId, Port, PortState, RunId, ServiceName, Transport, Untrusted, Vantage,
 };
 use serde::Serialize;
 
@@ -63,6 +63,9 @@ pub struct AddressReport {
     pub address: IpAddr,
     /// How sure it is that it is a Moxa device: the word alone, whose continuation is not read.
     pub grade: Grade,
+    /// What it says of itself, where its items are as the manual describes them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, Untrusted>,
     /// When it reported last.
     pub at: Timestamp,
 }
@@ -94,6 +97,33 @@ impl Found {
         self.watch.stations.neighbours()
     }
 
+    /// What stations said of themselves: by PROFINET DCP, and by Auto IP Report of Moxa.
+    pub fn introductions(&self) -> Vec<Introduction> {
+        let profinet = self.watch.profinet.iter().filter_map(|(mac, (station, at))| {
+            Some(Introduction {
+                address: station.address.map(Into::into),
+                mac: Some(*mac),
+                identification: station.identification()?,
+                at: moment::of(*at),
+            })
+        });
+        let reports = self.watch.reports.iter().filter_map(|(address, (report, at))| {
+            let report = report.as_ref()?;
+            Some(Introduction {
+                address: Some(*address),
+                mac: report.mac,
+                identification: Identification {
+                    service: ServiceName::new("moxa-auto-ip-report")?,
+                    grade: Grade::Likely,
+                    reasons: vec!["its datagrams are laid out as Moxa's Auto IP Report".into()],
+                    fields: report.fields.clone(),
+                },
+                at: moment::of(*at),
+            })
+        });
+        profinet.chain(reports).collect()
+    }
+
     /// The hardware address of a host of the same segment.
     pub fn mac(&self, address: IpAddr) -> Option<MacAddress> {
         self.macs.get(&address).copied()
@@ -115,9 +145,13 @@ impl Found {
                 .watch
                 .reports
                 .iter()
-                .map(|(address, at)| AddressReport {
+                .map(|(address, (report, at))| AddressReport {
                     address: *address,
                     grade: Grade::Likely,
+                    fields: report
+                        .as_ref()
+                        .map(|report| report.fields.clone())
+                        .unwrap_or_default(),
                     at: moment::of(*at),
                 })
                 .collect(),

@@ -1,5 +1,6 @@
 //! What a frame begins with, and where its IP packet is.
 
+use portcullis_knowledge::profinet;
 use portcullis_model::MacAddress;
 
 /// Kinds of frames, by the numbers of the registry of link types (tcpdump.org/linktypes.html).
@@ -51,6 +52,8 @@ pub(crate) enum Carries {
     /// IPv4 or IPv6; which, its first half byte says.
     Ip,
     Arp,
+    /// PROFINET.
+    Profinet,
     /// Anything else.
     Other,
 }
@@ -132,6 +135,7 @@ fn by_type(mut kind: u16, mut bytes: &[u8]) -> Option<Inside<'_>> {
         let carries = match kind {
             0x0800 | 0x86dd => Carries::Ip,
             0x0806 => Carries::Arp,
+            profinet::ETHERTYPE => Carries::Profinet,
             0x8100 | 0x88a8 | 0x9100 => {
                 let (tag, rest) = bytes.split_first_chunk::<4>()?;
                 let [high, low, next @ ..] = tag;

@@ -14,6 +14,8 @@ pub(crate) enum Content<'b> {
     Udp(Between, Data<'b>),
     /// ARP: a station says that an address is its own.
     Arp(Sender, IpAddr),
+    /// PROFINET: what follows the EtherType.
+    Profinet(Sender, &'b [u8]),
     Nothing(Nothing),
 }
 
@@ -84,6 +86,15 @@ pub(crate) fn read(link: Link, bytes: &[u8], vlan: Option<u16>) -> Content<'_> {
     let content = match inside.carries {
         Carries::Ip => ip(&inside),
         Carries::Arp => arp(&inside),
+        Carries::Profinet => Some(Content::Profinet(
+            Sender {
+                mac: inside.from,
+                vlan: inside.vlan,
+                // It is not routed.
+                near: true,
+            },
+            inside.bytes,
+        )),
         Carries::Other => Some(Content::Nothing(Nothing::NotIp)),
     };
     content.unwrap_or(Content::Nothing(Nothing::Broken))

@@ -5,8 +5,8 @@ use std::{
     net::IpAddr,
 };
 
-use portcullis_knowledge::Knowledge;
-use portcullis_model::{Port, ServiceName, Transport};
+use portcullis_knowledge::{Knowledge, profinet};
+use portcullis_model::{MacAddress, Port, ServiceName, Transport};
 
 use crate::{
     Found, Link,
@@ -14,7 +14,7 @@ use crate::{
     conversations::{Conversations, Key},
     findings::Findings,
     moxa,
-    packet::{ACK, Between, Content, Data, Nothing, RST, SYN, Segment, read},
+    packet::{ACK, Between, Content, Data, Nothing, RST, SYN, Segment, Sender, read},
     stations::Stations,
     turns::Turns,
 };
@@ -81,8 +81,10 @@ pub struct Watch {
     calls: HashMap<Call, (u64, Turns)>,
     /// Ports where a known service is met, or where the site moved one.
     usual: Vec<Port>,
-    /// Hosts that sent Auto IP Report, with the time.
-    pub(crate) reports: BTreeMap<IpAddr, u64>,
+    /// Hosts that sent Auto IP Report, with what it says as far as it is read, and the time.
+    pub(crate) reports: BTreeMap<IpAddr, (Option<moxa::Report>, u64)>,
+    /// Stations of PROFINET that said who they are, and when.
+    pub(crate) profinet: BTreeMap<MacAddress, (profinet::Station, u64)>,
     /// Bytes that running conversations keep.
     kept: usize,
     pub(crate) first_at: Option<u64>,
@@ -109,6 +111,7 @@ impl Watch {
             calls: HashMap::new(),
             usual,
             reports: BTreeMap::new(),
+            profinet: BTreeMap::new(),
             kept: 0,
             first_at: None,
             last_at: 0,
@@ -130,6 +133,7 @@ impl Watch {
             Content::Tcp(between, segment) => self.segment(&between, &segment, at),
             Content::Udp(between, data) => self.datagram(&between, data, at),
             Content::Arp(sender, address) => self.stations.add(&sender, address, at),
+            Content::Profinet(sender, bytes) => self.introduced(&sender, bytes, at),
             Content::Nothing(nothing) => *self.counts.nothing.entry(nothing).or_default() += 1,
         }
     }
@@ -153,6 +157,20 @@ impl Watch {
         }
         self.kept = 0;
         Found::new(self, limits)
+    }
+
+    /// A station of PROFINET says who it is; everything else of that protocol passes by.
+    fn introduced(&mut self, sender: &Sender, bytes: &[u8], at: u64) {
+        let Some((station, mac)) = profinet::station(bytes).zip(sender.mac) else {
+            *self.counts.nothing.entry(Nothing::NotIp).or_default() += 1;
+            return;
+        };
+        if let Some(address) = station.address {
+            self.stations.add(sender, address.into(), at);
+        }
+        if self.profinet.len() < self.limits.calls || self.profinet.contains_key(&mac) {
+            self.profinet.insert(mac, (station, at));
+        }
     }
 
     fn segment(&mut self, between: &Between, segment: &Segment<'_>, at: u64) {
@@ -218,7 +236,8 @@ impl Watch {
         if moxa::is_address_report(data.bytes)
             && (self.reports.len() < self.limits.calls || self.reports.contains_key(&between.from.0))
         {
-            self.reports.insert(between.from.0, at);
+            self.reports
+                .insert(between.from.0, (moxa::report(data.bytes), at));
         }
         if between.to_group {
             self.stations.add(&between.sender, between.from.0, at);

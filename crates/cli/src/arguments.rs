@@ -129,7 +129,7 @@ pub(crate) enum ScanMode {
 #[derive(Debug, Args)]
 pub(crate) struct Scan {
     /// Addresses, networks (10.0.0.0/24), ranges (10.0.0.1-20), names, or @FILE with one or more on a line
-    #[arg(required_unless_present = "resume", value_name = "TARGET")]
+    #[arg(required_unless_present_any = ["resume", "segment"], value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
     /// How to look: by full connections, naming the services; or by half-open ones (needs CAP_NET_RAW), naming nothing
     #[arg(long, value_enum, default_value = "connect")]
@@ -144,6 +144,10 @@ pub(crate) struct Scan {
     /// given several times
     #[arg(long = "service", value_name = "NAME", value_parser = service)]
     pub(crate) services: Vec<ServiceName>,
+    /// Ask all stations of the segment behind this interface who they are, below IP; with --service profinet-dcp (needs
+    /// CAP_NET_RAW)
+    #[arg(long, value_name = "INTERFACE", conflicts_with_all = ["targets", "ports", "mode", "resume", "guards", "second_look", "rate", "per_host", "per_subnet"])]
+    pub(crate) segment: Option<String>,
     /// Ask a service that has answered once more where that tells more of it: at most two requests to a port
     #[arg(long)]
     pub(crate) second_look: bool,

@@ -5,6 +5,7 @@ mod cmds;
 mod csaf_vex;
 mod cyclonedx;
 mod environment;
+mod introduced;
 mod nmap_xml;
 mod output;
 mod progress;

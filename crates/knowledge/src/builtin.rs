@@ -1,7 +1,7 @@
 //! The data files that are compiled in. A test holds this list against the folder.
 
 /// Name and text of each file of `knowledge/services`.
-pub(crate) const FILES: [(&str, &str); 41] = [
+pub(crate) const FILES: [(&str, &str); 42] = [
     (
         "bacnet-ip.toml",
         include_str!("../../../knowledge/services/bacnet-ip.toml"),
@@ -117,6 +117,10 @@ pub(crate) const FILES: [(&str, &str); 41] = [
     (
         "proconos.toml",
         include_str!("../../../knowledge/services/proconos.toml"),
+    ),
+    (
+        "profinet-dcp.toml",
+        include_str!("../../../knowledge/services/profinet-dcp.toml"),
     ),
     ("rdp.toml", include_str!("../../../knowledge/services/rdp.toml")),
     (

@@ -54,7 +54,8 @@ fn rules<'a>(service: &'a Service, services: &'a [Service]) -> impl Iterator<Ite
             "title and purpose must not be empty",
         ),
         (
-            service.ports.is_empty() || service.ports.iter().any(|port| port.number == 0),
+            service.ports.is_empty() != service.judge.is_below_ip()
+                || service.ports.iter().any(|port| port.number == 0),
             "it needs ports from 1 to 65535",
         ),
         (

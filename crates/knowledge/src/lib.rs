@@ -28,6 +28,7 @@ mod error;
 mod exchange;
 mod judge;
 mod knowledge;
+pub mod profinet;
 pub mod program;
 #[cfg(test)]
 mod samples;

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{HostEvidence, MacAddress, Port, Untrusted};
+use crate::{HostEvidence, Identification, MacAddress, Port, Untrusted};
 
 /// Something that was asked for and not tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +150,19 @@ pub struct Neighbour {
     pub at: Timestamp,
 }
 
+/// Something that a station said of itself without being asked at a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduction {
+    /// Its address, if it has one and says so.
+    pub address: Option<IpAddr>,
+    /// Its hardware address, if that is known.
+    pub mac: Option<MacAddress>,
+    /// By which service it said so, and what.
+    pub identification: Identification,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What a run has covered beside its observations, and what it cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -175,6 +188,9 @@ pub struct Coverage {
     /// What the texts of a host say of it from within.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<HostEvidence>,
+    /// What stations said of themselves without being asked at a port.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub introductions: Vec<Introduction>,
     /// Why the run stopped itself.
     pub stopped: Option<String>,
 }

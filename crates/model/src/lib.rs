@@ -46,7 +46,9 @@ mod window;
 pub use audit::{AuditEntry, AuditRecord};
 pub use change::{Change, ChangeState, StepRecord};
 pub use config::{ConfigError, Problem};
-pub use coverage::{Confidence, Coverage, Felt, Label, Loss, Neighbour, NotTested, Remark, Silent};
+pub use coverage::{
+    Confidence, Coverage, Felt, Introduction, Label, Loss, Neighbour, NotTested, Remark, Silent,
+};
 pub use exposure::{Exposure, Severity};
 pub use fault::{Exit, Fault};
 pub use host::{HostEvidence, HostListener, Program};

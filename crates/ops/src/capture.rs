@@ -17,8 +17,8 @@ use jiff::Timestamp;
 pub use portcullis_capture::AddressReport;
 use portcullis_capture::{self as packets, Counted, Found, Limits, Source, Watch};
 use portcullis_model::{
-    Coverage, Digest, Grade, MacAddress, Neighbour, Observation, Port, PortState, Run, RunId, ServiceName,
-    Vantage, sanitize,
+    Coverage, Digest, Grade, Introduction, MacAddress, Neighbour, Observation, Port, PortState, Run, RunId,
+    ServiceName, Vantage, sanitize,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -77,6 +77,8 @@ pub struct Captured {
     pub ports: Vec<Listed>,
     /// Addresses with their hardware addresses.
     pub neighbours: usize,
+    /// What stations said of themselves without being asked at a port.
+    pub introductions: Vec<Introduction>,
     /// Those of them whose hardware address is registered to Moxa.
     pub moxa: Vec<Neighbour>,
     /// Frames that were lost while the capture was made.
@@ -312,6 +314,8 @@ async fn keep(
     }
     run.ended = Some((desk.now)());
     run.coverage.neighbours.clone_from(&neighbours);
+    run.coverage.introductions = found.introductions();
+    let introductions = run.coverage.introductions.clone();
     run.coverage.stopped.clone_from(&seen.damage);
     desk.store.finish_run(&run).await.map_err(OpsError::Store)?;
     Ok(Captured {
@@ -325,6 +329,7 @@ async fn keep(
         open_ports: list.open,
         ports: list.ports,
         neighbours: neighbours.len(),
+        introductions,
         moxa: neighbours
             .into_iter()
             .filter(|neighbour| neighbour.mac.is_moxa())

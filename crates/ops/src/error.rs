@@ -7,10 +7,10 @@ use portcullis_capture::CaptureError;
 use portcullis_firewall::FirewallError;
 use portcullis_knowledge::{KnowledgeError, advisory::csaf::CsafError};
 use portcullis_lab::LabError;
-use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, ServiceName, Vantage};
+use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, ServiceName, Vantage, sanitize};
 use portcullis_scan::{
     MOST_PROBES, checkpoint::CheckpointError, guard::GuardError, import::ImportError, listing::ListingError,
-    syn::SynError, targets::TargetError,
+    segment::SegmentError, syn::SynError, targets::TargetError,
 };
 use portcullis_store::StoreError;
 use portcullis_sys::SysError;
@@ -98,6 +98,15 @@ pub enum OpsError {
     /// By half-open connections nothing can be asked.
     #[error("a scan by half-open connections asks nothing, so that there is no second question")]
     NothingToAsk,
+    /// A service that has no port, or a segment that is asked for one that has.
+    #[error("PROFINET DCP lives below IP: a segment is asked for it, and for nothing else")]
+    BelowIp,
+    /// An interface without a network of its own.
+    #[error("interface `{}` has no IPv4 network of its own, or one wider than a /16: whose segment it is cannot be told", sanitize(.0))]
+    WhoseSegment(String),
+    /// A segment that cannot be asked.
+    #[error(transparent)]
+    Segment(SegmentError),
     /// There is no checkpoint of this name.
     #[error("there is no checkpoint {0}")]
     NoCheckpoint(PathBuf),
@@ -254,6 +263,7 @@ impl OpsError {
             Self::Lab(error) => error,
             Self::Targets(error) => error,
             Self::Syn(error) => error,
+            Self::Segment(error) => error,
             Self::Guard(error) => error,
             Self::Resume { source, .. } => source,
             Self::Import { source, .. } => source,
@@ -291,6 +301,9 @@ impl Fault for OpsError {
             Self::UnknownService(_) => "SC060",
             Self::NoCommunity(_) => "SC061",
             Self::NothingToAsk => "SC062",
+            Self::BelowIp => "SC063",
+            Self::WhoseSegment(_) => "SC068",
+            Self::Segment(error) => error.code(),
             Self::TooManyPorts { .. } => "SC014",
             Self::Knowledge(error) => error.code(),
             Self::Listing { source, .. } => source.code(),
@@ -338,6 +351,12 @@ impl Fault for OpsError {
             Self::NoCommunity(_) => {
                 "give the one that the owner gave you: PORTCULLIS_COMMUNITY in the environment, or --community; it is never \
                  guessed and never written down, so that a resumed scan needs it again"
+            }
+            Self::BelowIp => {
+                "write it as `portcullis scan --segment eth0 --service profinet-dcp`, without targets"
+            }
+            Self::WhoseSegment(_) => {
+                "give the interface an address of the segment, so that site.toml or a permission can cover it"
             }
             Self::NothingToAsk => "leave out --second-look, or look with --mode connect",
             Self::TooManyPorts { .. } => "split the scan into several, or name fewer ports",
@@ -415,6 +434,8 @@ impl Fault for OpsError {
             | Self::UnknownService(_)
             | Self::NoCommunity(_)
             | Self::NothingToAsk
+            | Self::BelowIp
+            | Self::WhoseSegment(_)
             | Self::TooManyPorts { .. }
             | Self::EmptyReason
             | Self::OtherHost { .. }

@@ -4,6 +4,7 @@ mod authority;
 mod begin;
 mod keeping;
 mod look;
+pub mod segment;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

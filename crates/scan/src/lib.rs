@@ -34,6 +34,7 @@ mod places;
 mod probe;
 mod routers;
 mod run;
+pub mod segment;
 mod shuffle;
 pub mod syn;
 pub mod targets;

@@ -87,6 +87,7 @@ impl Store {
         let rows = sqlx::query_as(
             "SELECT id, record FROM run
              WHERE json_type(record, '$.coverage.neighbours') = 'array'
+                OR json_type(record, '$.coverage.introductions') = 'array'
                 OR json_type(record, '$.coverage.host') = 'object'
              ORDER BY started, rowid",
         )

@@ -30,6 +30,25 @@ pub fn addresses() -> Vec<IpAddr> {
     addresses
 }
 
+/// The addresses of one interface, each with the length of its network's prefix; none when there is no such interface.
+pub fn networks_on(interface: &str) -> Vec<(IpAddr, u8)> {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    interfaces
+        .filter(|one| one.interface_name == interface)
+        .filter_map(|one| {
+            let ip = |address: nix::sys::socket::SockaddrStorage| {
+                let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+                v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+            };
+            let prefix = match ip(one.netmask?)? {
+                IpAddr::V4(mask) => u32::from(mask).leading_ones(),
+                IpAddr::V6(mask) => u128::from(mask).leading_ones(),
+            };
+            Some((ip(one.address?)?, u8::try_from(prefix).ok()?))
+        })
+        .collect()
+}
+
 /// The source ports that this host gives to its outgoing connections, first and last (ip(7)).
 pub fn ephemeral_ports() -> (u16, u16) {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();

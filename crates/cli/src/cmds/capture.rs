@@ -8,6 +8,7 @@ use portcullis_ops::capture::{self, Captured, Listed, Live, Watcher};
 use super::{Frame, Outcome, fault};
 use crate::{
     arguments::Capture,
+    introduced::introduced,
     output::{Format, Stream, View, table},
     progress::ProgressLine,
     report,
@@ -138,6 +139,9 @@ fn text(captured: &Captured) -> String {
                 .map_or_else(String::new, |address| format!(" {address}"));
             let _ = write!(text, "\n    {}{address}", device.mac);
         }
+    }
+    for introduction in captured.introductions.iter().take(DEVICES) {
+        let _ = write!(text, "\n  {}", introduced(introduction));
     }
     for report in counted.address_reports.iter().take(DEVICES) {
         let _ = write!(

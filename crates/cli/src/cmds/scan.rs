@@ -16,6 +16,7 @@ use portcullis_scan::{Pace, Progress, Watcher, guard::Guard, pace::UNLIMITED, sy
 use super::{Frame, Outcome, fault};
 use crate::{
     arguments::{Global, Scan, ScanMode},
+    introduced::introduced,
     nmap_xml,
     output::{self, Format, Stream, View},
     progress::ProgressLine,
@@ -23,6 +24,9 @@ use crate::{
 };
 
 pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
+    if let Some(interface) = &arguments.segment {
+        return segment(frame, arguments, interface).await;
+    }
     let pace = Pace {
         total_per_second: match arguments.rate {
             0 => UNLIMITED,
@@ -85,6 +89,35 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
         Exit::Partial
     };
     scanned.failed.map_or(Ok(exit), |error| Err(fault(error)))
+}
+
+/// Asks the stations of a segment.
+async fn segment(frame: &Frame<'_>, arguments: &Scan, interface: &str) -> Outcome {
+    let request = scan::segment::Request {
+        interface: interface.into(),
+        services: arguments.services.clone(),
+        permission: arguments.permission.clone(),
+        signers: arguments.signers.clone(),
+    };
+    let asked = scan::segment::ask(frame.desk, &request, frame.stop.clone())
+        .await
+        .map_err(fault)?;
+    let mut text = match asked.stations.len() {
+        0 => "No station answered; whether there is none, or its answer was lost, cannot be concluded."
+            .to_owned(),
+        count => format!("{count} station(s) of PROFINET answered to one question:"),
+    };
+    for station in &asked.stations {
+        let _ = write!(text, "\n  {}", introduced(station));
+    }
+    let mut view = View::text(text).all("station", &asked.stations);
+    view.record("run", &asked.run);
+    view.print(frame.format())?;
+    Ok(if asked.stations.is_empty() {
+        Exit::Partial
+    } else {
+        Exit::Clean
+    })
 }
 
 /// The command line as typed, but for the community.

@@ -16,6 +16,7 @@ mod health;
 mod loss;
 mod neighbours;
 mod plant;
+mod profinet;
 mod refusals;
 mod resume;
 mod scanning;

@@ -86,6 +86,7 @@ pub(crate) enum Judge {
     Port,
     #[serde(rename = "proconos")]
     ProConOs,
+    Profinet,
     Rdp,
     #[serde(rename = "realport")]
     RealPort,
@@ -171,6 +172,8 @@ impl Judge {
             Self::PcWorx => pcworx::judge(subject, seen),
             Self::Port => port::judge(subject, seen),
             Self::ProConOs => proconos::judge(subject, seen),
+            // It lives below IP: no port tells of it.
+            Self::Profinet => None,
             Self::Rdp => rdp::judge(subject, seen),
             Self::RealPort => realport::judge(subject, seen),
             Self::S7 => s7::judge(subject, seen),
@@ -196,7 +199,15 @@ impl Judge {
 
     /// Whether asking costs the device something, whatever a data file says of it.
     pub(crate) fn is_opt_in(self) -> bool {
-        matches!(self, Self::Codesys | Self::HartIp | Self::Lantronix | Self::Snmp)
+        matches!(
+            self,
+            Self::Codesys | Self::HartIp | Self::Lantronix | Self::Profinet | Self::Snmp
+        )
+    }
+
+    /// Whether the service lives below IP and has no port.
+    pub(crate) fn is_below_ip(self) -> bool {
+        self == Self::Profinet
     }
 
     /// Whether asking takes a community, which only a person can give.
@@ -266,6 +277,7 @@ impl Judge {
             | Self::OpcUa
             | Self::Page
             | Self::Port
+            | Self::Profinet
             | Self::Snmp
             | Self::Ssh
             | Self::Telnet

@@ -9,13 +9,26 @@ fn requests() -> Vec<(String, Vec<u8>)> {
     let knowledge = Knowledge::builtin().unwrap();
     let mut requests = Vec::new();
     for service in knowledge.services.values() {
-        let port = service.ports[0];
+        let Some(port) = service.ports.first().copied() else {
+            continue;
+        };
         for request in service.request.iter().chain(&service.further) {
             let bytes = request.bytes_for(IpAddr::from([127, 0, 0, 1]), port);
             requests.push((service.name.to_string(), bytes));
         }
     }
+    // It has no file of bytes, for each question carries a number of its own.
+    requests.push((crate::profinet::SERVICE.into(), crate::profinet::identify_all(1)));
     requests
+}
+
+#[test]
+fn stations_of_profinet_are_asked_who_they_are_and_neither_set_nor_blinked() {
+    for bytes in of("profinet-dcp") {
+        // Identify request to all: get and set are frame FEFD, service 4 is set, and blinking is a set of 5/3.
+        assert_eq!(bytes[..4], [0xfe, 0xfe, 5, 0]);
+        assert_eq!(bytes[10..], [0, 4, 0xff, 0xff, 0, 0]);
+    }
 }
 
 fn of(service: &str) -> Vec<Vec<u8>> {

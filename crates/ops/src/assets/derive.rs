@@ -8,7 +8,8 @@ use std::{
 use jiff::Timestamp;
 use portcullis_knowledge::Role;
 use portcullis_model::{
-    Grade, HostEvidence, MacAddress, Neighbour, Observation, Port, PortState, ServiceName, Vantage,
+    Grade, HostEvidence, Introduction, MacAddress, Neighbour, Observation, Port, PortState, ServiceName,
+    Vantage,
 };
 
 use super::{AdvisedProduct, Asset, AssetMac, AssetService, Fact, Known};
@@ -21,6 +22,8 @@ struct Told<'a> {
     observations: Vec<&'a Observation>,
     /// Each with the run's vantage, which names the table.
     neighbours: Vec<(&'a Neighbour, &'a Vantage)>,
+    /// What it said of itself without being asked at a port, oldest first.
+    introductions: Vec<&'a Introduction>,
     /// The newest texts of its own tools.
     host: Option<&'a HostEvidence>,
 }
@@ -54,6 +57,12 @@ pub fn derive(known: &Known<'_>) -> Vec<Asset> {
                 }
             }
         }
+        for introduction in &run.coverage.introductions {
+            if let Some(address) = introduction.address {
+                let told = hosts.entry(address).or_default();
+                told.introductions.push(introduction);
+            }
+        }
         if let Some(host) = &run.coverage.host {
             let told = hosts.entry(host.address).or_default();
             if told.host.is_none_or(|before| before.at <= host.at) {
@@ -63,6 +72,7 @@ pub fn derive(known: &Known<'_>) -> Vec<Asset> {
     }
     let assets = hosts.into_iter().filter_map(|(address, mut told)| {
         told.observations.sort_by_key(|observation| observation.at);
+        told.introductions.sort_by_key(|introduction| introduction.at);
         asset(address, &told, &switches, known)
     });
     assets.collect()
@@ -166,6 +176,17 @@ fn roles(services: &[AssetService], known: &Known<'_>) -> BTreeSet<&'static str>
 
 fn facts(told: &Told<'_>) -> BTreeMap<String, Fact> {
     let mut facts = BTreeMap::new();
+    // What an answer at a port says goes before it.
+    for introduction in &told.introductions {
+        let identification = &introduction.identification;
+        for (name, value) in &identification.fields {
+            let fact = Fact {
+                value: value.to_string(),
+                said_by: identification.service.to_string(),
+            };
+            facts.insert(name.clone(), fact);
+        }
+    }
     for observation in told
         .observations
         .iter()
@@ -212,6 +233,10 @@ fn mac(
         .iter()
         .map(|(neighbour, vantage)| (neighbour.at, neighbour.mac, vantage.to_string()))
         .collect();
+    said.extend(told.introductions.iter().filter_map(|introduction| {
+        let said_by = introduction.identification.service.to_string();
+        Some((introduction.at, introduction.mac?, said_by))
+    }));
     if let (Some(fact), Some(last)) = (facts.get("mac"), told.observations.last()) {
         let own = fact.value.parse().ok();
         said.extend(own.map(|mac| (last.at, mac, fact.said_by.clone())));
@@ -252,11 +277,18 @@ fn sources(told: &Told<'_>, known: &Known<'_>) -> BTreeSet<String> {
         .iter()
         .filter_map(|(_, vantage)| of_vantage(vantage));
     let within = told.host.map(|_| "check".to_owned());
-    observed.chain(tables).chain(within).collect()
+    let introduced = told.introductions.iter();
+    let introduced = introduced.map(|introduction| introduction.identification.service.to_string());
+    observed.chain(introduced).chain(tables).chain(within).collect()
 }
 
 fn last_seen(told: &Told<'_>) -> Option<Timestamp> {
     let observed = told.observations.iter().map(|one| one.at);
     let tables = told.neighbours.iter().map(|(neighbour, _)| neighbour.at);
-    observed.chain(tables).chain(told.host.map(|host| host.at)).max()
+    let introduced = told.introductions.iter().map(|introduction| introduction.at);
+    observed
+        .chain(tables)
+        .chain(introduced)
+        .chain(told.host.map(|host| host.at))
+        .max()
 }

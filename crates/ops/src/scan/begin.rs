@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use portcullis_knowledge::profinet;
 use portcullis_model::{Coverage, Permission, Port, Run, RunId, ServiceName, Transport, covered};
 use portcullis_scan::{
     MOST_PROBES, Pace,
@@ -178,6 +179,9 @@ pub(super) fn services_known(desk: &Desk, request: &Request, has_community: bool
     for name in &request.services {
         if desk.knowledge.service(name).is_none() {
             return Err(OpsError::UnknownService(name.clone()));
+        }
+        if name.as_str() == profinet::SERVICE {
+            return Err(OpsError::BelowIp);
         }
         if desk.knowledge.needs_community(name) && !has_community && request.mode == Mode::Connect {
             return Err(OpsError::NoCommunity(name.clone()));

@@ -78,6 +78,7 @@ impl Scan<'_> {
                 remarks: self.behaviour.remarks(|host| self.addresses.get(host).copied()),
                 guards: Vec::new(),
                 neighbours: Vec::new(),
+                introductions: Vec::new(),
                 host: None,
                 stopped,
             },

@@ -114,6 +114,7 @@ impl Scan<'_> {
                     remarks: behaviour.remarks(|host| addresses.get(host).copied()),
                     guards: Vec::new(),
                     neighbours: Vec::new(),
+                    introductions: Vec::new(),
                     host: None,
                     stopped,
                 },
