@@ -340,7 +340,8 @@ impl Scan<'_> {
             // So that none of its last turns is taken again by a scan that goes on.
             let position = lock(&walk).position();
             teller.tell(self, Some((look, position)));
-            let last = look == 2 * most;
+            // Where each is looked at once, nobody is in doubt afterwards.
+            let last = look == 2 * most || most == 1;
             self.wait(teller, || {
                 // Closing them takes the kernel a while, which passes in the wait.
                 used = None;
