@@ -1,16 +1,14 @@
 //! Asking the stations of a segment who they are, below IP: one question to a group, which only reads (PROFINET DCP,
 //! Identify-All).
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use portcullis_knowledge::profinet;
 use portcullis_model::{Exit, Fault, Introduction, MacAddress, sanitize};
 use portcullis_sys::{
     SysError,
+    host::setcap_line,
     packet::{Receiver, Sender, filter::everything, route::interfaces},
 };
 
@@ -110,11 +108,10 @@ pub enum SegmentError {
 
 /// An error of opening a packet socket.
 fn opening(source: SysError) -> SegmentError {
-    match &source {
-        SysError::Call { source: said, .. } if said.kind() == std::io::ErrorKind::PermissionDenied => {
-            SegmentError::Privilege(source)
-        }
-        _ => SegmentError::System(source),
+    if source.is_denied() {
+        SegmentError::Privilege(source)
+    } else {
+        SegmentError::System(source)
     }
 }
 
@@ -130,13 +127,7 @@ impl Fault for SegmentError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Privilege(_) => {
-                let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("PATH"));
-                Some(format!(
-                    "`sudo setcap cap_net_raw+ep {}`, or run it as root",
-                    program.display()
-                ))
-            }
+            Self::Privilege(_) => Some(format!("`{}`, or run it as root", setcap_line("cap_net_raw+ep"))),
             Self::NoInterface { .. } => Some("`ip -brief link` lists them".into()),
             Self::NoEthernet { .. } => Some("name the interface that is plugged into the segment".into()),
             Self::System(source) => source.hint(),

@@ -100,7 +100,8 @@ pub(crate) fn package_of(program: &str) -> &str {
 }
 
 impl SysError {
-    fn is_permission(&self) -> bool {
+    /// Whether the system forbids it to this user.
+    pub fn is_denied(&self) -> bool {
         let source = match self {
             Self::Start { source, .. }
             | Self::LogGroup { source, .. }
@@ -136,12 +137,12 @@ impl Fault for SysError {
                 let package = package_of(program);
                 Some(format!("install it: `apt install {package}`; `portcullis doctor` lists all that is missing"))
             }
-            Self::Namespace { .. } if self.is_permission() => Some(
+            Self::Namespace { .. } if self.is_denied() => Some(
                 "run it as root, or allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
                  kernel.apparmor_restrict_unprivileged_userns=0)"
                     .into(),
             ),
-            _ if self.is_permission() => Some("run it as root (sudo)".into()),
+            _ if self.is_denied() => Some("run it as root (sudo)".into()),
             Self::LogGroup { source, .. } if source.raw_os_error() == Some(nix::libc::EBUSY) => {
                 Some("another program listens to this group; stop it or choose another group".into())
             }

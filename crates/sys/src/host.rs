@@ -74,6 +74,12 @@ pub fn has_capability(capability: u32) -> bool {
         .is_some_and(|mask| mask >> capability & 1 == 1)
 }
 
+/// The command line that gives this program such capabilities, e.g. `cap_net_raw+ep`.
+pub fn setcap_line(capabilities: &str) -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| "PATH".into());
+    format!("sudo setcap {capabilities} {}", program.display())
+}
+
 /// Who is behind this process: the login name, and the name behind `sudo` when there is one.
 pub fn actor() -> String {
     let own = match User::from_uid(Uid::effective()) {

@@ -1,9 +1,7 @@
 //! Why an interface cannot be listened to.
 
-use std::path::PathBuf;
-
 use portcullis_model::{Exit, Fault};
-use portcullis_sys::SysError;
+use portcullis_sys::{SysError, host::setcap_line};
 
 /// Why an interface cannot be listened to.
 #[derive(Debug, thiserror::Error)]
@@ -31,11 +29,7 @@ pub enum LiveError {
 impl LiveError {
     /// An error of opening a packet socket.
     pub(super) fn opening(source: SysError) -> Self {
-        let denied = match &source {
-            SysError::Call { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
-            _ => false,
-        };
-        if denied {
+        if source.is_denied() {
             Self::Privilege { source }
         } else {
             Self::System(source)
@@ -54,13 +48,10 @@ impl Fault for LiveError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Privilege { .. } => {
-                let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("PATH"));
-                Some(format!(
-                    "`sudo setcap cap_net_raw+ep {}`, run it as root, or give it a file of tcpdump's",
-                    program.display()
-                ))
-            }
+            Self::Privilege { .. } => Some(format!(
+                "`{}`, run it as root, or give it a file of tcpdump's",
+                setcap_line("cap_net_raw+ep")
+            )),
             Self::NoInterface { .. } => Some("`ip link` lists them".into()),
             Self::System(source) => source.hint(),
         }

@@ -1,9 +1,7 @@
 //! Why a SYN scan cannot begin.
 
-use std::path::PathBuf;
-
 use portcullis_model::{Exit, Fault};
-use portcullis_sys::SysError;
+use portcullis_sys::{SysError, host::setcap_line};
 
 use crate::MOST_PROBES;
 
@@ -34,11 +32,7 @@ pub enum SynError {
 impl SynError {
     /// An error of opening a packet socket.
     pub(super) fn opening(source: SysError) -> Self {
-        let denied = match &source {
-            SysError::Call { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
-            _ => false,
-        };
-        if denied {
+        if source.is_denied() {
             Self::Privilege { source }
         } else {
             Self::System(source)
@@ -58,14 +52,10 @@ impl Fault for SynError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Privilege { .. } => {
-                let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("PATH"));
-                Some(format!(
-                    "`sudo setcap cap_net_raw,cap_net_admin+ep {}`, run it as root, or use `--mode connect`, which needs \
-                     no rights",
-                    program.display()
-                ))
-            }
+            Self::Privilege { .. } => Some(format!(
+                "`{}`, run it as root, or use `--mode connect`, which needs no rights",
+                setcap_line("cap_net_raw,cap_net_admin+ep")
+            )),
             Self::NoSourcePorts => {
                 Some("make room with `sysctl net.ipv4.ip_local_port_range`, or use `--mode connect`".into())
             }
