@@ -39,6 +39,7 @@ impl Fault for CaptureError {
             }
             Self::Compressed => "unpack it on the way: `zcat plant.pcap.gz | portcullis capture -`".into(),
             Self::Empty => "see whether the program that captured had the right to".into(),
+            Self::Reading(source) if source.kind() == io::ErrorKind::IsADirectory => "name a file in it".into(),
             Self::Reading(_) => return None,
         })
     }

@@ -50,6 +50,9 @@ pub struct Counted {
     pub routers: usize,
     /// Hosts that sent Auto IP Report of Moxa, with the time: likely Moxa devices.
     pub address_reports: Vec<AddressReport>,
+    /// Frames of a link type that is not read.
+    #[serde(skip)]
+    pub unread_links: u64,
     /// What was read and claims nothing, with the reason and the number.
     pub passed_over: BTreeMap<String, u64>,
     /// What was not followed or kept because there was no room, with the reason and the number.
@@ -108,15 +111,19 @@ impl Found {
             })
         });
         let reports = self.watch.reports.iter().filter_map(|(address, (report, at))| {
-            let report = report.as_ref()?;
+            let reason = match report {
+                Some(_) => "its datagrams are laid out as Moxa's Auto IP Report",
+                None => "its datagrams begin as Moxa's Auto IP Report does",
+            };
+            let report = report.clone().unwrap_or_default();
             Some(Introduction {
                 address: Some(*address),
                 mac: report.mac,
                 identification: Identification {
                     service: ServiceName::new("moxa-auto-ip-report")?,
                     grade: Grade::Likely,
-                    reasons: vec!["its datagrams are laid out as Moxa's Auto IP Report".into()],
-                    fields: report.fields.clone(),
+                    reasons: vec![reason.into()],
+                    fields: report.fields,
                 },
                 at: moment::of(*at),
             })
@@ -155,12 +162,17 @@ impl Found {
                     at: moment::of(*at),
                 })
                 .collect(),
+            unread_links: nothing(Nothing::Link),
             passed_over: counted([
                 ("frame(s) of a link type that is not read", nothing(Nothing::Link)),
                 ("frame(s) that are no IP", nothing(Nothing::NotIp)),
                 (
                     "packet(s) that are neither TCP nor UDP",
                     nothing(Nothing::OtherTransport),
+                ),
+                (
+                    "packet(s) of port 0, or from an address that no host can have",
+                    nothing(Nothing::NoEnd),
                 ),
                 (
                     "later piece(s) of fragmented packets, which are not put together",
@@ -241,6 +253,20 @@ impl Found {
         }
     }
 
+    /// What this very client was told by the port; `None` when nothing of that was kept.
+    fn of_client(&self, pair: &Pair, knowledge: &Knowledge, moved: &[(ServiceName, Port)]) -> Option<Judged> {
+        let exchanges = self.watch.findings.exchanges.get(&(pair.address, pair.port))?;
+        let own: Vec<Exchange> = exchanges
+            .iter()
+            .filter(|exchange| exchange.client == pair.client && exchange.turns.has_answer())
+            .cloned()
+            .collect();
+        if own.is_empty() || own.len() == exchanges.len() {
+            return None;
+        }
+        Some(Judged::of(pair.port, &own, knowledge, moved))
+    }
+
     fn observation(&self, pair: &Pair, tally: &Tally, judged: &Judged, source: Source<'_>) -> Observation {
         let vantage = Vantage::capture(Some(&pair.client.to_string()));
         let at = moment::of(tally.last_at);
@@ -288,7 +314,7 @@ impl Found {
             because: because(pair, tally),
             confidence: None,
             identifications: if is_open {
-                judged.identifications.clone()
+                judged.told_to(pair.client)
             } else {
                 Vec::new()
             },
@@ -322,7 +348,12 @@ impl Iterator for Observations<'_> {
                 let judged = Judged::of(pair.port, exchanges, self.knowledge, self.moved);
                 self.judged = Some((listener, judged));
             }
-            let (_, judged) = self.judged.as_ref()?;
+            let own = self.found.of_client(&pair, self.knowledge, self.moved);
+            let judged = match (&own, &self.judged) {
+                (Some(own), _) => own,
+                (None, Some((_, judged))) => judged,
+                (None, None) => return None,
+            };
             if tally.shown == Shown::MidStream && judged.grade < Some(Grade::Likely) {
                 self.found.unnamed += tally.count;
                 continue;
@@ -381,12 +412,30 @@ struct Judged {
     identifications: Vec<Identification>,
     grade: Option<Grade>,
     evidence: Option<Evidence>,
+    /// Who was told that.
+    client: Option<IpAddr>,
 }
 
 impl Judged {
+    /// What it means for a client: what another one was told is named as such.
+    fn told_to(&self, client: IpAddr) -> Vec<Identification> {
+        let mut identifications = self.identifications.clone();
+        if let Some(other) = self.client.filter(|other| *other != client) {
+            for identification in &mut identifications {
+                identification
+                    .reasons
+                    .push(format!("that is what {other} was told"));
+            }
+        }
+        identifications
+    }
+
     fn of(port: Port, exchanges: &[Exchange], knowledge: &Knowledge, moved: &[(ServiceName, Port)]) -> Self {
         let judged = exchanges.iter().map(|exchange| {
-            let identifications = knowledge.identify(port, moved, &seen(exchange));
+            let mut identifications = knowledge.identify(port, moved, &seen(exchange));
+            if exchange.shown == Shown::HalfHandshake {
+                identifications.iter_mut().for_each(without_question);
+            }
             let grade = identifications.first().map(|first| first.grade);
             let fields = identifications.first().map_or(0, |first| first.fields.len());
             (grade, fields, identifications, exchange)
@@ -404,19 +453,30 @@ impl Judged {
                 grade: identifications.first().map(|first| first.grade),
                 identifications,
                 evidence: None,
+                client: None,
             };
         };
         Self {
             grade,
             evidence: evidence(port, exchange),
+            client: Some(exchange.client),
             identifications,
         }
     }
 }
 
+/// Whoever wants to be taken for a server can send an answer to a question that nobody saw.
+fn without_question(identification: &mut Identification) {
+    if identification.grade == Grade::Proven {
+        identification.grade = Grade::Likely;
+        let reason = "the client's first packet was not captured: anybody can have sent that";
+        identification.reasons.push(reason.into());
+    }
+}
+
 fn seen(exchange: &Exchange) -> portcullis_knowledge::Seen {
     let mut seen = exchange.turns.seen(match exchange.shown {
-        Shown::MidStream => Overheard::MidStream,
+        Shown::MidStream | Shown::HalfHandshake => Overheard::MidStream,
         Shown::AnswerAlone => Overheard::AnswerOnly,
         _ => Overheard::FromTheBeginning,
     });

@@ -32,6 +32,8 @@ pub(crate) enum Nothing {
     Fragment,
     /// Neither TCP nor UDP.
     OtherTransport,
+    /// From or to port 0, which nobody can have (RFC 6335, 6), or from an address that is no host's.
+    NoEnd,
 }
 
 /// Who sent a packet, below IP.
@@ -140,6 +142,9 @@ fn ip<'b>(inside: &Inside<'b>) -> Option<Content<'b>> {
         })
     };
     let bytes = packet.payload.payload;
+    if bytes.get(..4)?.chunks(2).any(|port| port == [0, 0]) || is_nobody(packet.from) {
+        return Some(Content::Nothing(Nothing::NoEnd));
+    }
     Some(if number == IpNumber::TCP {
         // Ports, sequence, acknowledged, length of the header, flags.
         let fixed = bytes.get(..14)?;
@@ -222,6 +227,10 @@ fn v6(bytes: &[u8]) -> Option<Packet<'_>> {
         missing,
         payload,
     })
+}
+
+fn is_nobody(address: IpAddr) -> bool {
+    address.is_unspecified() || is_group(address)
 }
 
 fn is_group(address: IpAddr) -> bool {

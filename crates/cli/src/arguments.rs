@@ -152,7 +152,7 @@ pub(crate) struct Scan {
     #[arg(long)]
     pub(crate) second_look: bool,
     /// The community for --service snmp; in the environment others on this host cannot see it
-    #[arg(long, value_name = "TEXT", env = environment::COMMUNITY, hide_env_values = true)]
+    #[arg(long, value_name = "TEXT", env = environment::COMMUNITY, hide_env_values = true, value_parser = community)]
     pub(crate) community: Option<String>,
     /// Packets per second in all; 0 is as fast as it goes
     #[arg(long, value_name = "PPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
@@ -199,10 +199,10 @@ pub(crate) struct Capture {
     #[arg(long, value_name = "NAME")]
     pub(crate) interface: Option<String>,
     /// How long to listen, e.g. 10m [default: until Ctrl-C]
-    #[arg(long = "for", value_name = "TIME", value_parser = time_span, requires = "interface")]
+    #[arg(long = "for", value_name = "TIME", value_parser = time_span, conflicts_with = "files")]
     pub(crate) patience: Option<Duration>,
     /// How many packets to hear
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), requires = "interface")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "files")]
     pub(crate) packets: Option<u64>,
 }
 
@@ -339,6 +339,14 @@ pub(crate) enum Lab {
         /// The host
         host: String,
     },
+}
+
+/// A community, which may be empty in the environment and is none then.
+fn community(text: &str) -> Result<String, String> {
+    match text.len() {
+        0..=64 => Ok(text.into()),
+        _ => Err("a community has 64 bytes at most".into()),
+    }
 }
 
 /// A name such as those of docs/knowledge.md.

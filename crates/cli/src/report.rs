@@ -21,11 +21,12 @@ pub(crate) fn remark(fault: &dyn Fault) {
 
 /// One paragraph: what went wrong, why, and what to do about it.
 fn render(fault: &dyn Fault) -> String {
-    let message = fault.to_string();
+    // File names, owners and sites are in it.
+    let message = harmless(&fault.to_string());
     let mut text = format!("error[{}]: {message}", fault.code());
     let mut cause = fault.source();
     while let Some(error) = cause {
-        let said = sanitize(&error.to_string());
+        let said = harmless(&error.to_string());
         // A transparent wrapper repeats its inner error, which has been said.
         if !message.contains(&said) {
             let _ = write!(text, "\n  caused by: {said}");
@@ -33,9 +34,14 @@ fn render(fault: &dyn Fault) -> String {
         cause = error.source();
     }
     if let Some(hint) = fault.hint() {
-        let _ = write!(text, "\nhint: {hint}");
+        let _ = write!(text, "\nhint: {}", harmless(&hint));
     }
     text
+}
+
+/// Each line escaped; what comes from outside has no line ends of its own.
+fn harmless(text: &str) -> String {
+    text.lines().map(sanitize).collect::<Vec<_>>().join("\n")
 }
 
 /// Shows a mistake in the arguments, or the help that was asked for.
@@ -75,13 +81,14 @@ impl Mistake {
             .lines()
             .filter(|line| !line.trim().is_empty())
             .partition(|line| line.trim_start().starts_with("tip: "));
-        let shown = |lines: Vec<&str>| lines.into_iter().map(sanitize).collect::<Vec<_>>().join("\n");
+        // A number below zero is no option that was meant as a value.
         let tip = tips
-            .first()
-            .map(|tip| sanitize(tip.trim_start().trim_start_matches("tip: ")));
+            .iter()
+            .map(|tip| tip.trim_start().trim_start_matches("tip: "))
+            .find(|tip| !tip.starts_with("to pass"));
         Self {
-            message: shown(lines),
-            tip,
+            message: lines.join("\n"),
+            tip: tip.map(Into::into),
             command: command(typed),
         }
     }
@@ -172,6 +179,17 @@ mod tests {
         let hostile = said("portcullis scan --rate \u{1b}[2J");
         assert!(!hostile.contains('\u{1b}'), "{hostile:?}");
         assert!(said("portcullis scan").contains("<TARGET>"));
+        assert!(!said("portcullis scan 10.0.0.1 --rate -1").contains("-- -1"));
+    }
+
+    #[test]
+    fn names_from_outside_are_shown_escaped() {
+        let hostile = OpsError::Read {
+            path: "e\u{1b}[31m".into(),
+            source: std::io::ErrorKind::NotFound.into(),
+        };
+        let text = render(&hostile);
+        assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 
     #[test]

@@ -80,10 +80,21 @@ pub fn builtin() -> Result<Vec<KnownProgram>, KnowledgeError> {
 impl KnownProgram {
     /// Whether an installed program is this one.
     pub fn is(&self, installed: &Program) -> bool {
-        let name = installed.name.raw().to_lowercase();
-        self.display_names
-            .iter()
-            .any(|own| name.contains(&own.to_lowercase()))
+        let words = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_lowercase)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let name = words(installed.name.raw());
+        let named = self.display_names.iter().any(|own| name.contains(&words(own)));
+        // Not every program names its publisher; one that names another is another program.
+        let published = installed.publisher.as_ref().is_none_or(|publisher| {
+            let publisher = publisher.raw().to_lowercase();
+            let mut words = publisher.split(|letter: char| !letter.is_alphanumeric());
+            publisher.trim().is_empty() || words.any(|word| word == self.vendor.to_lowercase())
+        });
+        named && published
     }
 
     /// Why a process is taken for this program.

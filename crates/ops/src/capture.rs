@@ -25,7 +25,7 @@ use serde_json::json;
 
 use self::ahead::Ahead;
 pub use self::error::LiveError;
-use crate::{Desk, OpsError, Stop};
+use crate::{Desk, OpsError, Stop, clock::Clock};
 
 /// How many observations are stored at once.
 const BATCH: usize = 1000;
@@ -77,6 +77,8 @@ pub struct Captured {
     pub ports: Vec<Listed>,
     /// Addresses with their hardware addresses.
     pub neighbours: usize,
+    /// How many times lay in the future, and were taken as of now.
+    pub in_the_future: u64,
     /// What stations said of themselves without being asked at a port.
     pub introductions: Vec<Introduction>,
     /// Those of them whose hardware address is registered to Moxa.
@@ -92,7 +94,11 @@ pub struct Captured {
 impl Captured {
     /// Whether nothing was lost, left out, or not read.
     pub fn is_whole(&self) -> bool {
-        self.dropped == 0 && self.damage.is_none() && !self.stopped && self.counted.left_out.is_empty()
+        self.dropped == 0
+            && self.damage.is_none()
+            && !self.stopped
+            && self.counted.left_out.is_empty()
+            && self.counted.unread_links == 0
     }
 }
 
@@ -290,10 +296,12 @@ async fn keep(
         dropped: seen.dropped,
     };
     let moved = desk.moved();
+    let mut clock = Clock::at((desk.now)());
     let mut list = List::default();
     let mut made = found.observations(source, &desk.knowledge, &moved);
     loop {
-        let batch: Vec<Observation> = made.by_ref().take(BATCH).collect();
+        let mut batch: Vec<Observation> = made.by_ref().take(BATCH).collect();
+        batch.iter_mut().for_each(|one| clock.hold(&mut one.at));
         if batch.is_empty() {
             break;
         }
@@ -306,7 +314,8 @@ async fn keep(
             watcher.seen(observation);
         }
     }
-    let neighbours = found.neighbours();
+    let mut neighbours = found.neighbours();
+    neighbours.iter_mut().for_each(|one| clock.hold(&mut one.at));
     list.hosts
         .extend(neighbours.iter().filter_map(|neighbour| neighbour.address));
     for port in &mut list.ports {
@@ -315,6 +324,9 @@ async fn keep(
     run.ended = Some((desk.now)());
     run.coverage.neighbours.clone_from(&neighbours);
     run.coverage.introductions = found.introductions();
+    for introduction in &mut run.coverage.introductions {
+        clock.hold(&mut introduction.at);
+    }
     let introductions = run.coverage.introductions.clone();
     run.coverage.stopped.clone_from(&seen.damage);
     desk.store.finish_run(&run).await.map_err(OpsError::Store)?;
@@ -330,6 +342,7 @@ async fn keep(
         ports: list.ports,
         neighbours: neighbours.len(),
         introductions,
+        in_the_future: clock.later,
         moxa: neighbours
             .into_iter()
             .filter(|neighbour| neighbour.mac.is_moxa())

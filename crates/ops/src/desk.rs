@@ -144,7 +144,8 @@ pub(crate) fn read_regular(path: &Path) -> Result<String, OpsError> {
     read_text(path)
 }
 
-fn text_of(bytes: Vec<u8>) -> Result<String, FromUtf8Error> {
+/// Text in UTF-8, or in UTF-16 with its mark.
+pub(crate) fn text_of(bytes: Vec<u8>) -> Result<String, FromUtf8Error> {
     let utf16 = |units: &[u8], unit: fn([u8; 2]) -> u16| -> String {
         let units = units
             .chunks_exact(2)

@@ -366,6 +366,7 @@ impl Fault for OpsError {
                 io::ErrorKind::PermissionDenied => {
                     "allow this user to read it, or run as the one who owns it"
                 }
+                io::ErrorKind::IsADirectory => "name a file in it",
                 io::ErrorKind::InvalidData => "save it as text in UTF-8",
                 _ => return None,
             },
@@ -407,7 +408,9 @@ impl Fault for OpsError {
             }
             Self::NoSite => "name one with --config site.toml (see docs/site.md)",
             Self::KeptAdvisory(_) => "import the advisory again with this version of portcullis",
-            Self::SeenFrom(_) => "name the site with --config site.toml, or give the address it looked from",
+            Self::SeenFrom(_) => {
+                "give the address it looked from, or a zone as the site.toml that --config names declares it"
+            }
             Self::NoSuchExposure(_) => "`portcullis exposures` lists them with their ids",
             Self::ExposureElsewhere { .. } => "run `portcullis plan` on that host",
             Self::Vantage { .. } => {

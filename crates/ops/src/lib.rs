@@ -11,6 +11,7 @@ pub mod audit;
 pub mod capture;
 pub mod change;
 pub mod check;
+mod clock;
 mod desk;
 pub mod doctor;
 mod error;

@@ -1,6 +1,6 @@
 //! What packets show, and what they do not.
 
-use portcullis_model::{Port, PortState, ServiceName};
+use portcullis_model::{Grade, Observation, Port, PortState, ServiceName};
 
 use super::make::*;
 
@@ -299,4 +299,52 @@ fn a_router_has_no_addresses_and_its_neighbours_have_theirs() {
         ["00:90:e8:00:00:01 10.7.10.3", "02:00:00:00:00:09 10.7.10.9"]
     );
     assert_eq!(outcome.counted.routers, 1);
+}
+
+#[test]
+fn nobody_listens_on_port_0_or_at_an_address_that_no_host_can_have() {
+    let answer = |from: &str, port: u16| ip(6, from, CLIENT, &tcp(port, 40_000, (9, 10), 0x12, &[]));
+    let outcome = watched(&[
+        answer("10.7.10.9", 0),
+        answer("255.255.255.255", 80),
+        answer("224.0.0.1", 80),
+        answer("0.0.0.0", 80),
+        ip(17, SERVER, CLIENT, &udp(0, 40_000, b"x")),
+    ]);
+    assert_eq!(outcome.told(), Vec::<String>::new());
+    let passed_over = &outcome.counted.passed_over;
+    let count = passed_over
+        .iter()
+        .find(|(reason, _)| reason.contains("port 0"))
+        .unwrap()
+        .1;
+    assert_eq!(*count, 5);
+}
+
+/// What one client was told says nothing of another one, least of all when nobody saw the other one ask.
+#[test]
+fn a_forged_answer_to_somebody_else_does_not_hide_what_a_client_was_told() {
+    let real = Line::open(54_321)
+        .asks(b"????")
+        .answers(&[0x28, 0x10, 0, 0x29, 0, 0, 0, 0]);
+    let forged = |flags: u8, numbers: (u32, u32), payload: &[u8]| {
+        ip(
+            6,
+            SERVER,
+            "10.7.20.66",
+            &tcp(54_321, 40_000, numbers, flags, payload),
+        )
+    };
+    let mut frames = real.packets;
+    frames.push(forged(0x12, (99, 10), &[]));
+    frames.push(forged(0x18, (100, 10), b"SSH-2.0-OpenSSH_9\r\n"));
+    let outcome = watched(&frames);
+    let best = |client: &str| {
+        let of = |one: &&Observation| one.source.is_some_and(|source| source.to_string() == client);
+        let observation = outcome.observations.iter().find(of).unwrap();
+        let best = observation.best().unwrap();
+        (best.service.to_string(), best.grade)
+    };
+    assert_eq!(best("10.7.20.5"), ("moxa-mdm-gateway".into(), Grade::Likely));
+    assert_eq!(best("10.7.20.66"), ("ssh".into(), Grade::Likely));
 }

@@ -160,6 +160,13 @@ fn text(captured: &Captured) -> String {
     for (reason, count) in &counted.passed_over {
         let _ = write!(text, "\n  {count} {reason}.");
     }
+    if captured.in_the_future > 0 {
+        let _ = write!(
+            text,
+            "\n  {} time(s) lie in the future: the clock was wrong, and they count as of now.",
+            captured.in_the_future
+        );
+    }
     if captured.dropped > 0 {
         let _ = write!(
             text,

@@ -100,6 +100,13 @@ fn text(imported: &Imported) -> String {
             imported.without_time
         );
     }
+    if imported.in_the_future > 0 {
+        let _ = write!(
+            text,
+            "\n  {} time(s) lie in the future: the clock was wrong, and they count as of now.",
+            imported.in_the_future
+        );
+    }
     if !imported.moxa.is_empty() {
         let _ = write!(text, "\n  {} registered to Moxa:", imported.moxa.len());
         for device in imported.moxa.iter().take(DEVICES) {

@@ -89,6 +89,14 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Audit(arguments) => return audit::run(global, &store, arguments).await,
             _ => {}
         }
+        let only_reads = matches!(
+            command,
+            Command::Exposures | Command::Assets(_) | Command::Changes
+        );
+        if only_reads && global.store.is_some() {
+            // A slip of the finger would be an empty store, and "nothing is known" would look like "all clear".
+            Desk::open_existing(&store).await.map_err(fault)?;
+        }
         let desk = Desk::open(&store, global.config.as_deref())
             .await
             .map_err(fault)?;

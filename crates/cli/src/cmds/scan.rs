@@ -41,7 +41,11 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
         targets: arguments.targets.clone(),
         ports: arguments.ports.iter().flat_map(|range| range.ports()).collect(),
         services: arguments.services.clone(),
-        community: arguments.community.clone().map(Secret::new),
+        community: arguments
+            .community
+            .clone()
+            .filter(|community| !community.is_empty())
+            .map(Secret::new),
         second_look: arguments.second_look,
         pace,
         mode: match arguments.mode {
@@ -53,7 +57,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Scan) -> Outcome {
         permission: arguments.permission.clone(),
         signers: arguments.signers.clone(),
     };
-    if arguments.mode == ScanMode::Syn {
+    if arguments.mode == ScanMode::Syn && !arguments.second_look {
         frame.say(syn::WARNING);
     }
     let line = ProgressLine::new(frame.global.quiet);

@@ -292,7 +292,10 @@ impl Subject<'_> {
     fn place_reason(&self, name: &str) -> Option<String> {
         match self.place? {
             Place::Own => Some(format!("{} is the port of {name}", self.port)),
-            Place::Moved => Some(format!("its owner says that it is on {}", self.port)),
+            Place::Moved => Some(format!(
+                "site.toml or the command line says that it is on {}",
+                self.port
+            )),
         }
     }
 }

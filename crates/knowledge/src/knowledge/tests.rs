@@ -288,7 +288,10 @@ fn a_moved_mdm_that_is_silent_even_to_a_get_stays_possible() {
     };
     let found = knowledge().identify(MOVED, &mdm_on_5000(), &seen);
     assert_eq!(grades(&found), [("moxa-mdm-gateway", Grade::Possible)]);
-    assert_eq!(found[0].reasons[0], "its owner says that it is on tcp/5000");
+    assert_eq!(
+        found[0].reasons[0],
+        "site.toml or the command line says that it is on tcp/5000"
+    );
     assert_eq!(found[0].reasons[2], "no answer to the request for 3000 ms");
 }
 

@@ -12,7 +12,7 @@ use portcullis_store::KeptAdvisory;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Desk, OpsError};
+use crate::{Desk, OpsError, desk::text_of};
 
 /// How much of a file is looked at to find out whether it is an advisory.
 const HEAD: u64 = 64;
@@ -45,7 +45,12 @@ pub(super) fn is_one(content: &mut File) -> io::Result<bool> {
     let mut head = Vec::new();
     content.take(HEAD).read_to_end(&mut head)?;
     content.seek(SeekFrom::Start(0))?;
-    Ok(csaf::is_csaf(&head))
+    Ok(csaf::is_csaf(&utf8(head)))
+}
+
+/// PowerShell redirects as UTF-16; what cannot be read so stays as it is, and is refused as JSON.
+fn utf8(bytes: Vec<u8>) -> Vec<u8> {
+    text_of(bytes.clone()).map_or(bytes, String::into_bytes)
 }
 
 /// Reads an advisory and keeps it, unless the same version or a later one is there.
@@ -57,6 +62,7 @@ pub(super) async fn import(desk: &Desk, path: &Path, content: File) -> Result<Im
         path: path.into(),
         source,
     })?;
+    let bytes = utf8(bytes);
     let wrong = |source: CsafError| OpsError::Csaf {
         path: path.into(),
         source,

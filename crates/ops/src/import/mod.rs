@@ -21,7 +21,7 @@ use serde_json::json;
 
 pub use advisory::ImportedAdvisory;
 
-use crate::{Desk, OpsError};
+use crate::{Desk, OpsError, clock::Clock};
 
 /// How many observations are stored at once.
 const BATCH: usize = 1000;
@@ -62,6 +62,8 @@ pub struct Imported {
     pub records: u64,
     /// Records whose time is only that of the file, or of this import.
     pub without_time: u64,
+    /// How many times lay in the future, and were taken as of now.
+    pub in_the_future: u64,
     /// Stations with a hardware address.
     pub neighbours: usize,
     /// Those of them whose hardware address is registered to Moxa.
@@ -237,6 +239,7 @@ struct Gathered<'a> {
     open: HashSet<(IpAddr, Port)>,
     records: u64,
     without_time: u64,
+    clock: Clock,
     passed_over: BTreeMap<PassedOver, u64>,
     unread: Vec<Unread>,
     unread_count: u64,
@@ -257,6 +260,7 @@ impl<'a> Gathered<'a> {
             open: HashSet::new(),
             records: 0,
             without_time: 0,
+            clock: Clock::at((desk.now)()),
             passed_over: BTreeMap::new(),
             unread: Vec::new(),
             unread_count: 0,
@@ -273,7 +277,8 @@ impl<'a> Gathered<'a> {
             }
             Item::Neighbour(seen) => {
                 self.host(seen.address);
-                let neighbour = import::neighbour(&seen, self.source.otherwise_at);
+                let mut neighbour = import::neighbour(&seen, self.source.otherwise_at);
+                self.clock.hold(&mut neighbour.at);
                 if self.neighbours.len() < MOST {
                     self.neighbours.push(neighbour);
                 } else {
@@ -304,7 +309,8 @@ impl<'a> Gathered<'a> {
     }
 
     fn port(&mut self, seen: &PortSeen) {
-        let observation = import::observation(seen, self.source, &self.desk.knowledge, &self.moved);
+        let mut observation = import::observation(seen, self.source, &self.desk.knowledge, &self.moved);
+        self.clock.hold(&mut observation.at);
         self.host(Some(seen.address));
         self.records += 1;
         self.without_time += u64::from(seen.at.is_none());
@@ -353,6 +359,7 @@ impl<'a> Gathered<'a> {
             open_ports: self.open.len(),
             records: self.records,
             without_time: self.without_time,
+            in_the_future: self.clock.later,
             neighbours: neighbours.len(),
             moxa: moxa.cloned().collect(),
             passed_over: passed_over

@@ -32,7 +32,8 @@ impl Fault for ImportError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownFormat => Some(format!(
-                "if you know what wrote it, say so with --format-of ({}); docs/importing.md lists what is read",
+                "if you know what wrote it, say so with --format-of ({}); docs/importing.md lists what is read. Listings of \
+                 sockets are for `check --import`, packets for `capture`",
                 Format::ALL.map(|format| format.to_string()).join(", ")
             )),
             Self::Compressed => Some("unpack it on the way: `zcat conn.log.gz | portcullis import -`".into()),

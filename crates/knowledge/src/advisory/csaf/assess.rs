@@ -97,8 +97,11 @@ fn judge(statements: &[&Statement], version: Option<&str>) -> Judgement {
         statements.iter().partition(|one| one.product.only_with.is_some());
     let of = |says: Says| alone.iter().filter(move |one| one.says == says).copied();
     let affected = ranges(of(Says::Affected));
+    // Of two contradicting statements the graver one counts, and the other one is told.
+    let contradiction = contradiction(&alone, version).unwrap_or_default();
     if of(Says::Affected).any(|one| one.product.versions.is_all()) {
-        return (Status::Affected, false, "every version is affected".into());
+        let reason = format!("every version is affected{contradiction}");
+        return (Status::Affected, false, reason);
     }
     let Some(text) = version else {
         return without_version(statements, "its version is not known", &affected);
@@ -108,7 +111,8 @@ fn judge(statements: &[&Statement], version: Option<&str>) -> Judgement {
     };
     let holds = |statement: &Statement| statement.product.versions.holds(&version);
     if let Some(statement) = of(Says::Affected).find(|one| holds(one) == Some(true)) {
-        let reason = format!("{version} is affected: {}", statement.product.versions.written);
+        let range = &statement.product.versions.written;
+        let reason = format!("{version} is affected: {range}{contradiction}");
         return (Status::Affected, false, reason);
     }
     if let Some(statement) = of(Says::Affected).find(|one| holds(one).is_none()) {
@@ -148,6 +152,29 @@ fn judge(statements: &[&Statement], version: Option<&str>) -> Judgement {
     cannot_tell(format!(
         "the advisory says nothing of {version}, only of {}",
         ranges(statements.iter().copied())
+    ))
+}
+
+/// What is to be said when the advisory calls a version affected and not affected at once.
+fn contradiction(alone: &[&Statement], version: Option<&str>) -> Option<String> {
+    let version: Option<Version> = version.and_then(|version| version.parse().ok());
+    let holds = |statement: &&&Statement| match &version {
+        Some(version) => statement.product.versions.holds(version) == Some(true),
+        None => statement.product.versions.is_all(),
+    };
+    alone
+        .iter()
+        .filter(|one| one.says == Says::Affected)
+        .find(holds)?;
+    let clear = |one: &&&Statement| matches!(one.says, Says::Fixed | Says::NotAffected);
+    let clear = alone.iter().filter(clear).find(holds)?;
+    Some(format!(
+        "; the advisory contradicts itself, for {} is told to be {}",
+        clear.product.versions.written,
+        match clear.says {
+            Says::Fixed => "repaired",
+            _ => "not affected",
+        },
     ))
 }
 

@@ -84,10 +84,9 @@ fn contains(text: &str, word: &str) -> bool {
             .any(|part| part.eq_ignore_ascii_case(word))
 }
 
-/// All words of the shorter name stand in the longer one: `Moxa` and `Moxa Inc.`
+/// The longer name begins with the shorter one: `Moxa` and `Moxa Technologies Inc.`, and not `Not Moxa`.
 fn same_maker(one: &[String], other: &[String]) -> bool {
-    let within = |these: &[String], those: &[String]| these.iter().all(|word| those.contains(word));
-    !one.is_empty() && !other.is_empty() && (within(one, other) || within(other, one))
+    !one.is_empty() && !other.is_empty() && (one.starts_with(other) || other.starts_with(one))
 }
 
 /// The words of a vendor's name, without those of its legal form.
