@@ -54,6 +54,13 @@ fn rules<'a>(service: &'a Service, services: &'a [Service]) -> impl Iterator<Ite
             "title and purpose must not be empty",
         ),
         (
+            service
+                .maker
+                .as_ref()
+                .is_some_and(|maker| maker.trim().is_empty()),
+            "maker must not be empty",
+        ),
+        (
             service.ports.is_empty() != service.judge.is_below_ip()
                 || service.ports.iter().any(|port| port.number == 0),
             "it needs ports from 1 to 65535",

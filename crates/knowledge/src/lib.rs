@@ -24,6 +24,7 @@
 pub mod advisory;
 mod builtin;
 mod check;
+pub mod combine;
 mod error;
 mod exchange;
 mod judge;

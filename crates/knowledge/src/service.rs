@@ -53,6 +53,9 @@ pub struct Service {
     pub title: String,
     /// What it is for.
     pub purpose: String,
+    /// Who makes it, where one maker alone does: other things of this maker on the same host then speak for it.
+    #[serde(default)]
+    pub maker: Option<String>,
     /// Whether it is looked for by default.
     pub role: Role,
     /// What recognising it does to the device.

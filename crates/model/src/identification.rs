@@ -74,6 +74,24 @@ pub struct Identification {
     pub fields: BTreeMap<String, Untrusted>,
 }
 
+/// How sure it is that a service is at a port of a host, from all that is known of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assessment {
+    /// How sure.
+    pub grade: Grade,
+    /// What raised it, in plain words, strongest first. May quote text from outside, already sanitized.
+    pub raised_by: Vec<String>,
+    /// What lowered it, strongest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lowered_by: Vec<String>,
+    /// What was known and changed nothing, each with the reason why not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_counted: Vec<String>,
+    /// What would be needed for the next grade; `None` for what is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_more: Option<String>,
+}
+
 /// Where a piece of evidence comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

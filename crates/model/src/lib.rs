@@ -53,7 +53,7 @@ pub use exposure::{Exposure, Severity};
 pub use fault::{Exit, Fault};
 pub use host::{HostEvidence, HostListener, Program};
 pub use id::{ChangeId, Digest, ExposureId, ObservationId, PlanId, RunId};
-pub use identification::{Evidence, EvidenceKind, Grade, Identification, ServiceName};
+pub use identification::{Assessment, Evidence, EvidenceKind, Grade, Identification, ServiceName};
 pub use listener::{Binding, Connection, Listener, ProcessIdentity};
 pub use log_event::{LogEvent, LogSource, Verdict};
 pub use mac::{MacAddress, MacAddressError};
