@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use portcullis_model::{Grade, Identification, Port, Program, ServiceName, Untrusted, sanitize};
 use serde::Deserialize;
 
-use crate::{Knowledge, KnowledgeError, Reference};
+use crate::{Knowledge, KnowledgeError, Reference, combine::Kind};
 
 /// Name and text of each file of `knowledge/programs`.
 const FILES: [(&str, &str); 2] = [
@@ -168,6 +168,39 @@ pub fn identify(
     let mut found: Vec<Identification> = found.into_values().collect();
     found.sort_by_key(|one| std::cmp::Reverse(one.grade));
     found
+}
+
+/// What a listener says for or against one service, as evidence; `usual` tells whether the port is one of the service's.
+/// `None` when no program is known that listens as this service, or nothing is known of the process.
+pub fn evidence(
+    known: &[KnownProgram],
+    within: &Within<'_>,
+    service: &ServiceName,
+    usual: bool,
+) -> Option<(Kind, String)> {
+    let own: Vec<&KnownProgram> = known.iter().filter(|one| one.listens_as == *service).collect();
+    let mark = own.iter().find_map(|one| one.mark(within));
+    let installed = within
+        .programs
+        .iter()
+        .find(|program| own.iter().any(|one| one.is(program)))
+        .map(|program| format!("{} is installed on this host", shown(program)));
+    match (mark, installed, usual) {
+        (Some(mark), Some(installed), true) => Some((Kind::Process, format!("{mark}, and {installed}"))),
+        (Some(mark), Some(installed), false) => Some((Kind::Program, format!("{mark}, and {installed}"))),
+        (Some(mark), None, true) => Some((Kind::Program, mark)),
+        (Some(mark), None, false) => Some((Kind::Named, mark)),
+        (None, Some(installed), true) => Some((Kind::Program, installed)),
+        // How the process of a program that is installed is called need not be known.
+        (None, Some(_), false) => None,
+        (None, None, _) => {
+            let process = within.process.filter(|_| !own.is_empty())?;
+            let other = format!(
+                "the process that listens there is named {process}, which is no name of the service's"
+            );
+            Some((Kind::OtherProcess, other))
+        }
+    }
 }
 
 /// The installed program that a process belongs to, with its version, when its name or its services tell.

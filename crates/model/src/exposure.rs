@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExposureId, Grade, ObservationId, Port, ServiceName, Vantage};
+use crate::{Assessment, ExposureId, Grade, ObservationId, Port, ServiceName, Vantage};
 
 /// How urgent an exposure is. Reached from addresses that no zone claims it is `High`, from another zone of the site
 /// `Medium`; one step up when it is at least likely a management or control service, one step down when it is another
@@ -51,6 +51,9 @@ pub struct Exposure {
     pub service: Option<ServiceName>,
     /// How sure that is.
     pub grade: Option<Grade>,
+    /// What raised and lowered that, and what would be needed for more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assessment: Option<Assessment>,
     /// The zone that it is reached from.
     pub from_zone: String,
     /// Whether that zone is the one that stands for everybody else.

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_knowledge::{Knowledge, Role};
+use portcullis_knowledge::{Knowledge, Role, program};
 use portcullis_model::{
     Exposure, ExposureId, Grade, Networks, Observation, ObservationId, PortState, Severity, Site, Zone,
 };
 
-use crate::{Desk, OpsError};
+use crate::{
+    Desk, OpsError,
+    evidence::{Facts, Hosts},
+};
 
 /// The exposures of the site, most urgent first, as of the latest observation from each vantage.
 ///
@@ -16,7 +19,16 @@ use crate::{Desk, OpsError};
 pub async fn exposures(desk: &Desk) -> Result<Vec<Exposure>, OpsError> {
     let site = desk.site.as_ref().ok_or(OpsError::NoSite)?;
     let observations = desk.store.latest_observations().await.map_err(OpsError::Store)?;
-    Ok(derive(site, &observations, &desk.knowledge))
+    let runs = desk.store.runs_that_name_hosts().await.map_err(OpsError::Store)?;
+    let programs = program::builtin().map_err(OpsError::Knowledge)?;
+    let hosts = Hosts::of(Facts {
+        observations: &observations,
+        runs: &runs,
+        knowledge: &desk.knowledge,
+        programs: &programs,
+        site: Some(site),
+    });
+    Ok(derive(site, &observations, &desk.knowledge, &hosts))
 }
 
 /// The exposure whose id begins so.
@@ -32,14 +44,19 @@ pub(crate) async fn find(desk: &Desk, prefix: &str) -> Result<Exposure, OpsError
     }
 }
 
-/// Holds observations against the conduits. Pure.
-pub fn derive(site: &Site, observations: &[Observation], knowledge: &Knowledge) -> Vec<Exposure> {
+/// Holds observations against the conduits, each port as what all that is known of its host makes it. Pure.
+fn derive(
+    site: &Site,
+    observations: &[Observation],
+    knowledge: &Knowledge,
+    hosts: &Hosts<'_>,
+) -> Vec<Exposure> {
     let mut exposures: BTreeMap<ExposureId, Exposure> = BTreeMap::new();
     for observation in observations
         .iter()
         .filter(|observation| observation.state == PortState::Open)
     {
-        let Some(exposure) = exposure_of(site, observation, knowledge) else {
+        let Some(exposure) = exposure_of(site, observation, knowledge, hosts) else {
             continue;
         };
         match exposures.get_mut(&exposure.id) {
@@ -97,10 +114,16 @@ fn looked_from<'a>(site: &'a Site, observation: &Observation) -> Option<From<'a>
     Some(by_address.or_else(by_name).map_or(From::Unknown, From::Zone))
 }
 
-fn exposure_of(site: &Site, observation: &Observation, knowledge: &Knowledge) -> Option<Exposure> {
+fn exposure_of(
+    site: &Site,
+    observation: &Observation,
+    knowledge: &Knowledge,
+    hosts: &Hosts<'_>,
+) -> Option<Exposure> {
     let from = looked_from(site, observation)?;
     let to = site.zone_of(observation.address);
-    let best = observation.best();
+    let best = hosts.best(observation.address, observation.port);
+    let best = best.as_ref();
     let to_name = to.map_or("", |zone| zone.name.as_str());
     if let From::Zone(from) = &from
         && (from.name == to_name || best.is_some_and(|best| site.permits(&from.name, to_name, &best.service)))
@@ -113,7 +136,7 @@ fn exposure_of(site: &Site, observation: &Observation, knowledge: &Knowledge) ->
             .service(&best.service)
             .is_some_and(|known| known.role != Role::General)
     });
-    let grade = best.map(|best| best.grade);
+    let grade = best.map(|best| best.assessment.grade);
     let what = best.map_or_else(
         || "a service that was not identified".to_owned(),
         |best| best.service.to_string(),
@@ -134,6 +157,7 @@ fn exposure_of(site: &Site, observation: &Observation, knowledge: &Knowledge) ->
         port: observation.port,
         service: best.map(|best| best.service.clone()),
         grade,
+        assessment: best.map(|best| best.assessment.clone()),
         from_zone: from.name().to_owned(),
         from_anywhere,
         vantage: observation.vantage.clone(),
@@ -200,9 +224,21 @@ mod tests {
         }
     }
 
-    fn derived(observations: &[Observation]) -> Vec<(Severity, String, u16)> {
+    fn found(observations: &[Observation]) -> Vec<Exposure> {
         let site = Site::parse("s", SITE).unwrap();
-        derive(&site, observations, &Knowledge::builtin().unwrap())
+        let knowledge = Knowledge::builtin().unwrap();
+        let hosts = Hosts::of(Facts {
+            observations,
+            runs: &[],
+            knowledge: &knowledge,
+            programs: &[],
+            site: Some(&site),
+        });
+        derive(&site, observations, &knowledge, &hosts)
+    }
+
+    fn derived(observations: &[Observation]) -> Vec<(Severity, String, u16)> {
+        found(observations)
             .into_iter()
             .map(|exposure| (exposure.severity, exposure.from_zone, exposure.port.number))
             .collect()
@@ -240,9 +276,7 @@ mod tests {
 
     #[test]
     fn what_another_program_saw_is_named_as_its_own_and_held_against_the_zone_it_stood_in() {
-        let site = Site::parse("s", SITE).unwrap();
-        let knowledge = Knowledge::builtin().unwrap();
-        let found = derive(&site, &[imported(None, "")], &knowledge);
+        let found = super::tests::found(&[imported(None, "")]);
         assert_eq!(found[0].from_zone, "an unknown zone");
         assert_eq!(found[0].severity, Severity::Medium);
         assert_eq!(
@@ -251,9 +285,9 @@ mod tests {
              held against it"
         );
         for (place, source) in [("engineering", ""), ("10.7.20.5", "10.7.20.5")] {
-            assert_eq!(derive(&site, &[imported(Some(place), source)], &knowledge), []);
+            assert_eq!(super::tests::found(&[imported(Some(place), source)]), []);
         }
-        let found = derive(&site, &[imported(Some("203.0.113.5"), "203.0.113.5")], &knowledge);
+        let found = super::tests::found(&[imported(Some("203.0.113.5"), "203.0.113.5")]);
         assert_eq!(found[0].from_zone, "internet");
         assert!(
             found[0]
@@ -280,12 +314,7 @@ mod tests {
             observation("203.0.113.6", 54321, "moxa-mdm-gateway", Grade::Possible),
         );
         first.at = "2026-01-01T00:00:00Z".parse().unwrap();
-        let site = Site::parse("s", SITE).unwrap();
-        let found = derive(
-            &site,
-            &[second.clone(), first.clone()],
-            &Knowledge::builtin().unwrap(),
-        );
+        let found = super::tests::found(&[second.clone(), first.clone()]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].evidence, [first.id, second.id]);
     }

@@ -15,6 +15,7 @@ mod clock;
 mod desk;
 pub mod doctor;
 mod error;
+mod evidence;
 pub mod exposures;
 pub mod host;
 pub mod import;

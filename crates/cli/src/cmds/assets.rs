@@ -6,7 +6,7 @@ use portcullis_model::{Exit, Fault};
 use portcullis_ops::assets::{self, Asset, Status};
 use serde_json::Value;
 
-use super::{Frame, Outcome, fault};
+use super::{Frame, Outcome, assessed, fault};
 use crate::{
     arguments::Assets,
     csaf_vex, cyclonedx,
@@ -30,7 +30,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Assets) -> Outcome {
             print(&document.ok_or_else(|| fault(NothingToState))?)?;
         }
         Format::CycloneDx => print(&cyclonedx::document(&assets, &publisher, (desk.now)()))?,
-        _ => View::text(text(&assets))
+        _ => View::text(text(&assets, frame.global.verbose > 0))
             .all("asset", &assets)
             .print(frame.format())?,
     }
@@ -63,7 +63,7 @@ impl Fault for NothingToState {
     }
 }
 
-fn text(assets: &[Asset]) -> String {
+fn text(assets: &[Asset], with_reasons: bool) -> String {
     if assets.is_empty() {
         return "No host is known that answers. That says nothing about what was never looked at.".into();
     }
@@ -105,6 +105,17 @@ fn text(assets: &[Asset]) -> String {
     let mut text = format!("{}\n", table(header, rows));
     for asset in assets {
         about(asset, &mut text);
+        for service in asset.services.iter().filter(|_| with_reasons) {
+            let _ = write!(
+                text,
+                "\n{} {}: {} is {}{}",
+                asset.address,
+                service.port,
+                service.service,
+                service.grade,
+                assessed::lines(&service.assessment)
+            );
+        }
     }
     text
 }

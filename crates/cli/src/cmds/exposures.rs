@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use portcullis_model::{Exit, Exposure};
 use portcullis_ops::exposures;
 
-use super::{Frame, Outcome, fault};
+use super::{Frame, Outcome, assessed, fault};
 use crate::output::{View, table};
 
 pub(super) async fn run(frame: &Frame<'_>) -> Outcome {
     let exposures = exposures::exposures(frame.desk).await.map_err(fault)?;
-    View::text(text(&exposures))
+    View::text(text(&exposures, frame.global.verbose > 0))
         .all("exposure", &exposures)
         .print(frame.format())?;
     Ok(if exposures.is_empty() {
@@ -20,7 +20,7 @@ pub(super) async fn run(frame: &Frame<'_>) -> Outcome {
     })
 }
 
-fn text(exposures: &[Exposure]) -> String {
+fn text(exposures: &[Exposure], with_reasons: bool) -> String {
     if exposures.is_empty() {
         return "No exposure is known. That says nothing about what was never looked at.".into();
     }
@@ -48,15 +48,34 @@ fn text(exposures: &[Exposure]) -> String {
         "seen (utc)",
     ];
     let mut text = format!("{}\n", table(header, rows));
+    if with_reasons {
+        for exposure in exposures {
+            if let (Some(service), Some(assessment)) = (&exposure.service, &exposure.assessment) {
+                let _ = write!(
+                    text,
+                    "\n{} {} {}: {service} is {}{}\n",
+                    exposure.id.short(),
+                    exposure.address,
+                    exposure.port,
+                    assessment.grade,
+                    assessed::lines(assessment)
+                );
+            }
+        }
+    }
     if let Some(first) = exposures.first() {
         let evidence: Vec<String> = first.evidence.iter().map(|id| id.short()).collect();
         let _ = write!(
             text,
-            "\n{} exposure(s). The first: {}; observation {}.\nTo close one: `portcullis plan {}` on that host.",
+            "\n{} exposure(s). The first: {}; observation {}.\nTo close one: `portcullis plan {}` on that host.{}",
             exposures.len(),
             first.because,
             evidence.join(", "),
-            first.id.short()
+            first.id.short(),
+            match with_reasons {
+                true => "",
+                false => " How sure each is and why: -v.",
+            }
         );
     }
     text

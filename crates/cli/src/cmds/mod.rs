@@ -1,5 +1,6 @@
 //! One file per noun: arguments to request, use-case, view.
 
+mod assessed;
 mod assets;
 mod audit;
 mod capture;

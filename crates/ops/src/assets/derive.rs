@@ -8,12 +8,14 @@ use std::{
 use jiff::Timestamp;
 use portcullis_knowledge::Role;
 use portcullis_model::{
-    Grade, HostEvidence, Introduction, MacAddress, Neighbour, Observation, Port, PortState, ServiceName,
-    Vantage,
+    Grade, HostEvidence, Introduction, MacAddress, Neighbour, Observation, Port, PortState, Vantage,
 };
 
 use super::{AdvisedProduct, Asset, AssetMac, AssetService, Fact, Known};
-use crate::host::{AdvisedProgram, advisories_of};
+use crate::{
+    evidence::{Facts, Hosts},
+    host::{AdvisedProgram, advisories_of},
+};
 
 /// All that tells of one host.
 #[derive(Default)]
@@ -70,10 +72,17 @@ pub fn derive(known: &Known<'_>) -> Vec<Asset> {
             }
         }
     }
+    let evidence = Hosts::of(Facts {
+        observations: known.observations,
+        runs: known.runs,
+        knowledge: known.knowledge,
+        programs: known.programs,
+        site: known.site,
+    });
     let assets = hosts.into_iter().filter_map(|(address, mut told)| {
         told.observations.sort_by_key(|observation| observation.at);
         told.introductions.sort_by_key(|introduction| introduction.at);
-        asset(address, &told, &switches, known)
+        asset(address, &told, &switches, known, &evidence)
     });
     assets.collect()
 }
@@ -83,8 +92,9 @@ fn asset(
     told: &Told<'_>,
     switches: &BTreeMap<MacAddress, &Neighbour>,
     known: &Known<'_>,
+    hosts: &Hosts<'_>,
 ) -> Option<Asset> {
-    let (services, open) = services(told);
+    let (services, open) = services(address, told, hosts);
     let facts = facts(told);
     let unidentified = open
         .into_iter()
@@ -129,34 +139,26 @@ fn asset(
     })
 }
 
-fn services(told: &Told<'_>) -> (Vec<AssetService>, BTreeSet<Port>) {
-    let mut services: BTreeMap<(Port, ServiceName), (Grade, bool)> = BTreeMap::new();
-    let mut open = BTreeSet::new();
-    for observation in told
+fn services(address: IpAddr, told: &Told<'_>, hosts: &Hosts<'_>) -> (Vec<AssetService>, BTreeSet<Port>) {
+    let is_open = |one: &&&Observation| one.state == PortState::Open;
+    let open: BTreeSet<Port> = told
         .observations
         .iter()
-        .filter(|one| one.state == PortState::Open)
-    {
-        open.insert(observation.port);
-        let Some(best) = observation.best() else { continue };
-        let key = (observation.port, best.service.clone());
-        let (grade, _) = services.entry(key).or_insert((best.grade, false));
-        *grade = best.grade.max(*grade);
-    }
-    for found in told.host.iter().flat_map(|host| &host.listeners) {
-        let Some(best) = found.identifications.first() else {
-            continue;
-        };
-        let key = (found.listener.port(), best.service.clone());
-        let (grade, _) = services.entry(key).or_insert((best.grade, true));
-        *grade = best.grade.max(*grade);
-    }
-    let services = services.into_iter();
-    let services = services.map(|((port, service), (grade, from_within))| AssetService {
-        port,
-        service,
-        grade,
-        from_within,
+        .filter(is_open)
+        .map(|one| one.port)
+        .collect();
+    let within = told.host.iter().flat_map(|host| &host.listeners);
+    let within = within.map(|found| found.listener.port());
+    let ports: BTreeSet<Port> = open.iter().copied().chain(within).collect();
+    let services = ports.into_iter().filter_map(|port| {
+        let best = hosts.best(address, port)?;
+        Some(AssetService {
+            port,
+            service: best.service,
+            grade: best.assessment.grade,
+            assessment: best.assessment,
+            from_within: !open.contains(&port),
+        })
     });
     (services.collect(), open)
 }

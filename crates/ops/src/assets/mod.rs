@@ -16,7 +16,7 @@ use portcullis_knowledge::{
     Knowledge,
     program::{self, KnownProgram},
 };
-use portcullis_model::{Grade, MacAddress, Observation, Port, Run, RunId, ServiceName, Site};
+use portcullis_model::{Assessment, Grade, MacAddress, Observation, Port, Run, RunId, ServiceName, Site};
 use serde::Serialize;
 
 pub use crate::advised::{AdvisedProduct, Advisories, AssetAdvisory};
@@ -37,7 +37,7 @@ pub struct Asset {
     pub device: Option<AdvisedProduct>,
     /// Its hardware address, and who says so.
     pub mac: Option<AssetMac>,
-    /// Its services, each with the surest grade.
+    /// Its services, each with the grade that follows from all that is known of the host.
     pub services: Vec<AssetService>,
     /// Open ports on which no service was recognised.
     pub unidentified: Vec<Port>,
@@ -66,6 +66,8 @@ pub struct AssetService {
     pub service: ServiceName,
     /// How sure that is.
     pub grade: Grade,
+    /// What raised and lowered that, and what would be needed for more.
+    pub assessment: Assessment,
     /// Whether only the host's own tools tell of it, so that nobody is known to have reached it.
     pub from_within: bool,
 }

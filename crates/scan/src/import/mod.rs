@@ -47,6 +47,7 @@ use std::{
 pub use conversations::Conversations;
 pub use error::{ImportError, UnknownFormat};
 pub use fact::{Source, neighbour, observation};
+pub use named::had_asked;
 pub use record::{Item, Named, NeighbourSeen, PassedOver, PortSeen, Tool, Unread, Why};
 
 /// How much of a document is looked at to find out which program wrote it.

@@ -10,6 +10,17 @@ use portcullis_model::{Grade, Identification, Port, PortState, ServiceName, Untr
 
 use super::{Named, PortSeen, Tool};
 
+/// How a name that repeats the number of the port is told.
+const BY_NUMBER: &str = "by its port number alone";
+
+/// Whether the other program had asked the port before it named it so: a name by the number says no more than the number.
+pub fn had_asked(identification: &Identification) -> bool {
+    !identification
+        .reasons
+        .iter()
+        .all(|reason| reason.ends_with(BY_NUMBER))
+}
+
 const GATEWAY: &str = "moxa-mdm-gateway";
 
 /// Words of nmap (`nmap-services`, `nmap-service-probes`) that differ from our names.
@@ -78,11 +89,7 @@ fn gateway(plugins: &[u32]) -> Option<Identification> {
 }
 
 fn called(tool: Tool, name: &Untrusted, asked: bool) -> String {
-    let how = if asked {
-        "after it had asked it"
-    } else {
-        "by its port number alone"
-    };
+    let how = if asked { "after it had asked it" } else { BY_NUMBER };
     format!("{tool} called it `{name}`, {how}")
 }
 

@@ -1,0 +1,289 @@
+//! What is known of each host, as evidence for and against the services at its ports. Pure.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use jiff::Timestamp;
+use portcullis_knowledge::{
+    Knowledge,
+    combine::{Kind, Piece, Source, combine},
+    program::{self, KnownProgram, Within},
+};
+use portcullis_model::{
+    Assessment, EvidenceKind, Grade, HostEvidence, Identification, MacAddress, Observation, Port, PortState,
+    Run, ServiceName, Site, Vantage,
+};
+use portcullis_scan::import::had_asked;
+
+/// A service that may be at a port, with all that is known for and against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assessed {
+    /// The service.
+    pub(crate) service: ServiceName,
+    /// How sure that is, and why.
+    pub(crate) assessment: Assessment,
+}
+
+/// Everything that evidence is taken from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    /// The latest of each port from each vantage.
+    pub(crate) observations: &'a [Observation],
+    /// Runs that name neighbours or tell of a host from within, oldest first.
+    pub(crate) runs: &'a [Run],
+    /// What is known of services.
+    pub(crate) knowledge: &'a Knowledge,
+    /// What is known of programs.
+    pub(crate) programs: &'a [KnownProgram],
+    /// The site, if one is declared.
+    pub(crate) site: Option<&'a Site>,
+}
+
+/// All hosts, each with what is known of it.
+#[derive(Debug)]
+pub(crate) struct Hosts<'a> {
+    facts: Facts<'a>,
+    hosts: BTreeMap<IpAddr, Host<'a>>,
+}
+
+#[derive(Debug, Default)]
+struct Host<'a> {
+    /// Open ports, newest first.
+    open: Vec<&'a Observation>,
+    /// The hardware address that was seen last, and who says so.
+    mac: Option<(Timestamp, MacAddress, String)>,
+    /// The newest texts of its own tools.
+    texts: Option<&'a HostEvidence>,
+}
+
+impl<'a> Hosts<'a> {
+    pub(crate) fn of(facts: Facts<'a>) -> Self {
+        let mut hosts: BTreeMap<IpAddr, Host<'a>> = BTreeMap::new();
+        for observation in facts.observations {
+            if observation.state == PortState::Open {
+                hosts.entry(observation.address).or_default().add(observation);
+            }
+        }
+        for run in facts.runs {
+            for neighbour in &run.coverage.neighbours {
+                let Some(address) = neighbour.address else {
+                    continue;
+                };
+                let host = hosts.entry(address).or_default();
+                host.has_mac(neighbour.at, neighbour.mac, &run.vantage.to_string());
+            }
+            if let Some(texts) = &run.coverage.host {
+                let host = hosts.entry(texts.address).or_default();
+                if host.texts.is_none_or(|before| before.at <= texts.at) {
+                    host.texts = Some(texts);
+                }
+            }
+        }
+        for host in hosts.values_mut() {
+            host.open.sort_by_key(|one| (Reverse(one.at), one.id));
+        }
+        Self { facts, hosts }
+    }
+
+    /// The services that may be at a port, the surest first; of equals the one that the newest look put first.
+    pub(crate) fn at(&self, address: IpAddr, port: Port) -> Vec<Assessed> {
+        let Some(host) = self.hosts.get(&address) else {
+            return Vec::new();
+        };
+        let mut found: Vec<Assessed> = host
+            .candidates(port)
+            .into_iter()
+            .filter_map(|service| {
+                let assessment = combine(&self.evidence(host, port, service))?;
+                Some(Assessed {
+                    service: service.clone(),
+                    assessment,
+                })
+            })
+            .collect();
+        found.sort_by_key(|one| Reverse(one.assessment.grade));
+        found
+    }
+
+    /// The service that is most probably at a port; `None` when every candidate is ruled out or there is none.
+    pub(crate) fn best(&self, address: IpAddr, port: Port) -> Option<Assessed> {
+        let mut found = self.at(address, port);
+        found.retain(|one| one.assessment.grade > Grade::RuledOut);
+        (!found.is_empty()).then(|| found.swap_remove(0))
+    }
+
+    fn evidence(&self, host: &Host<'_>, port: Port, service: &ServiceName) -> Vec<Piece> {
+        let seen = host.open.iter().filter(|one| one.port == port);
+        let mut pieces: Vec<Piece> = seen
+            .flat_map(|one| one.identifications.iter().map(move |what| (*one, what)))
+            .filter(|(_, what)| what.service == *service)
+            .map(|(observation, what)| looked(observation, what))
+            .collect();
+        pieces.extend(self.from_within(host, port, service));
+        let open_since = host.open.iter().find(|one| one.port == port).map(|one| one.at);
+        pieces.extend(self.of_maker(host, port, service, open_since));
+        pieces
+    }
+
+    /// What the host's own tools say.
+    fn from_within(&self, host: &Host<'_>, port: Port, service: &ServiceName) -> Vec<Piece> {
+        let Some(texts) = host.texts else {
+            return Vec::new();
+        };
+        let usual = self.is_usual(service, port);
+        let mut pieces = Vec::new();
+        for found in texts.listeners.iter().filter(|one| one.listener.port() == port) {
+            let process = found.listener.process.as_ref();
+            let within = Within {
+                port,
+                process: process.and_then(|process| process.name.as_ref()),
+                system_services: &found.services,
+                programs: &texts.programs,
+            };
+            let evidence = program::evidence(self.facts.programs, &within, service, usual);
+            pieces.extend(evidence.map(|(kind, because)| Piece {
+                kind,
+                source: Source::Host,
+                at: texts.at,
+                because: format!("by its own tools, {because}"),
+            }));
+            let named = found.identifications.iter().any(|one| one.service == *service);
+            pieces.extend((usual && named).then(|| Piece {
+                kind: Kind::Place,
+                source: Source::Port,
+                at: texts.at,
+                because: format!("by its own tools, something listens on {port}, where {service} is usual"),
+            }));
+        }
+        pieces
+    }
+
+    /// Who made the host: its hardware address, and other services that are of one maker.
+    fn of_maker(
+        &self,
+        host: &Host<'_>,
+        port: Port,
+        service: &ServiceName,
+        open_since: Option<Timestamp>,
+    ) -> Vec<Piece> {
+        let maker_of = |name: &ServiceName| self.facts.knowledge.service(name)?.maker.as_deref();
+        let Some(maker) = maker_of(service).filter(|_| open_since.is_some()) else {
+            return Vec::new();
+        };
+        let mut pieces = Vec::new();
+        if let Some((at, mac, by)) = host
+            .mac
+            .as_ref()
+            .filter(|(_, mac, _)| mac.is_moxa() && maker == "Moxa")
+        {
+            pieces.push(Piece {
+                kind: Kind::Hardware,
+                source: Source::Maker,
+                at: *at,
+                because: format!("its hardware address {mac} is of a block registered to {maker} ({by})"),
+            });
+        }
+        let proven = host
+            .open
+            .iter()
+            .filter(|one| one.port != port && one.vantage.imported().is_none())
+            .flat_map(|one| one.identifications.iter().map(move |what| (*one, what)))
+            .filter(|(_, what)| what.grade == Grade::Proven && maker_of(&what.service) == Some(maker));
+        pieces.extend(proven.map(|(one, what)| Piece {
+            kind: Kind::SameMaker,
+            source: Source::Maker,
+            at: one.at,
+            because: format!(
+                "{} of {maker}, too, is proven on {} of this host",
+                what.service, one.port
+            ),
+        }));
+        pieces
+    }
+
+    fn is_usual(&self, service: &ServiceName, port: Port) -> bool {
+        let own = self.facts.knowledge.service(service);
+        let moved = self.facts.site.iter().flat_map(|site| &site.services);
+        own.is_some_and(|known| known.ports.contains(&port))
+            || moved
+                .into_iter()
+                .any(|entry| entry.name == *service && entry.also_on.contains(&port))
+    }
+}
+
+impl<'a> Host<'a> {
+    fn add(&mut self, observation: &'a Observation) {
+        self.open.push(observation);
+        let in_evidence = observation
+            .evidence
+            .iter()
+            .filter(|one| one.kind == EvidenceKind::HardwareAddress)
+            .filter_map(|one| one.note.split(',').next()?.parse().ok());
+        let in_reply = observation
+            .identifications
+            .iter()
+            .filter(|what| what.grade >= Grade::Likely)
+            .filter_map(|what| what.fields.get("mac")?.raw().parse().ok());
+        for mac in in_evidence.chain(in_reply).collect::<Vec<MacAddress>>() {
+            let by = format!("{}, {}", observation.port, observation.vantage);
+            self.has_mac(observation.at, mac, &by);
+        }
+    }
+
+    fn has_mac(&mut self, at: Timestamp, mac: MacAddress, by: &str) {
+        let seen = (at, mac, by.to_owned());
+        if self.mac.as_ref().is_none_or(|before| *before < seen) {
+            self.mac = Some(seen);
+        }
+    }
+
+    /// The services that anything at all names for a port.
+    fn candidates(&self, port: Port) -> Vec<&ServiceName> {
+        let seen = self.open.iter().filter(|one| one.port == port);
+        let seen = seen.flat_map(|one| &one.identifications);
+        let within = self.texts.iter().flat_map(|texts| &texts.listeners);
+        let within = within.filter(|one| one.listener.port() == port);
+        let within = within.flat_map(|one| &one.identifications);
+        let mut told = BTreeSet::new();
+        seen.chain(within)
+            .map(|what| &what.service)
+            .filter(|service| told.insert(*service))
+            .collect()
+    }
+}
+
+/// What one observation says of one service.
+fn looked(observation: &Observation, what: &Identification) -> Piece {
+    let vantage: &Vantage = &observation.vantage;
+    let tool = vantage.imported().map(|(tool, _)| Source::Tool(tool.to_owned()));
+    let own = || match vantage.is_capture() {
+        true => Source::Capture,
+        false => Source::Look,
+    };
+    let (kind, source) = match (what.grade, tool) {
+        (Grade::Possible, Some(tool)) if had_asked(what) => (Kind::Named, tool),
+        (Grade::Possible, _) => (Kind::Place, Source::Port),
+        // What another program was told is not ours to prove or to exclude by.
+        (Grade::Likely | Grade::Proven, Some(tool)) => (Kind::Check, tool),
+        (Grade::RuledOut, Some(tool)) => (Kind::Unlike, tool),
+        (Grade::Likely, None) => (Kind::Marks, own()),
+        (Grade::Proven, None) => (Kind::Proof, own()),
+        (Grade::RuledOut, None) => (Kind::Excluded, own()),
+    };
+    let because = match what.reasons.is_empty() {
+        true => format!("{} by {vantage}", what.grade),
+        false => what.reasons.join("; "),
+    };
+    Piece {
+        kind,
+        source,
+        at: observation.at,
+        because,
+    }
+}
+
+#[cfg(test)]
+mod tests;
