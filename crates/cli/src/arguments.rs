@@ -47,6 +47,9 @@ pub(crate) struct Global {
     /// The site: zones, conduits, windows
     #[arg(long, global = true, value_name = "SITE.TOML", env = environment::CONFIG, hide_env_values = true, help_heading = "Everywhere")]
     pub(crate) config: Option<PathBuf>,
+    /// A folder with services of your own, each a *.toml, known beside those built in
+    #[arg(long, global = true, value_name = "DIR", env = environment::KNOWLEDGE, hide_env_values = true, help_heading = "Everywhere")]
+    pub(crate) knowledge: Option<PathBuf>,
     /// Only data and errors, no progress and no remarks
     #[arg(long, short, global = true, help_heading = "Everywhere")]
     pub(crate) quiet: bool,
@@ -86,6 +89,9 @@ pub(crate) enum Command {
     /// The record of what was done: chained, signed, verifiable
     #[command(subcommand)]
     Audit(Audit),
+    /// What is known of services: list it, and check files of your own
+    #[command(subcommand)]
+    Knowledge(Knowledge),
     /// What this machine can and cannot do, and what to install
     Doctor,
     /// A miniature plant in network namespaces of this machine
@@ -289,6 +295,18 @@ pub(crate) enum Audit {
     List,
     /// Find any record that was changed, removed or moved
     Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Knowledge {
+    /// Hold service files against their rules; all mistakes are told at once, and nothing is sent
+    Check {
+        /// The folder with the files [default: that of --knowledge, or only those built in]
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
+    /// Every service with its ports, its hazard, and what is sent to recognise it
+    List,
 }
 
 #[derive(Debug, Subcommand)]

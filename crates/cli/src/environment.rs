@@ -14,6 +14,8 @@ pub(crate) const STORE: &str = "PORTCULLIS_STORE";
 pub(crate) const CONFIG: &str = "PORTCULLIS_CONFIG";
 /// The community of SNMP; `--community` goes before it.
 pub(crate) const COMMUNITY: &str = "PORTCULLIS_COMMUNITY";
+/// Names the folder of the user's own services; `--knowledge` goes before it.
+pub(crate) const KNOWLEDGE: &str = "PORTCULLIS_KNOWLEDGE";
 /// Switches log messages on, e.g. `portcullis=debug`; `-v` does the same.
 pub(crate) const LOG: &str = "PORTCULLIS_LOG";
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use portcullis_model::ServiceName;
 
 use crate::{
-    Hazard, KnowledgeError, Reference, Request, Service,
+    Hazard, Reference, Request, Service,
     judge::Judge,
     service::{Banner, Page},
 };
@@ -17,30 +17,31 @@ const LONGEST_REQUEST: usize = 1200;
 /// Shorter marks are found in the answers of strangers.
 const SHORTEST_MARK: usize = 4;
 
-/// Reports every broken rule at once.
-pub(crate) fn check(services: &[Service]) -> Result<(), KnowledgeError> {
+/// Every broken rule, each with the place of its service in the list.
+pub(crate) fn broken(services: &[Service]) -> Vec<(usize, String)> {
     let mut problems = Vec::new();
     let mut names = BTreeSet::new();
-    for service in services {
+    for (place, service) in services.iter().enumerate() {
         if !names.insert(&service.name) {
-            problems.push(format!("{}: there are two files of this name", service.name));
+            problems.push((
+                place,
+                format!("{}: there are two files of this name", service.name),
+            ));
         }
         let broken = rules(service, services);
-        problems.extend(broken.map(|rule| format!("{}: {rule}", service.name)));
+        problems.extend(broken.map(|rule| (place, format!("{}: {rule}", service.name))));
     }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(KnowledgeError::Invalid { problems })
+    problems
 }
 
 fn rules<'a>(service: &'a Service, services: &'a [Service]) -> impl Iterator<Item = &'static str> + 'a {
     let asks = service.hazard == Hazard::ReadOnlyRequest;
     let may_ask = asks || service.hazard == Hazard::OptIn;
-    let shares_silent_port = service.hazard == Hazard::Silent
-        && services.iter().any(|other| {
-            other.hazard != Hazard::Silent && other.ports.iter().any(|port| service.ports.contains(port))
-        });
+    // Told of both: whose file it is that has to give way the rules cannot know.
+    let shares_silent_port = services.iter().any(|other| {
+        let one_is_silent = (service.hazard == Hazard::Silent) != (other.hazard == Hazard::Silent);
+        one_is_silent && other.ports.iter().any(|port| service.ports.contains(port))
+    });
     let mut ports = BTreeSet::new();
     let empty_reference =
         |reference: &Reference| reference.source.trim().is_empty() || reference.says.trim().is_empty();
@@ -195,7 +196,7 @@ fn rules_of_marks(service: &Service) -> [(bool, &'static str); 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Knowledge;
+    use crate::{Knowledge, KnowledgeError};
 
     const SILENT: &str = "name='a'\ntitle='A'\npurpose='p'\nrole='control'\nhazard='silent'\njudge='port'\n\
         ports=['tcp/9']\nlisten_first_ms=1\n[[reference]]\nsource='s'\nsays='t'\n";
@@ -212,7 +213,7 @@ mod tests {
         match Knowledge::read(&[("a.toml", text)]) {
             Ok(_) => Vec::new(),
             Err(KnowledgeError::Invalid { problems }) => problems,
-            Err(error) => vec![format!("{error}: {:?}", std::error::Error::source(&error))],
+            Err(error) => vec![error.to_string()],
         }
     }
 
@@ -225,8 +226,9 @@ mod tests {
         let KnowledgeError::Invalid { problems } = error else {
             panic!("{error}")
         };
-        assert_eq!(problems.len(), 4, "{problems:#?}");
-        assert!(problems.iter().all(|problem| problem.starts_with("a: ")));
+        assert_eq!(problems.len(), 5, "{problems:#?}");
+        assert!(problems.iter().all(|problem| problem.contains(".toml:1: a: ")));
+        assert!(problems.iter().any(|problem| problem.starts_with("b.toml:")));
     }
 
     #[test]
@@ -240,7 +242,12 @@ mod tests {
     fn every_broken_file_is_refused_with_what_is_wrong() {
         for (whole, part, broken, says) in [
             (SILENT, "ports=['tcp/9']", "ports=[]", "needs ports"),
-            (SILENT, "ports=['tcp/9']", "ports=['tcp/0']", "tcp/0"),
+            (
+                SILENT,
+                "ports=['tcp/9']",
+                "ports=['tcp/0']",
+                "a.toml:7:7: `0` is not a port",
+            ),
             (
                 SILENT,
                 "ports=['tcp/9']",
@@ -334,9 +341,17 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_the_name_of_its_file() {
-        let text = format!("payload=[1]\n{SILENT}");
-        let error = Knowledge::read(&[("a.toml", &text)]).unwrap_err();
-        assert!(matches!(error, KnowledgeError::Read { file, .. } if file == "a.toml"));
+        let text = format!("\n payload=[1]\n{SILENT}");
+        let error = Knowledge::read(&[("a.toml", &text), ("b.toml", SILENT), ("c.toml", "=")]).unwrap_err();
+        let KnowledgeError::Read { problems } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(
+            problems[0].starts_with("a.toml:2:2: unknown field `payload`"),
+            "{problems:?}"
+        );
+        assert!(problems[1].starts_with("c.toml:1:1: "), "{problems:?}");
     }
 
     #[test]

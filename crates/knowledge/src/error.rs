@@ -1,25 +1,39 @@
 //! Errors of the data files.
 
-use portcullis_model::{Exit, Fault};
+use portcullis_model::{Exit, Fault, sanitize};
 
 /// Why the data files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KnowledgeError {
-    /// A file is not TOML of the right shape.
-    #[error("cannot read data file {file}")]
+    /// Files are not TOML of the right shape.
+    #[error("{} data file(s) cannot be read:{}", problems.len(), lines(problems))]
     Read {
-        /// The file as it was named.
-        file: String,
-        /// What is wrong with it, with line and column.
-        #[source]
-        source: Box<toml::de::Error>,
+        /// What is wrong with each, after its name, line and column; at least one.
+        problems: Vec<String>,
     },
     /// The files can be read and contradict their rules.
-    #[error("the data files break {} of their rules: {}", problems.len(), problems.join("; "))]
+    #[error("the data files break {} of their rules:{}", problems.len(), lines(problems))]
     Invalid {
         /// Each broken rule, naming its service or file; at least one.
         problems: Vec<String>,
     },
+}
+
+fn lines(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+/// What is wrong with a file, after its name, line and column.
+pub(crate) fn unreadable(file: &str, text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|letter| *letter != '\n').count() + 1;
+    format!(
+        "{}:{line}:{column}: {}",
+        sanitize(file),
+        sanitize(error.message())
+    )
 }
 
 impl Fault for KnowledgeError {
@@ -30,7 +44,7 @@ impl Fault for KnowledgeError {
         }
     }
     fn hint(&self) -> Option<String> {
-        let hint = "docs/knowledge.md tells what such a file holds; if the file is none of yours, the program is damaged: install it again";
+        let hint = "docs/knowledge.md tells what such a file holds; if it is none of yours, the program is damaged: install it again";
         Some(hint.into())
     }
     fn exit(&self) -> Exit {

@@ -29,6 +29,16 @@ pub enum Request {
 }
 
 impl Request {
+    /// The request in plain words, its bytes as hexadecimal digits.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Bytes { bytes } => format!("{} bytes: {}", bytes.len(), hex::encode(bytes)),
+            Self::HttpGet => "GET /".into(),
+            Self::HttpGetPath { path } => format!("GET {path}"),
+            Self::OpcUaHello => "Hello of OPC UA".into(),
+        }
+    }
+
     /// The bytes to send to an address and port.
     pub fn bytes_for(&self, address: IpAddr, port: Port) -> Vec<u8> {
         match self {

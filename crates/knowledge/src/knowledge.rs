@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use portcullis_model::{Grade, Identification, Port, ServiceName, Transport};
+use portcullis_model::{Grade, Identification, Port, ServiceName, Transport, sanitize};
 
 use crate::{
     Exchange, Hazard, KnowledgeError, Request, Role, Seen, Service, Wishes, builtin, check,
+    error::unreadable,
     judge::{self, Place, Subject},
 };
 
@@ -36,25 +37,48 @@ impl Knowledge {
     /// The services that are compiled in and those of further files, each given as its name for messages and its text.
     ///
     /// # Errors
-    /// The first file that cannot be read, else all broken rules, between the files and those compiled in as well.
+    /// All files that cannot be read, else all broken rules, between the files and those compiled in as well.
     pub fn builtin_with(files: &[(&str, &str)]) -> Result<Self, KnowledgeError> {
-        Self::read(&[&builtin::FILES, files].concat())
+        Self::read(&[&builtin::FILES, files].concat()).map_err(|error| match error {
+            // A rule between two files is broken by the one that came: those compiled in keep them among themselves.
+            KnowledgeError::Invalid { mut problems } => {
+                let own = |problem: &String| files.iter().any(|(file, _)| problem.starts_with(file));
+                if problems.iter().any(own) {
+                    problems.retain(own);
+                }
+                KnowledgeError::Invalid { problems }
+            }
+            error @ KnowledgeError::Read { .. } => error,
+        })
     }
 
     /// Reads service files, each given as its name for messages and its text.
     ///
     /// # Errors
-    /// The first file that cannot be read, else all broken rules.
+    /// All files that cannot be read, else all broken rules.
     pub fn read(files: &[(&str, &str)]) -> Result<Self, KnowledgeError> {
-        let mut services = Vec::new();
+        let (mut services, mut problems) = (Vec::new(), Vec::new());
         for (file, text) in files {
-            let service: Service = toml::from_str(text).map_err(|source| KnowledgeError::Read {
-                file: (*file).into(),
-                source: Box::new(source),
-            })?;
-            services.push(service);
+            match toml::from_str::<Service>(text) {
+                Ok(service) => services.push(service),
+                Err(error) => problems.push(unreadable(file, text, &error)),
+            }
         }
-        check::check(&services)?;
+        if !problems.is_empty() {
+            return Err(KnowledgeError::Read { problems });
+        }
+        let broken = check::broken(&services).into_iter().map(|(place, problem)| {
+            let (file, text) = files.get(place).copied().unwrap_or_default();
+            // The line on which the service begins to be described.
+            let line = text
+                .lines()
+                .position(|line| line.trim_start().starts_with("name"));
+            format!("{}:{}: {problem}", sanitize(file), line.unwrap_or(0) + 1)
+        });
+        let problems: Vec<String> = broken.collect();
+        if !problems.is_empty() {
+            return Err(KnowledgeError::Invalid { problems });
+        }
         let services = services
             .into_iter()
             .map(|service| (service.name.clone(), service))
@@ -67,7 +91,20 @@ impl Knowledge {
     /// # Errors
     /// All broken rules, each with its service.
     pub fn check(&self) -> Result<(), KnowledgeError> {
-        check::check(&self.services.values().cloned().collect::<Vec<_>>())
+        let services: Vec<Service> = self.services.values().cloned().collect();
+        let problems: Vec<String> = check::broken(&services)
+            .into_iter()
+            .map(|(_, problem)| problem)
+            .collect();
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(KnowledgeError::Invalid { problems }),
+        }
+    }
+
+    /// All services, by name.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.values()
     }
 
     /// The names of all services.

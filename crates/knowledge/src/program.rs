@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use portcullis_model::{Grade, Identification, Port, Program, ServiceName, Untrusted, sanitize};
 use serde::Deserialize;
 
-use crate::{Knowledge, KnowledgeError, Reference, combine::Kind};
+use crate::{Knowledge, KnowledgeError, Reference, combine::Kind, error::unreadable};
 
 /// Name and text of each file of `knowledge/programs`.
 const FILES: [(&str, &str); 2] = [
@@ -69,9 +69,8 @@ pub struct Within<'a> {
 /// None unless the build was made from broken data files.
 pub fn builtin() -> Result<Vec<KnownProgram>, KnowledgeError> {
     let read = |(file, text): &(&str, &str)| {
-        toml::from_str(text).map_err(|source| KnowledgeError::Read {
-            file: (*file).into(),
-            source: Box::new(source),
+        toml::from_str(text).map_err(|error| KnowledgeError::Read {
+            problems: vec![unreadable(file, text, &error)],
         })
     };
     FILES.iter().map(read).collect()

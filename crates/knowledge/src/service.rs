@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use portcullis_model::{Port, ServiceName};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Request, judge::Judge};
 
 /// What recognising a service does to the device that offers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hazard {
     /// Connect and listen; never a payload on its own port, because no harmless one is known.
@@ -22,7 +22,7 @@ pub enum Hazard {
 }
 
 /// What a service is for, which decides whether it is looked for by default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Manages devices.
@@ -92,6 +92,14 @@ pub struct Service {
 }
 
 impl Service {
+    /// What is sent to recognise it, in plain words and in order; empty for nothing at all.
+    pub fn sends(&self) -> Vec<String> {
+        let community = (self.judge == Judge::Snmp)
+            .then(|| "get of sysDescr and sysObjectID, with a community that a person gives".to_owned());
+        let requests = self.request.iter().chain(&self.further).map(Request::shown);
+        community.into_iter().chain(requests).collect()
+    }
+
     /// Whether the bytes are the request that this service may be asked with.
     pub(crate) fn may_have_sent(&self, bytes: &[u8]) -> bool {
         match &self.request {

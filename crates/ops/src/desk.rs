@@ -15,7 +15,10 @@ use portcullis_model::{AuditEntry, Port, ServiceName, Site, Vantage};
 use portcullis_store::Store;
 use tokio::sync::watch;
 
-use crate::OpsError;
+use crate::{
+    OpsError,
+    services::{self, OwnServices, Services},
+};
 
 /// Told when the operator wants to stop (Ctrl-C).
 pub type Stop = watch::Receiver<bool>;
@@ -29,6 +32,8 @@ pub struct Desk {
     pub site: Option<Site>,
     /// What is known of services.
     pub knowledge: Arc<Knowledge>,
+    /// The user's own services among them; `None` without a folder.
+    pub own_services: Option<OwnServices>,
     /// Who is asking.
     pub actor: String,
     /// Name of this host.
@@ -38,24 +43,26 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Reads the site and opens the store. Nothing is opened when the site has mistakes.
+    /// Reads the user's own services and the site, and opens the store. Nothing is opened when either has mistakes.
     ///
     /// # Errors
-    /// All mistakes of the site at once; a store that cannot be opened.
-    pub async fn open(store: &str, site: Option<&Path>) -> Result<Self, OpsError> {
-        let knowledge = Arc::new(Knowledge::builtin().map_err(OpsError::Knowledge)?);
+    /// All mistakes of the services or of the site at once; a store that cannot be opened.
+    pub async fn open(store: &str, site: Option<&Path>, services: Option<&Path>) -> Result<Self, OpsError> {
+        let Services { knowledge, own } = services::read(services)?;
+        let knowledge = Arc::new(knowledge);
         let site = site.map(|path| read_site(path, &knowledge)).transpose()?;
         Ok(Self {
             store: Store::open(store).await.map_err(OpsError::Store)?,
             site,
             knowledge,
+            own_services: own,
             actor: portcullis_sys::host::actor(),
             host: portcullis_sys::host::name(),
             now: Timestamp::now,
         })
     }
 
-    /// Opens a store that must be there already, without a site.
+    /// Opens a store that must be there already, without a site and without services of the user's own.
     ///
     /// # Errors
     /// When there is no store, or it cannot be opened.
@@ -65,7 +72,7 @@ impl Desk {
             .map_err(OpsError::Store)?
             .close()
             .await;
-        Self::open(store, None).await
+        Self::open(store, None, None).await
     }
 
     /// Where this process looks from: a host of the miniature plant, or this host.

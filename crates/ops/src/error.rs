@@ -23,9 +23,12 @@ pub enum OpsError {
     /// A configuration file has mistakes.
     #[error(transparent)]
     Config(ConfigError),
-    /// The compiled-in knowledge is damaged.
-    #[error("cannot read what is known of services")]
-    Knowledge(#[source] KnowledgeError),
+    /// What is known of services has mistakes: the user's own files, or a damaged build.
+    #[error(transparent)]
+    Knowledge(KnowledgeError),
+    /// A folder that shall hold services and holds none.
+    #[error("there is no service file (*.toml) in {0}")]
+    NoServices(PathBuf),
     /// The store.
     #[error(transparent)]
     Store(StoreError),
@@ -307,6 +310,7 @@ impl Fault for OpsError {
             Self::TooManyPorts { .. } => "SC014",
             Self::Knowledge(error) => error.code(),
             Self::Listing { source, .. } => source.code(),
+            Self::NoServices(_) => "KN003",
             Self::Read { .. } => "OP001",
             Self::NotPermitted { .. } => "OP002",
             Self::OutsideWindow { .. } => "OP003",
@@ -343,6 +347,7 @@ impl Fault for OpsError {
                 ));
             }
             Self::NotKept { .. } => "put it right and scan again",
+            Self::NoServices(_) => "docs/knowledge.md shows one; or leave --knowledge out",
             Self::NoCheckpoint(_) => {
                 "a scan that has come to its end needs none and has removed it: `portcullis exposures` and `portcullis \
                  assets` show what it found"
@@ -433,6 +438,7 @@ impl Fault for OpsError {
             | Self::SameSession
             | Self::WrongState { .. } => Exit::Refused,
             Self::Read { .. }
+            | Self::NoServices(_)
             | Self::NoCheckpoint(_)
             | Self::UnknownService(_)
             | Self::NoCommunity(_)

@@ -54,9 +54,8 @@ struct Gathered {
 ///
 /// # Errors
 /// When one of them cannot be read, or is of no known kind.
-pub fn read(paths: &[PathBuf], advisories: &Advisories) -> Result<Checked, OpsError> {
-    let knowledge = Knowledge::builtin().map_err(OpsError::Knowledge)?;
-    checked(gather(paths)?, &knowledge, &[], advisories)
+pub fn read(paths: &[PathBuf], knowledge: &Knowledge, advisories: &Advisories) -> Result<Checked, OpsError> {
+    checked(gather(paths)?, knowledge, &[], advisories)
 }
 
 /// The same, and keeps it as what is known of this address from within.

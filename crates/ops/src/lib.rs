@@ -21,6 +21,7 @@ pub mod host;
 pub mod import;
 pub mod logs;
 pub mod scan;
+pub mod services;
 pub mod verify;
 
 pub use desk::{Desk, Stop};

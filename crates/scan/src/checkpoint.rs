@@ -153,6 +153,9 @@ pub struct Basis {
     pub permission: Option<Digest>,
     /// Digest of the site's text.
     pub site: Option<Digest>,
+    /// Digest of the user's own service files; `None` without any.
+    #[serde(default)]
+    pub knowledge: Option<Digest>,
     /// Version of the program, with which comes what is known of services.
     pub program: String,
 }
@@ -271,6 +274,10 @@ impl Header {
         let same = [
             (self.basis.permission == basis.permission, "the permission"),
             (self.basis.site == basis.site, "site.toml"),
+            (
+                self.basis.knowledge == basis.knowledge,
+                "the folder of own services (--knowledge)",
+            ),
             (self.basis.program == basis.program, "the version of portcullis"),
             (&self.vantage == vantage, "the place to look from"),
         ];
@@ -361,6 +368,7 @@ mod tests {
             basis: Basis {
                 permission: None,
                 site: Some(Digest::of("site")),
+                knowledge: None,
                 program: "0.1.0".into(),
             },
         }
@@ -516,6 +524,7 @@ mod tests {
         };
         assert!(changed(|basis| basis.permission = Some(Digest::ZERO)).starts_with("the permission"));
         assert!(changed(|basis| basis.site = None).starts_with("site.toml"));
+        assert!(changed(|basis| basis.knowledge = Some(Digest::ZERO)).contains("--knowledge"));
         assert!(changed(|basis| basis.program = "0.2.0".into()).starts_with("the version"));
         let elsewhere = header.holds(&header.basis, &Vantage::lab("office")).unwrap_err();
         assert!(elsewhere.to_string().starts_with("the place"));

@@ -7,7 +7,7 @@ use portcullis_ops::{
     advised::Advisories,
     assets::Status,
     check::{self, Checked},
-    host,
+    host, services,
 };
 
 use super::{Frame, Outcome, fault};
@@ -21,7 +21,9 @@ pub(super) fn run(global: &Global, arguments: &Check) -> Outcome {
     let checked = if arguments.import.is_empty() {
         check::this_host()
     } else {
-        Advisories::builtin().and_then(|advisories| host::read(&arguments.import, &advisories))
+        let known = services::read(global.knowledge.as_deref()).map_err(fault)?;
+        Advisories::builtin()
+            .and_then(|advisories| host::read(&arguments.import, &known.knowledge, &advisories))
     };
     shown_all(global, arguments, checked.map_err(fault)?)
 }

@@ -9,6 +9,7 @@ mod check;
 mod doctor;
 mod exposures;
 mod import;
+mod knowledge;
 mod lab;
 mod logs;
 mod plan;
@@ -61,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         // The lab makes namespaces, which only a process with a single thread may enter.
         Command::Lab(arguments) => lab::run(arguments),
         Command::Check(arguments) if arguments.host.is_none() => check::run(global, arguments),
+        Command::Knowledge(arguments) => knowledge::run(global, arguments),
         Command::Doctor => doctor::run(global),
         command => with_desk(global, command),
     }
@@ -98,7 +100,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             // A slip of the finger would be an empty store, and "nothing is known" would look like "all clear".
             Desk::open_existing(&store).await.map_err(fault)?;
         }
-        let desk = Desk::open(&store, global.config.as_deref())
+        let desk = Desk::open(&store, global.config.as_deref(), global.knowledge.as_deref())
             .await
             .map_err(fault)?;
         let frame = Frame {
@@ -119,7 +121,11 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Changes => change::list(&frame).await,
             Command::Verify(arguments) => verify::run(&frame, arguments).await,
             Command::Logs(arguments) => logs::run(&frame, arguments),
-            Command::Rollback(_) | Command::Audit(_) | Command::Lab(_) | Command::Doctor => Ok(Exit::Clean),
+            Command::Rollback(_)
+            | Command::Audit(_)
+            | Command::Lab(_)
+            | Command::Knowledge(_)
+            | Command::Doctor => Ok(Exit::Clean),
         }
     })
 }

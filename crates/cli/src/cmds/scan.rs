@@ -146,6 +146,9 @@ fn again(checkpoint: &Path, global: &Global) -> String {
     if let Some(site) = &global.config {
         let _ = write!(line, " --config {}", quoted(&absolute(site)));
     }
+    if let Some(folder) = &global.knowledge {
+        let _ = write!(line, " --knowledge {}", quoted(&absolute(folder)));
+    }
     if let Some(store) = &global.store {
         let file = store.strip_prefix("sqlite:").unwrap_or(store);
         let _ = write!(line, " --store {}", quoted(&absolute(Path::new(file))));

@@ -8,7 +8,7 @@ use std::{cmp::Ordering, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{KnowledgeError, Version};
+use crate::{KnowledgeError, Version, error::unreadable};
 
 /// One advisory, as its data file says it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -101,9 +101,8 @@ pub fn read(files: &[(&str, &str)]) -> Result<Vec<Advisory>, KnowledgeError> {
     let mut advisories = Vec::new();
     let mut problems = Vec::new();
     for (file, text) in files {
-        let advisory: Advisory = toml::from_str(text).map_err(|source| KnowledgeError::Read {
-            file: (*file).into(),
-            source: Box::new(source),
+        let advisory: Advisory = toml::from_str(text).map_err(|error| KnowledgeError::Read {
+            problems: vec![unreadable(file, text, &error)],
         })?;
         problems.extend(
             advisory

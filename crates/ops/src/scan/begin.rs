@@ -55,6 +55,7 @@ pub(super) fn basis(desk: &Desk, permission: Option<&PermissionUsed>) -> Basis {
     Basis {
         permission: permission.map(|used| used.digest),
         site: desk.site.as_ref().map(|site| site.digest),
+        knowledge: desk.own_services.as_ref().map(|own| own.digest),
         program: env!("CARGO_PKG_VERSION").into(),
     }
 }

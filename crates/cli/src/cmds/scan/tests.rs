@@ -108,6 +108,7 @@ fn the_line_that_goes_on_is_one_that_a_shell_understands() {
         format: Format::Text,
         store: store.map(Into::into),
         config: site.map(Into::into),
+        knowledge: None,
         quiet: false,
         verbose: 0,
     };
