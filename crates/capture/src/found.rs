@@ -278,6 +278,7 @@ impl Found {
                 source.document, tally.asked_bytes, tally.answered_bytes
             ),
             bytes: Vec::new(),
+            behaviour: None,
         }];
         if is_open {
             evidence.extend(judged.evidence.clone());
@@ -288,12 +289,14 @@ impl Found {
                 kind: EvidenceKind::HardwareAddress,
                 note: format!("{mac}{whose}"),
                 bytes: Vec::new(),
+                behaviour: None,
             }
         }));
         evidence.extend(self.watch.reports.get(&pair.address).map(|_| Evidence {
             kind: EvidenceKind::Reply,
             note: "likely a Moxa device: it sends datagrams that begin as Auto IP Report does".into(),
             bytes: Vec::new(),
+            behaviour: None,
         }));
         Observation {
             id: ObservationId::of(&[
@@ -499,6 +502,7 @@ fn evidence(port: Port, exchange: &Exchange) -> Option<Evidence> {
         [] => Evidence {
             kind: EvidenceKind::ServerSpokeFirst,
             note: format!("first bytes to {} at {at}", exchange.client),
+            behaviour: None,
             bytes: answer.to_vec(),
         },
         question => Evidence {
@@ -509,6 +513,7 @@ fn evidence(port: Port, exchange: &Exchange) -> Option<Evidence> {
                 exchange.client
             ),
             bytes: answer.to_vec(),
+            behaviour: None,
         },
     })
 }

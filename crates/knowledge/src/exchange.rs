@@ -101,7 +101,7 @@ pub struct Wishes {
 
 impl Exchange {
     /// Listens and sends nothing.
-    pub(crate) fn listen(listen_first: Duration) -> Self {
+    pub fn listen(listen_first: Duration) -> Self {
         Self {
             listen_first,
             request: None,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Untrusted;
+use crate::{Behaviour, Untrusted};
 
 /// The name of a service in `knowledge/services`, e.g. `moxa-mdm-gateway`: lower-case letters, digits and hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -110,6 +110,8 @@ pub enum EvidenceKind {
     Import,
     /// The hardware address of the host.
     HardwareAddress,
+    /// What the other side of a connection did beside its bytes.
+    Behaviour,
 }
 
 /// The bytes or the circumstances behind an observation.
@@ -122,4 +124,7 @@ pub struct Evidence {
     /// The first bytes received, at most 512, as hexadecimal text in JSON.
     #[serde(default, with = "hex::serde", skip_serializing_if = "Vec::is_empty")]
     pub bytes: Vec<u8>,
+    /// How the other side behaved, of evidence of that kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behaviour: Option<Behaviour>,
 }

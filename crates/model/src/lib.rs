@@ -22,6 +22,7 @@
 //! ```
 
 mod audit;
+mod behaviour;
 mod change;
 mod config;
 mod coverage;
@@ -44,6 +45,7 @@ mod untrusted;
 mod window;
 
 pub use audit::{AuditEntry, AuditRecord};
+pub use behaviour::{AnswerToEnd, Behaviour, OwnEnd, TcpOptions};
 pub use change::{Change, ChangeState, StepRecord};
 pub use config::{ConfigError, Problem};
 pub use coverage::{

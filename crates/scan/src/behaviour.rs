@@ -159,6 +159,10 @@ mod tests {
         reset_unasked: true,
         reset_when_asked: false,
         unacknowledged: false,
+        spoke_after: None,
+        listened: std::time::Duration::ZERO,
+        answer_to_end: None,
+        options: None,
     };
 
     fn labels(behaviour: &Behaviour) -> Vec<Label> {

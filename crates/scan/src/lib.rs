@@ -41,5 +41,5 @@ pub mod targets;
 
 pub use brake::{Brake, Share};
 pub use pace::Pace;
-pub use probe::{DEFAULT_CONNECT_TIMEOUT, ProbeSettings, Sighting, probe};
+pub use probe::{DEFAULT_CONNECT_TIMEOUT, ProbeSettings, Sighting, listen, probe};
 pub use run::{Counters, MOST_PROBES, Progress, ScanOutcome, ScanRequest, Watcher, scan};

@@ -63,6 +63,7 @@ impl Silence {
                 kind: EvidenceKind::Handshake,
                 note: because,
                 bytes: Vec::new(),
+                behaviour: None,
             }],
         }
     }

@@ -35,4 +35,4 @@ pub use process::{Owners, identity, owners};
 pub use queue::unacknowledged;
 pub use readable::Readable;
 pub use socket_diag::{Socket, SocketState, sockets};
-pub use tcp_info::segments_out;
+pub use tcp_info::{segments_out, tcp_options};

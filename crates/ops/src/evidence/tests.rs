@@ -182,6 +182,7 @@ fn only_the_newest_hardware_address_counts() {
         kind: EvidenceKind::HardwareAddress,
         note: "50:0b:88:00:00:01, registered to Moxa".into(),
         bytes: Vec::new(),
+        behaviour: None,
     });
     assert_eq!(assessed(&[overheard], &[]).assessment.raised_by.len(), 2);
 }

@@ -44,6 +44,7 @@ pub fn observation(
         kind: EvidenceKind::Import,
         note: format!("line {} of {}{no_time}", seen.line, source.document),
         bytes: Vec::new(),
+        behaviour: None,
     }];
     evidence.extend(seen.mac.map(|mac| {
         let whose = if mac.is_moxa() { ", registered to Moxa" } else { "" };
@@ -51,6 +52,7 @@ pub fn observation(
             kind: EvidenceKind::HardwareAddress,
             note: format!("{mac}{whose}"),
             bytes: Vec::new(),
+            behaviour: None,
         }
     }));
     Observation {

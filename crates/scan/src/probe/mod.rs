@@ -165,6 +165,29 @@ impl Target {
     }
 }
 
+/// Connects, listens for a time, sends nothing, and closes. At once and without asking for a permission, as [`probe`].
+/// `moved` lists where a service is held to listen beside its usual ports.
+pub async fn listen(
+    address: IpAddr,
+    port: Port,
+    patience: Duration,
+    moved: &[(ServiceName, Port)],
+    knowledge: &Knowledge,
+) -> Sighting {
+    let target = Target {
+        address,
+        port,
+        scope: 0,
+        connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+        exchange: Some(Exchange::listen(patience)),
+    };
+    let trace = match port.transport {
+        Transport::Tcp => tcp::look(&target).await,
+        Transport::Udp => Trace::not_tested("a UDP port that is not asked says nothing"),
+    };
+    Sighting::of(&target, trace, moved, knowledge)
+}
+
 /// Looks at one port, at once and without asking for a permission: both are the caller's to arrange. It never fails; what
 /// could not be tested is `not-tested` and says why.
 pub async fn probe(address: IpAddr, port: Port, settings: &ProbeSettings, knowledge: &Knowledge) -> Sighting {

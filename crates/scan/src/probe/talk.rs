@@ -6,8 +6,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use portcullis_knowledge::{Exchange, Further, Seen};
-use portcullis_model::PortState;
-use portcullis_sys::{segments_out, unacknowledged};
+use portcullis_model::{AnswerToEnd, PortState};
+use portcullis_sys::{segments_out, tcp_options, unacknowledged};
 use socket2::Socket;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -32,12 +32,15 @@ const QUIET: Duration = Duration::from_millis(150);
 const LONGEST_SPEECH: Duration = Duration::from_secs(1);
 /// How much more is read and thrown away before closing: unread bytes would make the close a reset.
 const LONGEST_FAREWELL: usize = 16 * 1024;
+/// An end within this time, beyond what the connection took to stand, is an answer to ours.
+const AT_ONCE: Duration = Duration::from_millis(100);
 /// How long to wait for the server's own close.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Talks on a connection that stands, and ends it.
 pub(crate) async fn talk(target: &Target, gate: Gate, socket: Socket, after: Duration) -> Trace {
     let source = source_of(&socket);
+    let options = tcp_options(&socket);
     let stream = match TcpStream::from_std(socket.into()) {
         Ok(stream) => stream,
         Err(error) => {
@@ -50,7 +53,10 @@ pub(crate) async fn talk(target: &Target, gate: Gate, socket: Socket, after: Dur
     let mut talk = Talk {
         stream,
         gate,
-        conduct: Conduct::default(),
+        conduct: Conduct {
+            options,
+            ..Conduct::default()
+        },
         goes_on: false,
     };
     let seen = match &target.exchange {
@@ -79,6 +85,8 @@ struct Talk {
 
 struct Heard {
     bytes: Vec<u8>,
+    /// When the first of them came.
+    began: Option<Instant>,
     /// The peer closed or reset the connection.
     ended: bool,
     reset: bool,
@@ -94,6 +102,8 @@ impl Talk {
         let connected = Instant::now();
         let first = self.listen(exchange.listen_first).await;
         self.conduct.reset_unasked = first.reset;
+        self.conduct.spoke_after = first.began.map(|began| began - connected);
+        self.conduct.listened = connected.elapsed();
         let mut seen = Seen {
             silent_for: if first.bytes.is_empty() {
                 connected.elapsed()
@@ -160,6 +170,7 @@ impl Talk {
     async fn listen(&mut self, patience: Duration) -> Heard {
         let mut heard = Heard {
             bytes: Vec::new(),
+            began: None,
             ended: false,
             reset: false,
         };
@@ -172,6 +183,7 @@ impl Talk {
                 Ok(0) => heard.ended = true,
                 Err(_) => (heard.ended, heard.reset) = (true, true),
                 Ok(length) => {
+                    heard.began.get_or_insert_with(Instant::now);
                     heard.bytes.extend(buffer.iter().take(length));
                     freely = freely.saturating_sub(length);
                 }
@@ -201,7 +213,7 @@ impl Talk {
 
     /// Ends the connection, in order where the peer lets it end so.
     async fn close(mut self, source: Option<IpAddr>, asked: bool, after: Duration) -> Trace {
-        let in_order = !self.goes_on && self.say_goodbye().await;
+        let in_order = !self.goes_on && self.say_goodbye(after).await;
         // Where the kernel does not count: the handshake, the end, and what was asked.
         let count = |stream: &TcpStream| segments_out(stream).unwrap_or(4 + 2 * u32::from(asked));
         let mut packets = count(&self.stream);
@@ -220,18 +232,29 @@ impl Talk {
         trace
     }
 
-    /// Says goodbye and reads what is still under way. Returns whether the peer let it end so.
-    async fn say_goodbye(&mut self) -> bool {
+    /// Says goodbye and reads what is still under way. Returns whether the peer let it end so. `way` is how long a packet
+    /// and its answer take.
+    async fn say_goodbye(&mut self, way: Duration) -> bool {
         if self.stream.shutdown().await.is_err() {
             return true;
         }
         let mut buffer = [0; READ_FREELY];
-        let mut deadline = Instant::now() + FAREWELL;
+        let begun = Instant::now();
+        let mut deadline = begun + FAREWELL;
         let (mut read, mut free) = (0, READ_FREELY);
         while read < LONGEST_FAREWELL {
             match timeout_at(deadline, self.stream.read(&mut buffer)).await {
                 Ok(Ok(length)) if length > 0 => read += length,
-                _ => return true,
+                ended => {
+                    let at_once = begun.elapsed().saturating_sub(way) < AT_ONCE;
+                    self.conduct.answer_to_end = Some(match ended {
+                        Err(_) => AnswerToEnd::KeptOpen,
+                        Ok(Err(_)) => AnswerToEnd::Reset,
+                        Ok(Ok(_)) if at_once => AnswerToEnd::AtOnce,
+                        Ok(Ok(_)) => AnswerToEnd::Late,
+                    });
+                    return true;
+                }
             }
             if read >= free {
                 let asked = Instant::now();

@@ -110,7 +110,18 @@ async fn a_silent_server_gets_one_connection_and_no_byte() {
     assert!(sighting.because.starts_with("connection accepted after "));
     assert_eq!(grade(&sighting, "moxa-mdm-gateway"), Some(Grade::Possible));
     let kinds: Vec<EvidenceKind> = sighting.evidence.iter().map(|piece| piece.kind).collect();
-    assert_eq!(kinds, [EvidenceKind::Handshake, EvidenceKind::Silence]);
+    assert_eq!(
+        kinds,
+        [
+            EvidenceKind::Handshake,
+            EvidenceKind::Silence,
+            EvidenceKind::Behaviour
+        ]
+    );
+    let behaviour = sighting.evidence[2].behaviour.as_ref().unwrap();
+    assert!(behaviour.listened_ms >= 800 && behaviour.spoke_after_ms.is_none());
+    assert!(behaviour.answer_to_end.is_some() && behaviour.own_end.is_none());
+    assert!(behaviour.options.is_some_and(|options| options.segment > 0));
     assert_eq!(server.counts(), (1, 0));
     assert_eq!(
         sighting.packets, 4,

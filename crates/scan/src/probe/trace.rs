@@ -4,7 +4,9 @@ use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use portcullis_knowledge::Seen;
-use portcullis_model::{Evidence, EvidenceKind, PortState, Transport};
+use portcullis_model::{
+    AnswerToEnd, Behaviour, Evidence, EvidenceKind, OwnEnd, PortState, TcpOptions, Transport,
+};
 
 /// How many bytes of what was received are kept.
 const KEPT: usize = 512;
@@ -36,6 +38,14 @@ pub(crate) struct Conduct {
     pub(crate) reset_when_asked: bool,
     /// It stands, and what was sent on it was never acknowledged.
     pub(crate) unacknowledged: bool,
+    /// When the first byte came.
+    pub(crate) spoke_after: Option<Duration>,
+    /// How long it was listened to before anything was sent.
+    pub(crate) listened: Duration,
+    /// What the peer did when we ended the connection.
+    pub(crate) answer_to_end: Option<AnswerToEnd>,
+    /// What the handshake agreed to.
+    pub(crate) options: Option<TcpOptions>,
 }
 
 impl Trace {
@@ -111,7 +121,36 @@ impl Trace {
             };
             evidence.push(piece(EvidenceKind::Reply, note, &further.reply));
         }
+        evidence.extend((transport == Transport::Tcp).then(|| self.behaviour(seen)));
         evidence
+    }
+
+    /// What the peer did beside its bytes.
+    fn behaviour(&self, seen: &Seen) -> Evidence {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let conduct = &self.conduct;
+        let ended = seen.closed_by_peer && seen.request.is_none();
+        let behaviour = Behaviour {
+            listened_ms: milliseconds(conduct.listened),
+            spoke_after_ms: conduct.spoke_after.map(milliseconds),
+            own_end: ended.then_some(OwnEnd {
+                after_ms: milliseconds(conduct.listened),
+                reset: conduct.reset_unasked,
+            }),
+            answer_to_end: conduct
+                .answer_to_end
+                .filter(|_| !seen.closed_by_peer && seen.request.is_none()),
+            options: conduct.options,
+        };
+        let answer = behaviour.answer_to_end.map(|answer| format!("it {answer}"));
+        let options = behaviour
+            .options
+            .map(|options| format!("its handshake agreed to {options}"));
+        let told: Vec<String> = answer.into_iter().chain(options).collect();
+        Evidence {
+            behaviour: Some(behaviour),
+            ..piece(EvidenceKind::Behaviour, told.join("; "), &[])
+        }
     }
 }
 
@@ -120,6 +159,7 @@ fn piece(kind: EvidenceKind, note: String, bytes: &[u8]) -> Evidence {
         kind,
         note,
         bytes: bytes.get(..KEPT).unwrap_or(bytes).to_vec(),
+        behaviour: None,
     }
 }
 

@@ -81,6 +81,7 @@ impl Found {
                 kind: EvidenceKind::Handshake,
                 note: because,
                 bytes: Vec::new(),
+                behaviour: None,
             }],
         }
     }
