@@ -35,6 +35,7 @@ pub mod program;
 mod samples;
 mod seen;
 mod service;
+pub mod signature;
 mod version;
 
 pub use error::KnowledgeError;

@@ -40,6 +40,7 @@ mod read_only;
 mod record;
 mod runs;
 mod schema;
+mod signatures;
 mod sqlite;
 #[cfg(test)]
 mod tests;

@@ -162,6 +162,26 @@ fn change(number: u8, host: &str) -> Change {
 }
 
 #[tokio::test]
+async fn what_was_learned_of_a_port_is_kept_once_and_can_be_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plant.sqlite");
+    let store = Store::open(&path.to_string_lossy()).await.unwrap();
+    let address = "10.7.10.10".parse().unwrap();
+    let port = portcullis_model::Port::tcp(54321);
+    for looks in [1, 2] {
+        let record = serde_json::json!({ "looks": looks });
+        store.keep_signature(address, port, &record).await.unwrap();
+    }
+    assert_eq!(
+        store.signatures().await.unwrap(),
+        [serde_json::json!({ "looks": 2 })]
+    );
+    assert!(store.forget_signature(address, port).await.unwrap());
+    assert!(!store.forget_signature(address, port).await.unwrap());
+    assert!(store.signatures().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_run_keeps_its_beginning_and_gets_its_end() {
     let place = Place::new();
     let store = place.open().await;
