@@ -1,6 +1,6 @@
 //! The command line as typed. What it means is decided in `cmds`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Find listeners and name services in captured packets, without sending one
     Capture(Capture),
+    /// Learn how a gateway that you know behaves, to recognise its siblings on this site; nothing is sent to it
+    Learn(Learn),
     /// What can be reached from a zone without a conduit, most urgent first
     Exposures,
     /// What is known of each host: services, model, firmware, programs, advisories that affect it
@@ -210,6 +212,41 @@ pub(crate) struct Capture {
     /// How many packets to hear
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "files")]
     pub(crate) packets: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what_to_learn").required(true).args(["place", "list", "forget"]))]
+pub(crate) struct Learn {
+    /// The port that you know, such as 10.7.10.10:54321
+    #[arg(value_name = "HOST:PORT", requires = "service")]
+    pub(crate) place: Option<SocketAddr>,
+    /// What it is: a name from `portcullis knowledge list`
+    #[arg(long = "as", value_name = "SERVICE", value_parser = service_name, requires = "place")]
+    pub(crate) service: Option<ServiceName>,
+    /// Another service of this site, which must not be taken for it; may be repeated. Without one a likeness counts nothing
+    #[arg(long = "not", value_name = "HOST:PORT", requires = "place")]
+    pub(crate) counter_examples: Vec<SocketAddr>,
+    /// How many looks at each port
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=20), requires = "place")]
+    pub(crate) looks: u32,
+    /// How long every second look waits for the server to end the connection by itself
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience, requires = "place")]
+    pub(crate) patience: Duration,
+    /// A capture with the beginning of a session to it: the first bytes of the server are learned, too
+    #[arg(long, value_name = "FILE", requires = "place")]
+    pub(crate) from_capture: Option<PathBuf>,
+    /// The owner's permission for what lies outside the declared zones
+    #[arg(long, value_name = "FILE", requires = "place")]
+    pub(crate) permission: Option<PathBuf>,
+    /// Keys that may sign a permission, as of `portcullis scan`
+    #[arg(long, value_name = "FILE", requires = "permission")]
+    pub(crate) signers: Option<PathBuf>,
+    /// What was learned on this site; with --format json, all of it
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Forget what was learned of a port
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) forget: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -380,6 +417,20 @@ fn id(text: &str) -> Result<String, String> {
         return Ok(text);
     }
     Err("not the beginning of an id: write its first 4 to 16 hexadecimal digits".into())
+}
+
+fn service_name(text: &str) -> Result<ServiceName, String> {
+    ServiceName::new(text)
+        .ok_or_else(|| "not the name of a service: it has lower-case letters, digits and hyphens".into())
+}
+
+/// How long a connection may be held that does nothing.
+fn patience(text: &str) -> Result<Duration, String> {
+    let patience = time_span(text)?;
+    if (Duration::from_secs(1)..=Duration::from_secs(300)).contains(&patience) {
+        return Ok(patience);
+    }
+    Err("not from 1s to 5m".into())
 }
 
 /// A network, or one address as a network of its full length.

@@ -43,6 +43,8 @@ pub enum Kind {
     Excluded,
     /// On the host itself, another process listens there.
     OtherProcess,
+    /// The operator says of this very port of this host that it is another service.
+    Denied,
     /// It behaves unlike every host that the operator knows.
     Unlike,
 }
@@ -83,7 +85,7 @@ pub struct Piece {
 
 impl Kind {
     /// Every kind, the strongest first of those that support, then of those that contradict.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Proof,
         Self::Process,
         Self::Marks,
@@ -97,6 +99,7 @@ impl Kind {
         Self::Hardware,
         Self::Place,
         Self::Excluded,
+        Self::Denied,
         Self::OtherProcess,
         Self::Unlike,
     ];
@@ -109,6 +112,7 @@ impl Kind {
             Self::SameMaker | Self::Alike => Counts::For(2),
             Self::Named | Self::Hardware | Self::Place => Counts::For(1),
             Self::AlikeUntested => Counts::Nothing,
+            Self::Denied => Counts::Against(3),
             Self::OtherProcess => Counts::Against(2),
             Self::Unlike => Counts::Against(1),
             Self::Excluded => Counts::RulesOut,
@@ -131,6 +135,7 @@ impl Kind {
             Self::Hardware => "hardware address",
             Self::Place => "port",
             Self::Excluded => "excluded",
+            Self::Denied => "denied",
             Self::OtherProcess => "other process",
             Self::Unlike => "unlike",
         }

@@ -15,7 +15,7 @@ use portcullis_scan::{
 use portcullis_store::StoreError;
 use portcullis_sys::SysError;
 
-use crate::capture::LiveError;
+use crate::{capture::LiveError, learn::LearnError};
 
 /// An error of a use-case.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,9 @@ pub enum OpsError {
     /// An interface that cannot be listened to.
     #[error(transparent)]
     Live(LiveError),
+    /// What the operator knows cannot be learned.
+    #[error(transparent)]
+    Learn(LearnError),
     /// The place that another program is said to have looked from.
     #[error("`{0}` is neither an address nor a zone of this site")]
     SeenFrom(String),
@@ -273,6 +276,7 @@ impl OpsError {
             Self::Csaf { source, .. } => source,
             Self::Capture { source, .. } => source,
             Self::Live(error) => error,
+            Self::Learn(error) => error,
             Self::Knowledge(error) => error,
             Self::Listing { source, .. } => source,
             _ => return None,
@@ -297,6 +301,7 @@ impl Fault for OpsError {
             Self::KeptAdvisory(_) => "AD006",
             Self::Capture { source, .. } => source.code(),
             Self::Live(error) => error.code(),
+            Self::Learn(error) => error.code(),
             Self::SeenFrom(_) => "IM004",
             Self::Checkpoint { .. } => "OP019",
             Self::NotKept { .. } => "OP020",

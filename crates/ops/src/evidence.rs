@@ -11,12 +11,15 @@ use portcullis_knowledge::{
     Knowledge,
     combine::{Kind, Piece, Source, combine},
     program::{self, KnownProgram, Within},
+    signature::{Signature, recognise, recognise_bytes},
 };
 use portcullis_model::{
     Assessment, EvidenceKind, Grade, HostEvidence, Identification, MacAddress, Observation, Port, PortState,
     Run, ServiceName, Site, Vantage,
 };
 use portcullis_scan::import::had_asked;
+
+use crate::learn::look_of;
 
 /// A service that may be at a port, with all that is known for and against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) programs: &'a [KnownProgram],
     /// The site, if one is declared.
     pub(crate) site: Option<&'a Site>,
+    /// What was learned on the site.
+    pub(crate) signatures: &'a [Signature],
 }
 
 /// All hosts, each with what is known of it.
@@ -93,11 +98,16 @@ impl<'a> Hosts<'a> {
         let Some(host) = self.hosts.get(&address) else {
             return Vec::new();
         };
-        let mut found: Vec<Assessed> = host
-            .candidates(port)
+        let mut candidates = host.candidates(port);
+        for signature in self.facts.signatures {
+            if !candidates.contains(&&signature.service) {
+                candidates.push(&signature.service);
+            }
+        }
+        let mut found: Vec<Assessed> = candidates
             .into_iter()
             .filter_map(|service| {
-                let assessment = combine(&self.evidence(host, port, service))?;
+                let assessment = combine(&self.evidence(address, host, port, service))?;
                 Some(Assessed {
                     service: service.clone(),
                     assessment,
@@ -115,7 +125,7 @@ impl<'a> Hosts<'a> {
         (!found.is_empty()).then(|| found.swap_remove(0))
     }
 
-    fn evidence(&self, host: &Host<'_>, port: Port, service: &ServiceName) -> Vec<Piece> {
+    fn evidence(&self, address: IpAddr, host: &Host<'_>, port: Port, service: &ServiceName) -> Vec<Piece> {
         let seen = host.open.iter().filter(|one| one.port == port);
         let mut pieces: Vec<Piece> = seen
             .flat_map(|one| one.identifications.iter().map(move |what| (*one, what)))
@@ -125,7 +135,50 @@ impl<'a> Hosts<'a> {
         pieces.extend(self.from_within(host, port, service));
         let open_since = host.open.iter().find(|one| one.port == port).map(|one| one.at);
         pieces.extend(self.of_maker(host, port, service, open_since));
+        pieces.extend(self.learned((address, port), host, service));
         pieces
+    }
+
+    /// What the operator said of this very port, and else whether it behaves like one of which he said it.
+    fn learned(&self, place: (IpAddr, Port), host: &Host<'_>, service: &ServiceName) -> Vec<Piece> {
+        let of_it: Vec<&Signature> = self
+            .facts
+            .signatures
+            .iter()
+            .filter(|one| one.service == *service)
+            .collect();
+        let here = of_it.iter().find(|one| (one.address, one.port) == place);
+        if let Some(word) = here {
+            return vec![Piece {
+                kind: if word.is_it { Kind::Operator } else { Kind::Denied },
+                source: Source::Operator,
+                at: word.at,
+                because: match word.is_it {
+                    true => format!("{} knows it as {service}", word.by),
+                    false => format!("{} says that it is another service than {service}", word.by),
+                },
+            }];
+        }
+        let at_port = || host.open.iter().filter(|one| one.port == place.1);
+        let own_looks = at_port().filter(|one| one.vantage.imported().is_none() && !one.vantage.is_capture());
+        let seen = own_looks
+            .filter_map(|one| look_of(one))
+            .map(|look| (look.at, recognise(&look, &of_it)));
+        let heard = at_port().filter(|one| one.vantage.is_capture()).map(|one| {
+            let said = one.evidence.iter().find(|piece| !piece.bytes.is_empty());
+            (one.at, said.and_then(|said| recognise_bytes(&said.bytes, &of_it)))
+        });
+        seen.chain(heard)
+            .filter_map(|(at, found)| {
+                let (kind, because) = found?;
+                Some(Piece {
+                    kind,
+                    source: Source::Signatures,
+                    at,
+                    because,
+                })
+            })
+            .collect()
     }
 
     /// What the host's own tools say.

@@ -10,6 +10,7 @@ use portcullis_model::{
 use crate::{
     Desk, OpsError,
     evidence::{Facts, Hosts},
+    learn,
 };
 
 /// The exposures of the site, most urgent first, as of the latest observation from each vantage.
@@ -20,6 +21,7 @@ pub async fn exposures(desk: &Desk) -> Result<Vec<Exposure>, OpsError> {
     let site = desk.site.as_ref().ok_or(OpsError::NoSite)?;
     let observations = desk.store.latest_observations().await.map_err(OpsError::Store)?;
     let runs = desk.store.runs_that_name_hosts().await.map_err(OpsError::Store)?;
+    let signatures = learn::known(desk).await?;
     let programs = program::builtin().map_err(OpsError::Knowledge)?;
     let hosts = Hosts::of(Facts {
         observations: &observations,
@@ -27,6 +29,7 @@ pub async fn exposures(desk: &Desk) -> Result<Vec<Exposure>, OpsError> {
         knowledge: &desk.knowledge,
         programs: &programs,
         site: Some(site),
+        signatures: &signatures,
     });
     Ok(derive(site, &observations, &desk.knowledge, &hosts))
 }
@@ -233,6 +236,7 @@ mod tests {
             knowledge: &knowledge,
             programs: &[],
             site: Some(&site),
+            signatures: &[],
         });
         derive(&site, observations, &knowledge, &hosts)
     }

@@ -6,7 +6,12 @@ mod keeping;
 mod look;
 pub mod segment;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use portcullis_knowledge::Wishes;
 use portcullis_model::{Observation, Port, Run, Secret, ServiceName};
@@ -213,6 +218,31 @@ pub async fn scan(
         tightenings,
         failed: not_kept.or(lost).or(not_recorded),
     })
+}
+
+/// Refuses, like a scan before its first packet, when one of these ports may not be looked at. The permission is read anew.
+pub(crate) fn may_look(
+    desk: &Desk,
+    permission: Option<&Path>,
+    signers: Option<&Path>,
+    places: &[(IpAddr, Port)],
+) -> Result<Option<PermissionUsed>, OpsError> {
+    let source = permission.map(|file| authority::Source {
+        file: file.into(),
+        signers: signers.map(Into::into),
+    });
+    let used = source.as_ref().map(authority::Source::read).transpose()?;
+    let permission = used.as_ref().map(|used| &used.permission);
+    for (address, port) in places {
+        begin::permitted(desk, &[*address], &[*port], permission)?;
+    }
+    Ok(used)
+}
+
+/// How many packets a second one host may get.
+pub(crate) fn permitted_per_host(asked: Pace, used: Option<&PermissionUsed>) -> u32 {
+    let (pace, _) = permitted_pace(asked, used.map(|used| &used.permission));
+    pace.per_host_per_second
 }
 
 async fn store(desk: &Desk, run: &Run, observations: &[Observation]) -> Result<(), StoreError> {

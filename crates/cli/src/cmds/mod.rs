@@ -11,6 +11,7 @@ mod exposures;
 mod import;
 mod knowledge;
 mod lab;
+mod learn;
 mod logs;
 mod plan;
 mod scan;
@@ -112,6 +113,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Scan(arguments) => scan::run(&frame, arguments).await,
             Command::Import(arguments) => import::run(&frame, arguments).await,
             Command::Capture(arguments) => capture::run(&frame, arguments).await,
+            Command::Learn(arguments) => learn::run(&frame, arguments).await,
             Command::Exposures => exposures::run(&frame).await,
             Command::Assets(arguments) => assets::run(&frame, arguments).await,
             Command::Check(arguments) => check::keep(&frame, arguments).await,

@@ -78,6 +78,7 @@ pub fn derive(known: &Known<'_>) -> Vec<Asset> {
         knowledge: known.knowledge,
         programs: known.programs,
         site: known.site,
+        signatures: known.signatures,
     });
     let assets = hosts.into_iter().filter_map(|(address, mut told)| {
         told.observations.sort_by_key(|observation| observation.at);

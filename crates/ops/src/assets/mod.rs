@@ -15,6 +15,7 @@ pub use portcullis_knowledge::advisory::Status;
 use portcullis_knowledge::{
     Knowledge,
     program::{self, KnownProgram},
+    signature::Signature,
 };
 use portcullis_model::{Assessment, Grade, MacAddress, Observation, Port, Run, RunId, ServiceName, Site};
 use serde::Serialize;
@@ -22,7 +23,7 @@ use serde::Serialize;
 pub use crate::advised::{AdvisedProduct, Advisories, AssetAdvisory};
 pub use derive::derive;
 
-use crate::{Desk, OpsError, host::AdvisedProgram};
+use crate::{Desk, OpsError, host::AdvisedProgram, learn};
 
 /// A host, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -116,6 +117,8 @@ pub struct Known<'a> {
     pub knowledge: &'a Knowledge,
     /// What is known of programs.
     pub programs: &'a [KnownProgram],
+    /// What was learned on the site.
+    pub signatures: &'a [Signature],
     /// The advisories.
     pub advisories: &'a Advisories,
 }
@@ -138,6 +141,7 @@ pub async fn assets(desk: &Desk) -> Result<Vec<Asset>, OpsError> {
         site: desk.site.as_ref(),
         knowledge: &desk.knowledge,
         programs: &programs,
+        signatures: &learn::known(desk).await?,
         advisories: &advisories,
     }))
 }

@@ -53,6 +53,7 @@ fn with_runs(observations: &[Observation], runs: &[Run]) -> Vec<Asset> {
         site: None,
         knowledge: &Knowledge::builtin().unwrap(),
         programs: &portcullis_knowledge::program::builtin().unwrap(),
+        signatures: &[],
         advisories: &Advisories::builtin().unwrap(),
     })
 }

@@ -121,6 +121,7 @@ fn found(observations: &[Observation], runs: &[Run]) -> Vec<Assessed> {
         knowledge: &knowledge,
         programs: &programs,
         site: None,
+        signatures: &[],
     });
     hosts.at(HOST.parse().unwrap(), Port::tcp(54321))
 }

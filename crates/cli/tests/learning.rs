@@ -1,0 +1,229 @@
+//! Learning how a gateway behaves, and recognising its sibling: stand-ins on loopback, driven through the program.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Output},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// How a stand-in behaves on a connection.
+type Serve = fn(TcpStream);
+
+/// Takes what it is sent, never answers, and ends when its peer does: as the lab's stand-in for MDM Gateway.
+fn gateway(mut connection: TcpStream) {
+    let mut buffer = [0; 64];
+    while connection.read(&mut buffer).is_ok_and(|length| length > 0) {}
+}
+
+/// As silent, and ends every connection after one second, whatever its peer does.
+fn impatient(connection: TcpStream) {
+    thread::sleep(Duration::from_secs(1));
+    drop(connection);
+}
+
+fn web(mut connection: TcpStream) {
+    let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n");
+}
+
+const KNOWN: Ipv4Addr = Ipv4Addr::new(127, 7, 0, 1);
+const SIBLING: Ipv4Addr = Ipv4Addr::new(127, 7, 0, 2);
+const OTHER: Ipv4Addr = Ipv4Addr::new(127, 7, 0, 3);
+const COUNTER: Ipv4Addr = Ipv4Addr::new(127, 7, 0, 4);
+const WEB: Ipv4Addr = Ipv4Addr::new(127, 7, 0, 5);
+
+/// All stand-ins on one port, each at an address of its own.
+fn plant() -> u16 {
+    let first = TcpListener::bind((KNOWN, 0)).unwrap();
+    let port = first.local_addr().unwrap().port();
+    serve(first, gateway);
+    let others: [(Ipv4Addr, Serve); 4] = [
+        (SIBLING, gateway),
+        (OTHER, impatient),
+        (COUNTER, impatient),
+        (WEB, web),
+    ];
+    for (address, behaves) in others {
+        serve(TcpListener::bind((address, port)).unwrap(), behaves);
+    }
+    port
+}
+
+fn serve(listener: TcpListener, behaves: Serve) {
+    thread::spawn(move || {
+        for connection in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || behaves(connection));
+        }
+    });
+}
+
+fn portcullis(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["--store", "plant.sqlite", "--config", "site.toml"])
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
+}
+
+#[track_caller]
+fn records(output: &Output) -> Vec<Value> {
+    assert_eq!(output.status.code(), Some(0), "{}", text(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A site on which the gateway was moved to this port.
+fn site(port: u16) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let site = format!(
+        "[site]\nname='p'\n[[zone]]\nname='plant'\nnetworks=['127.7.0.0/24']\n[[service]]\n\
+         name='moxa-mdm-gateway'\nalso_on=['tcp/{port}']\n"
+    );
+    fs::write(folder.path().join("site.toml"), site).unwrap();
+    folder
+}
+
+fn service_of(assets: &[Value], address: Ipv4Addr) -> Value {
+    let asset = assets
+        .iter()
+        .find(|asset| asset["address"] == address.to_string());
+    asset.unwrap()["services"][0].clone()
+}
+
+#[test]
+fn a_sibling_is_recognised_and_another_silent_service_is_not() {
+    let port = plant();
+    let folder = site(port);
+    let run = |arguments: &[&str]| portcullis(folder.path(), arguments);
+    let at = |address: Ipv4Addr| format!("{address}:{port}");
+    let (known, sibling, counter) = (at(KNOWN), at(SIBLING), at(COUNTER));
+    let learn = |place: &str, further: &[&str]| {
+        let fixed = [
+            "learn",
+            place,
+            "--as",
+            "moxa-mdm-gateway",
+            "--looks",
+            "4",
+            "--patience",
+            "2s",
+        ];
+        let arguments = [&["--format", "json"][..], &fixed, further].concat();
+        records(&run(&arguments))
+    };
+
+    // Without a counter-example a likeness is told and counts nothing.
+    let learned = learn(&known, &[]);
+    assert_eq!(learned[0]["schema"], "portcullis.signature/1");
+    let looks = learned[0]["looks"].as_array().unwrap();
+    assert_eq!(looks.len(), 4);
+    assert_eq!(looks[0]["behaviour"]["answer_to_end"], "at-once", "{learned:#?}");
+    assert!(looks[1]["behaviour"]["listened_ms"].as_u64().unwrap() >= 2000);
+    let scan = ["scan", "127.7.0.1-3", "--ports", &port.to_string(), "--quiet"];
+    assert_eq!(run(&scan).status.code(), Some(0));
+    let assets = records(&run(&["--format", "json", "assets"]));
+    assert_eq!(service_of(&assets, KNOWN)["grade"], "likely");
+    let found = service_of(&assets, SIBLING);
+    assert_eq!(found["grade"], "possible");
+    let told = found["assessment"]["not_counted"][0].as_str().unwrap();
+    assert!(
+        told.starts_with(&format!(
+            "behaves like {KNOWN} tcp/{port}, which the operator knows"
+        )),
+        "{told}"
+    );
+    assert!(told.contains("counts nothing"), "{told}");
+
+    // With one, the sibling is likely, and what behaves differently stays possible.
+    learn(&known, &["--not", &counter]);
+    let assets = records(&run(&["--format", "json", "assets"]));
+    assert_eq!(service_of(&assets, SIBLING)["grade"], "likely", "{assets:#?}");
+    let other = service_of(&assets, OTHER);
+    assert_eq!(other["grade"], "possible");
+    let lowered = other["assessment"]["lowered_by"][0].as_str().unwrap();
+    assert!(lowered.starts_with(&format!("unlike {KNOWN}")), "{lowered}");
+    let shown = text(&run(&["-v", "assets"]));
+    assert!(
+        shown.contains("and unlike 1 counter-example(s) of this site"),
+        "{shown}"
+    );
+
+    // Two known hosts and a counter-example are enough for a figure.
+    let learned = learn(&sibling, &[]);
+    let figure = learned.last().unwrap();
+    assert_eq!(figure["schema"], "portcullis.signature-error/1");
+    for (name, count) in [
+        ("hosts", 2),
+        ("tried", 8),
+        ("missed", 0),
+        ("tried_against", 4),
+        ("false_matches", 0),
+    ] {
+        assert_eq!(figure[name], count, "{name}: {figure}");
+    }
+    let listed = text(&run(&["learn", "--list"]));
+    assert!(
+        listed.contains("missed matches: 0 of 8 looks at 2 known hosts")
+            && listed.contains("not moxa-mdm-gateway"),
+        "{listed}"
+    );
+
+    // Everything that was done is on record, and can be forgotten.
+    assert_eq!(text(&run(&["audit", "list"])).matches("learn.start").count(), 3);
+    assert_eq!(run(&["learn", "--forget", &known]).status.code(), Some(0));
+    assert_eq!(records(&run(&["--format", "json", "learn", "--list"])).len(), 3);
+    let gone = run(&["learn", "--forget", &known]);
+    assert!(
+        gone.status.code() == Some(2) && text(&gone).contains("error[LN007]"),
+        "{}",
+        text(&gone)
+    );
+}
+
+#[test]
+fn what_may_not_be_looked_at_or_is_no_gateway_teaches_nothing() {
+    let port = plant();
+    let folder = site(port);
+    let run = |arguments: &[&str]| portcullis(folder.path(), &[&["learn"], arguments].concat());
+    let gateway = ["--as", "moxa-mdm-gateway", "--looks", "2", "--patience", "1s"];
+    let (web, known) = (format!("{WEB}:{port}"), format!("{KNOWN}:{port}"));
+    let nobody = {
+        let free = TcpListener::bind("127.7.0.9:0").unwrap();
+        free.local_addr().unwrap().to_string()
+    };
+    for (place, further, code, exit) in [
+        ("192.0.2.1:54321", &[][..], "OP002", 4),
+        ("198.51.100.7:54321", &[], "OP002", 4),
+        (&known, &["--not", "192.0.2.1:7000"], "OP002", 4),
+        (&known, &["--not", &known], "LN002", 2),
+        (&known, &["--not", "127.7.0.9:950"], "LN003", 4),
+        (&nobody, &[], "LN004", 5),
+        (&web, &[], "LN005", 4),
+        (&known, &["--permission", "none.toml"], "OP001", 2),
+    ] {
+        let refused = run(&[&[place], &gateway[..], further].concat());
+        let said = text(&refused);
+        assert!(
+            refused.status.code() == Some(exit) && said.contains(&format!("error[{code}]")),
+            "{place} {further:?}: {said}"
+        );
+    }
+    let unknown = run(&[&known, "--as", "no-such-service"]);
+    assert!(text(&unknown).contains("error[LN001]"), "{}", text(&unknown));
+    let listed = text(&run(&["--list"]));
+    assert!(listed.starts_with("Nothing was learned"), "{listed}");
+}
