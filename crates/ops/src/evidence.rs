@@ -56,8 +56,10 @@ pub(crate) struct Hosts<'a> {
 
 #[derive(Debug, Default)]
 struct Host<'a> {
-    /// Open ports, newest first.
-    open: Vec<&'a Observation>,
+    /// What was seen of each open port, newest first: of some hosts every port is open.
+    open: BTreeMap<Port, Vec<&'a Observation>>,
+    /// Services of known makers that proved themselves to somebody's packets, by port.
+    proven: BTreeMap<(Port, &'a ServiceName), Timestamp>,
     /// The hardware address that was seen last, and who says so.
     mac: Option<(Timestamp, MacAddress, String)>,
     /// The newest texts of its own tools.
@@ -69,7 +71,8 @@ impl<'a> Hosts<'a> {
         let mut hosts: BTreeMap<IpAddr, Host<'a>> = BTreeMap::new();
         for observation in facts.observations {
             if observation.state == PortState::Open {
-                hosts.entry(observation.address).or_default().add(observation);
+                let host = hosts.entry(observation.address).or_default();
+                host.add(observation, facts.knowledge);
             }
         }
         for run in facts.runs {
@@ -88,7 +91,9 @@ impl<'a> Hosts<'a> {
             }
         }
         for host in hosts.values_mut() {
-            host.open.sort_by_key(|one| (Reverse(one.at), one.id));
+            for seen in host.open.values_mut() {
+                seen.sort_by_key(|one| (Reverse(one.at), one.id));
+            }
         }
         Self { facts, hosts }
     }
@@ -126,15 +131,14 @@ impl<'a> Hosts<'a> {
     }
 
     fn evidence(&self, address: IpAddr, host: &Host<'_>, port: Port, service: &ServiceName) -> Vec<Piece> {
-        let seen = host.open.iter().filter(|one| one.port == port);
-        let mut pieces: Vec<Piece> = seen
-            .flat_map(|one| one.identifications.iter().map(move |what| (*one, what)))
+        let mut pieces: Vec<Piece> = host
+            .seen(port)
+            .flat_map(|one| one.identifications.iter().map(move |what| (one, what)))
             .filter(|(_, what)| what.service == *service)
             .map(|(observation, what)| looked(observation, what))
             .collect();
-        pieces.extend(self.from_within(host, port, service));
-        let open_since = host.open.iter().find(|one| one.port == port).map(|one| one.at);
-        pieces.extend(self.of_maker(host, port, service, open_since));
+        pieces.extend(self.within(host, port, service));
+        pieces.extend(self.of_maker(host, port, service));
         pieces.extend(self.learned((address, port), host, service));
         pieces
     }
@@ -159,10 +163,10 @@ impl<'a> Hosts<'a> {
                 },
             }];
         }
-        let at_port = || host.open.iter().filter(|one| one.port == place.1);
+        let at_port = || host.seen(place.1);
         let own_looks = at_port().filter(|one| one.vantage.imported().is_none() && !one.vantage.is_capture());
         let seen = own_looks
-            .filter_map(|one| look_of(one))
+            .filter_map(look_of)
             .map(|look| (look.at, recognise(&look, &of_it)));
         let heard = at_port().filter(|one| one.vantage.is_capture()).map(|one| {
             let said = one.evidence.iter().find(|piece| !piece.bytes.is_empty());
@@ -182,7 +186,7 @@ impl<'a> Hosts<'a> {
     }
 
     /// What the host's own tools say.
-    fn from_within(&self, host: &Host<'_>, port: Port, service: &ServiceName) -> Vec<Piece> {
+    fn within(&self, host: &Host<'_>, port: Port, service: &ServiceName) -> Vec<Piece> {
         let Some(texts) = host.texts else {
             return Vec::new();
         };
@@ -215,15 +219,9 @@ impl<'a> Hosts<'a> {
     }
 
     /// Who made the host: its hardware address, and other services that are of one maker.
-    fn of_maker(
-        &self,
-        host: &Host<'_>,
-        port: Port,
-        service: &ServiceName,
-        open_since: Option<Timestamp>,
-    ) -> Vec<Piece> {
+    fn of_maker(&self, host: &Host<'_>, port: Port, service: &ServiceName) -> Vec<Piece> {
         let maker_of = |name: &ServiceName| self.facts.knowledge.service(name)?.maker.as_deref();
-        let Some(maker) = maker_of(service).filter(|_| open_since.is_some()) else {
+        let Some(maker) = maker_of(service).filter(|_| host.open.contains_key(&port)) else {
             return Vec::new();
         };
         let mut pieces = Vec::new();
@@ -239,20 +237,16 @@ impl<'a> Hosts<'a> {
                 because: format!("its hardware address {mac} is of a block registered to {maker} ({by})"),
             });
         }
+        // However many there are, they count once.
         let proven = host
-            .open
+            .proven
             .iter()
-            .filter(|one| one.port != port && one.vantage.imported().is_none())
-            .flat_map(|one| one.identifications.iter().map(move |what| (*one, what)))
-            .filter(|(_, what)| what.grade == Grade::Proven && maker_of(&what.service) == Some(maker));
-        pieces.extend(proven.map(|(one, what)| Piece {
+            .find(|((other, name), _)| *other != port && maker_of(name) == Some(maker));
+        pieces.extend(proven.map(|((other, name), at)| Piece {
             kind: Kind::SameMaker,
             source: Source::Maker,
-            at: one.at,
-            because: format!(
-                "{} of {maker}, too, is proven on {} of this host",
-                what.service, one.port
-            ),
+            at: *at,
+            because: format!("{name} of {maker}, too, is proven on {other} of this host"),
         }));
         pieces
     }
@@ -268,8 +262,19 @@ impl<'a> Hosts<'a> {
 }
 
 impl<'a> Host<'a> {
-    fn add(&mut self, observation: &'a Observation) {
-        self.open.push(observation);
+    fn add(&mut self, observation: &'a Observation, knowledge: &Knowledge) {
+        self.open.entry(observation.port).or_default().push(observation);
+        for what in &observation.identifications {
+            let known = knowledge.service(&what.service);
+            let counts = what.grade == Grade::Proven && observation.vantage.imported().is_none();
+            if counts && known.is_some_and(|known| known.maker.is_some()) {
+                let at = self
+                    .proven
+                    .entry((observation.port, &what.service))
+                    .or_insert(observation.at);
+                *at = observation.at.max(*at);
+            }
+        }
         let in_evidence = observation
             .evidence
             .iter()
@@ -293,10 +298,14 @@ impl<'a> Host<'a> {
         }
     }
 
+    /// What was seen of a port, newest first.
+    fn seen(&self, port: Port) -> impl Iterator<Item = &'a Observation> + '_ {
+        self.open.get(&port).into_iter().flatten().copied()
+    }
+
     /// The services that anything at all names for a port.
     fn candidates(&self, port: Port) -> Vec<&ServiceName> {
-        let seen = self.open.iter().filter(|one| one.port == port);
-        let seen = seen.flat_map(|one| &one.identifications);
+        let seen = self.seen(port).flat_map(|one| &one.identifications);
         let within = self.texts.iter().flat_map(|texts| &texts.listeners);
         let within = within.filter(|one| one.listener.port() == port);
         let within = within.flat_map(|one| &one.identifications);

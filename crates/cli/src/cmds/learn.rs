@@ -86,14 +86,14 @@ fn said(signature: &Signature) -> String {
 fn text(learned: &Learned) -> String {
     let mut text = String::new();
     for signature in &learned.signatures {
-        let _ = write!(text, "{}: {}\n", signature.place(), said(signature));
+        let _ = writeln!(text, "{}: {}", signature.place(), said(signature));
         for look in &signature.looks {
-            let _ = write!(text, "    {}\n", shown(look));
+            let _ = writeln!(text, "    {}", shown(look));
         }
         if !signature.overheard.is_empty() {
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "    {} first bytes from the capture\n",
+                "    {} first bytes from the capture",
                 signature.overheard.len()
             );
         }

@@ -13,6 +13,7 @@ mod changes;
 mod ends;
 mod finding;
 mod health;
+mod learn;
 mod loss;
 mod neighbours;
 mod plant;
