@@ -1,9 +1,5 @@
 //! Services of the user's own, through the program: checked, listed, scanned by, and never obeyed against a judge.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
     fs,

@@ -227,3 +227,65 @@ fn what_may_not_be_looked_at_or_is_no_gateway_teaches_nothing() {
     let listed = text(&run(&["--list"]));
     assert!(listed.starts_with("Nothing was learned"), "{listed}");
 }
+
+/// A capture of raw IP in which the known port answers a client so.
+fn capture(port: u16, answer: &[u8]) -> Vec<u8> {
+    let (server, client) = (KNOWN.octets(), [127, 7, 0, 99]);
+    let packet = |to_server: bool, numbers: (u32, u32), flags: u8, payload: &[u8]| {
+        let (from, to) = if to_server {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        let ports = if to_server { [40_000, port] } else { [port, 40_000] };
+        let length = (40 + payload.len() as u16).to_be_bytes();
+        let mut bytes = vec![0x45, 0, length[0], length[1], 0, 0, 0x40, 0, 64, 6, 0, 0];
+        bytes.extend([from, to].concat());
+        bytes.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
+        bytes.extend(numbers.0.to_be_bytes().iter().chain(&numbers.1.to_be_bytes()));
+        bytes.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+        bytes.extend(payload);
+        bytes
+    };
+    let mut file = b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0\x65\0\0\0".to_vec();
+    for frame in [
+        packet(true, (9, 0), 2, &[]),
+        packet(false, (99, 10), 0x12, &[]),
+        packet(true, (10, 100), 0x18, b"????"),
+        packet(false, (100, 14), 0x18, answer),
+    ] {
+        let length = frame.len() as u32;
+        let words = [1_795_392_000, 250_000, length, length];
+        file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+        file.extend(frame);
+    }
+    file
+}
+
+#[test]
+fn the_first_bytes_of_a_captured_session_are_learned_too() {
+    let port = plant();
+    let folder = site(port);
+    fs::write(
+        folder.path().join("a.pcap"),
+        capture(port, b"\x28\x10\x00\x29\0\0"),
+    )
+    .unwrap();
+    fs::write(folder.path().join("b.pcap"), capture(1, b"\x28\x10\x00\x29\0\0")).unwrap();
+    let known = format!("{KNOWN}:{port}");
+    let learn = |file: &str| {
+        let fixed = ["--looks", "2", "--patience", "1s", "--from-capture", file];
+        let arguments = [
+            &["--format", "json", "learn", &known, "--as", "moxa-mdm-gateway"],
+            &fixed[..],
+        ];
+        portcullis(folder.path(), &arguments.concat())
+    };
+    assert_eq!(records(&learn("a.pcap"))[0]["overheard"], "281000290000");
+    let missing = learn("b.pcap");
+    assert!(
+        missing.status.code() == Some(2) && text(&missing).contains("error[LN006]"),
+        "{}",
+        text(&missing)
+    );
+}
