@@ -75,7 +75,7 @@ impl Wire {
             home: tempfile::tempdir().unwrap(),
         };
         let own = std::fs::read_link("/proc/self/ns/net").unwrap();
-        let theirs = format!("/proc/{}/ns/net", wire.far.id());
+        let theirs = wire.far_network();
         eventually("there is another network", Duration::from_secs(10), || {
             std::fs::read_link(&theirs).is_ok_and(|network| network != own)
         });
@@ -110,6 +110,11 @@ impl Wire {
     /// Does something at the far end. Sockets that are opened there stay there.
     pub(crate) fn far<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         in_network_of(self.far.id(), work).unwrap()
+    }
+
+    /// Where the network of the far end can be entered.
+    pub(crate) fn far_network(&self) -> String {
+        format!("/proc/{}/ns/net", self.far.id())
     }
 
     /// `ip` at the far end.
