@@ -3,12 +3,14 @@
 SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help setup build demo test bench-scan soak-scan bench-import bench-capture clean
+.PHONY: help setup build demo test fuzz fuzz-short bench-scan soak-scan bench-import bench-capture clean
 
 help:
 	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
 	@echo 'make test   format, lints, and every test'
 	@echo 'make build  build target/debug/portcullis'
+	@echo 'make fuzz-short  every parser of outside bytes, FUZZ_SECONDS each on the stable toolchain (part of make test)'
+	@echo 'make fuzz    the same with libFuzzer (nightly toolchain, C++ compiler), FUZZ_SECONDS each'
 	@echo 'make bench-scan  measure the scan engine against the installed scanners (root; minutes)'
 	@echo 'make soak-scan   kill and resume scans, and scan a silent wire, many times (half an hour)'
 	@echo 'make bench-import  measure the memory of imports of 200 MB (minutes)'
@@ -27,6 +29,19 @@ test: setup
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	scripts/with-namespaces cargo test --quiet --locked --workspace
+	@$(MAKE) --no-print-directory fuzz-short
+
+# The fuzz targets stand outside the workspace and share its folder of built things.
+in_fuzz := cd fuzz && CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-$(CURDIR)/target}"
+
+fuzz-short:
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	$(in_fuzz) cargo clippy --quiet --locked --all-targets -- -D warnings
+	$(in_fuzz) cargo test --quiet --locked
+	$(in_fuzz) cargo run --quiet --locked --bin fuzz-short -- $(or $(FUZZ_SECONDS),1)
+
+fuzz:
+	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
 # Not a timed test: it prints what it measured and fails only when it cannot measure.
 bench-scan:

@@ -37,6 +37,12 @@ and bare SYN packets have hung serial device servers (CVE-2017-14028, ICSA-17-32
 CVE-2018-10632, ICSA-18-200-04: Moxa NPort 5210, 5230 and 5232). No port gets a second SYN while the first may still be \
 answered. For fragile devices use --mode connect.";
 
+/// Whether an Ethernet frame is taken for an answer to a SYN that carried a cookie made with this secret. The engine reads
+/// frames so; it is public for those who hold it against hostile ones.
+pub fn is_answer(frame: &[u8], secret: [u64; 2]) -> bool {
+    answer::read(frame, &cookie::Cookies::new(secret, 1024..=u16::MAX)).is_some()
+}
+
 /// A total rate from which on nothing is held back; the cap per host holds all the same.
 pub const UNLIMITED: u32 = crate::pace::UNLIMITED;
 

@@ -1,0 +1,48 @@
+//! Every parser of outside bytes as a function of bytes, for two fuzzers: libFuzzer (`make fuzz`) and a short run with a
+//! mutating corpus on the stable toolchain (`make fuzz-short`). A target must neither panic nor overflow nor hang, and what
+//! it checks beyond that stands in it.
+//!
+//! ```
+//! let (name, target) = portcullis_fuzz::TARGETS[0];
+//! assert_eq!(name, "judge");
+//! target(b"modbus-tcp tcp/502\nr\0\0\0\0\0\x03\x01\xab\x01");
+//! ```
+
+mod judges;
+mod packets;
+mod texts;
+
+/// A parser of outside bytes.
+pub type Target = fn(&[u8]);
+
+/// All targets, by the names of their seeds in `seeds` and of their programs in `fuzz_targets`.
+pub const TARGETS: [(&str, Target); 17] = [
+    ("judge", judges::judge),
+    ("datagram", packets::datagram),
+    ("syn-answer", packets::syn_answer),
+    ("capture", packets::capture),
+    ("frames", packets::frames),
+    ("logged-packet", packets::logged_packet),
+    ("listing", texts::listing),
+    ("host-text", texts::host_text),
+    ("import", texts::import),
+    ("csaf", texts::csaf),
+    ("log-lines", texts::log_lines),
+    ("site", texts::site),
+    ("permission", texts::permission),
+    ("service-file", texts::service_file),
+    ("checkpoint", texts::checkpoint),
+    ("target-list", texts::target_list),
+    ("words", texts::words),
+];
+
+/// The target of a name.
+pub fn target(name: &str) -> Option<Target> {
+    let found = TARGETS.iter().find(|(own, _)| *own == name);
+    found.map(|(_, target)| *target)
+}
+
+/// Text as a reader of files gives it.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

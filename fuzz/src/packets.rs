@@ -1,0 +1,98 @@
+//! Packets: from the network, from files, and as the kernel logs them.
+
+use std::io::Cursor;
+
+use portcullis_capture::{File, Limits, Link, Watch, moxa};
+use portcullis_logs::{LoggedPacket, Prefixes, packet_event};
+use portcullis_scan::syn;
+
+use crate::judges::knowledge;
+
+/// So few that the bounds are met by short inputs.
+const FEW: Limits = Limits {
+    conversations: 8,
+    pairs: 6,
+    bytes: 2048,
+    stations: 4,
+    calls: 4,
+};
+
+/// Moxa's search reply and report of an address.
+pub(crate) fn datagram(data: &[u8]) {
+    let both = moxa::is_dsci_reply(data) && moxa::is_address_report(data);
+    assert!(!both, "one datagram is two things");
+}
+
+/// A frame as the answer to a SYN.
+pub(crate) fn syn_answer(data: &[u8]) {
+    let _ = syn::is_answer(data, [7, 7]);
+}
+
+/// A file of pcap or pcapng, and what its frames show.
+pub(crate) fn capture(data: &[u8]) {
+    let Ok(mut file) = File::open(Cursor::new(data)) else {
+        return;
+    };
+    let mut watch = watch();
+    let mut frames = 0;
+    while let Ok(Some(frame)) = file.next_frame() {
+        frames += 1;
+        assert!(frames <= data.len(), "more frames than bytes");
+        watch.frame(frame.link, frame.bytes, frame.at);
+    }
+    finish(watch);
+}
+
+/// The link, then frames with their lengths before them.
+pub(crate) fn frames(data: &[u8]) {
+    let mut watch = watch();
+    let [link, rest @ ..] = data else { return };
+    let link = match link % 5 {
+        0 => Link::Ip,
+        1 => Link::Null,
+        2 => Link::Cooked,
+        3 => Link::Cooked2,
+        _ => Link::Ethernet,
+    };
+    let mut rest = rest;
+    let mut at = 0;
+    while let [length, more @ ..] = rest {
+        let (frame, behind) = more.split_at(usize::from(*length).min(more.len()));
+        at += 500_000_000;
+        watch.tagged(link, frame, at, (length % 7 == 0).then_some(5));
+        rest = behind;
+    }
+    finish(watch);
+}
+
+fn watch() -> Watch {
+    Watch::new(FEW, knowledge(), &[])
+}
+
+fn finish(watch: Watch) {
+    let mut found = watch.end();
+    let _ = (found.counted(), found.neighbours());
+    let source = portcullis_capture::Source {
+        run: portcullis_model::RunId::of(&[b"fuzz"]),
+        document: "fuzz",
+        dropped: 0,
+    };
+    let told = found.observations(source, knowledge(), &[]).count();
+    // Silences of those who were asked stand beside the pairs.
+    assert!(
+        told <= 4 * FEW.pairs,
+        "{told} observations of {} pairs",
+        FEW.pairs
+    );
+}
+
+/// A packet as NFLOG copies it.
+pub(crate) fn logged_packet(data: &[u8]) {
+    let packet = LoggedPacket {
+        prefix: "portcullis-drop".into(),
+        payload: data.to_vec(),
+        at: None,
+        interface: None,
+    };
+    let _ = packet_event(7, &packet, &Prefixes::default());
+}

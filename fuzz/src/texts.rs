@@ -1,0 +1,131 @@
+//! Texts: of hosts, of other programs, and of people.
+
+use std::io::Cursor;
+
+use portcullis_knowledge::{Knowledge, Version, advisory};
+use portcullis_logs::{Prefixes, Settings, Summary, TimeContext, read_log};
+use portcullis_model::{Digest, MacAddress, Permission, Port, PortRange, Site, Vantage};
+use portcullis_scan::{checkpoint, guard::Guard, host, import, listing, targets};
+
+use crate::text;
+
+/// The longest input whose reading must end at once.
+const MOST_ITEMS: usize = 1 << 16;
+
+pub(crate) fn listing(data: &[u8]) {
+    let _ = listing::parse(data);
+    for format in listing::ListingFormat::ALL {
+        let _ = listing::parse_as(format, data);
+    }
+}
+
+pub(crate) fn host_text(data: &[u8]) {
+    let _ = host::parse(data);
+}
+
+/// As the document says itself, and as each of the formats that a person may name.
+pub(crate) fn import(data: &[u8]) {
+    let formats = import::Format::ALL.map(Some);
+    for told in formats.into_iter().chain([None]) {
+        let Ok(document) = import::read(Cursor::new(data.to_vec()), told) else {
+            continue;
+        };
+        let items = document.take(MOST_ITEMS).count();
+        assert!(items <= data.len() + 16, "{items} items of {} bytes", data.len());
+    }
+}
+
+/// CSAF, and what it says of a device.
+pub(crate) fn csaf(data: &[u8]) {
+    let _ = advisory::csaf::is_csaf(data);
+    let Ok(document) = advisory::csaf::Document::read(data) else {
+        return;
+    };
+    let subject = advisory::csaf::Subject {
+        vendor: Some("Moxa"),
+        model: "NPort 5110",
+        version: Some("2.10"),
+    };
+    assert!(document.assess(subject).len() <= document.vulnerabilities());
+    let _ = (document.unread(), document.is_newer_than("1.0.0"));
+}
+
+pub(crate) fn log_lines(data: &[u8]) {
+    let settings = Settings {
+        time: TimeContext {
+            now: "2026-11-23T12:00:00Z".parse().expect("a time"),
+            timezone: jiff::tz::TimeZone::UTC,
+            file_modified: None,
+        },
+        prefixes: Prefixes::default(),
+    };
+    let mut summary = Summary::of_all_ports();
+    let mut lines = 0;
+    for line in read_log(data, "kern.log", &settings) {
+        summary.add_outcome(&line.outcome);
+        lines += 1;
+    }
+    assert!(lines <= data.len(), "more lines than bytes");
+    let _ = summary.report(10);
+}
+
+pub(crate) fn site(data: &[u8]) {
+    if let Err(error) = Site::parse("site.toml", &text(data)) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+pub(crate) fn permission(data: &[u8]) {
+    if let Err(error) = Permission::parse("permission.toml", &text(data)) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+/// A service and an advisory of one's own.
+pub(crate) fn service_file(data: &[u8]) {
+    let text = text(data);
+    let _ = Knowledge::read(&[("own.toml", &text)]);
+    let _ = advisory::read(&[("own.toml", &text)]);
+}
+
+/// As it is, and with the digests of its lines made right, behind which no chance would come.
+pub(crate) fn checkpoint(data: &[u8]) {
+    let text = text(data);
+    let _ = checkpoint::read(&text);
+    let mut so_far = Digest::ZERO;
+    let mut right = String::new();
+    for line in text.lines() {
+        let line = line.split_once(' ').map_or(line, |(_, line)| line);
+        so_far = Digest::of_parts([so_far.as_bytes().as_slice(), line.as_bytes()]);
+        right += &format!("{so_far} {line}\n");
+    }
+    if let Ok(checkpoint) = checkpoint::read(&right) {
+        assert_eq!(checkpoint.length, right.len());
+    }
+}
+
+/// Never expanded here: a list of some bytes may name a whole network.
+pub(crate) fn target_list(data: &[u8]) {
+    let _ = targets::parse_list(&text(data));
+}
+
+/// Single words of the command line and of tables.
+pub(crate) fn words(data: &[u8]) {
+    let text = text(data);
+    for word in text.split([',', '\n']) {
+        let _ = word.parse::<Guard>();
+        let _ = word.parse::<Vantage>();
+        if let Ok(range) = word.parse::<PortRange>() {
+            assert!(range.ports().next().is_some());
+        }
+        if let Ok(port) = word.parse::<Port>() {
+            assert_eq!(port.to_string().parse(), Ok(port));
+        }
+        if let Ok(mac) = word.parse::<MacAddress>() {
+            assert_eq!(mac.to_string().parse(), Ok(mac));
+        }
+        if let Ok(version) = word.parse::<Version>() {
+            assert!(version == version.to_string().parse().expect("what it wrote itself"));
+        }
+    }
+}
