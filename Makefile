@@ -25,10 +25,14 @@ build: setup
 demo: build
 	target/debug/portcullis lab run
 
+# What the tests of the lab keep of what the program sends, for the last of them to look through.
+packets := $(abspath $(or $(CARGO_TARGET_DIR),target))/packets
 test: setup
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
-	scripts/with-namespaces cargo test --quiet --locked --workspace
+	rm -rf "$(packets)" && mkdir -p "$(packets)"
+	PORTCULLIS_TEST_PACKETS="$(packets)" scripts/with-namespaces cargo test --quiet --locked --workspace
+	PORTCULLIS_TEST_PACKETS="$(packets)" cargo test --quiet --locked -p portcullis-cli --test packets -- --ignored --nocapture
 	@$(MAKE) --no-print-directory fuzz-short
 
 # The fuzz targets stand outside the workspace and share its folder of built things.

@@ -19,6 +19,7 @@ mod neighbours;
 mod plant;
 mod profinet;
 mod real_servers;
+mod recorder;
 mod refusals;
 mod resume;
 mod scanning;

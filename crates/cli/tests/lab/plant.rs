@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::recorder::Remote;
+
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
 pub(crate) const GATEWAY: &str = "mdm-gateway";
 pub(crate) const GATEWAY_ADDRESS: &str = "10.7.10.10";
@@ -93,6 +95,7 @@ impl Plant {
 
     /// The program itself on a host.
     pub(crate) fn portcullis(&self, host: &str, arguments: &[&str]) -> Ended {
+        let _recorder = Remote::begin(arguments, |program, rest| self.command(host, program, rest));
         Ended::of(&mut self.command(host, PROGRAM, arguments))
     }
 

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::{
     plant::{Ended, PROGRAM, eventually},
+    recorder::Recorder,
     segments::{Capture, Segment, Standin},
 };
 
@@ -189,11 +190,13 @@ impl Wire {
     }
 
     pub(crate) fn portcullis(&self, arguments: &[&str]) -> Ended {
+        let _recorder = Recorder::begin(arguments);
         Ended::of(&mut self.command(&[&[PROGRAM], arguments].concat()))
     }
 
     /// The program, running beside the test.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let recorder = Recorder::begin(arguments);
         let mut command = Command::new(PROGRAM);
         command.args(arguments);
         self.at_home(&mut command);
@@ -206,6 +209,7 @@ impl Wire {
         Running {
             child: command.spawn().unwrap(),
             folder,
+            _recorder: recorder,
         }
     }
 
@@ -235,6 +239,7 @@ impl Drop for Wire {
 pub(crate) struct Running {
     child: Child,
     folder: tempfile::TempDir,
+    _recorder: Option<Recorder>,
 }
 
 impl Running {

@@ -1,0 +1,180 @@
+//! Keeps what the program sends while the tests drive it, so that `make test` can look through all of it at the end
+//! (`crates/cli/tests/packets.rs`). Without the variable nothing is kept.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Read, Write},
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, SystemTime},
+};
+
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket, sockopt,
+};
+
+use crate::plant::eventually;
+
+/// The folder for captures; each file is named after the process and has the command beside it.
+const FOLDER: &str = "PORTCULLIS_TEST_PACKETS";
+/// The file that a recorder on a host of the plant writes.
+const HERE: &str = "PORTCULLIS_TEST_PACKETS_HERE";
+/// A file of more packets than that is cut off: no test asks so many ports for their names.
+const MOST: usize = 20_000;
+
+/// Where the capture of this command goes, if any is kept; only what scans sends anything.
+fn place(arguments: &[&str]) -> Option<PathBuf> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let folder = PathBuf::from(std::env::var_os(FOLDER)?);
+    if !matches!(arguments.first(), Some(&"scan" | &"verify")) {
+        return None;
+    }
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let file = folder.join(format!("{}-{number}.pcap", std::process::id()));
+    std::fs::write(file.with_extension("command"), arguments.join("\n")).unwrap();
+    Some(file)
+}
+
+/// Writes what leaves the network of this thread until it is told that all is over.
+fn record(file: &Path, over: impl Fn() -> bool) {
+    let ear = socket(
+        AddressFamily::Packet,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        SockProtocol::EthAll,
+    )
+    .unwrap();
+    let _ = setsockopt(&ear, sockopt::RcvBuf, &(8 << 20));
+    let mut pcap = BufWriter::new(File::create(file).unwrap());
+    // Little-endian, microseconds, version 2.4, whole frames of Ethernet.
+    pcap.write_all(b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x01\0\0\0")
+        .unwrap();
+    pcap.flush().unwrap();
+    let (mut buffer, mut kept) = (vec![0; 65_536], 0);
+    loop {
+        let last = over();
+        while let Ok((length, from)) = recvfrom::<LinkAddr>(ear.as_raw_fd(), &mut buffer) {
+            // 4 is what goes out; loopback tells each packet twice.
+            let goes_out = from.is_some_and(|from| from.pkttype() == 4);
+            let frame = buffer.get(..length).unwrap_or_default();
+            if !goes_out || is_bare_syn_or_reset(frame) || kept >= MOST {
+                continue;
+            }
+            kept += 1;
+            let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            let numbers = [
+                at.as_secs() as u32,
+                at.subsec_micros(),
+                length as u32,
+                length as u32,
+            ];
+            numbers
+                .iter()
+                .for_each(|number| pcap.write_all(&number.to_le_bytes()).unwrap());
+            pcap.write_all(frame).unwrap();
+        }
+        if last {
+            return pcap.flush().unwrap();
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// They carry no payload and make no connection, and a fast scan sends very many.
+fn is_bare_syn_or_reset(frame: &[u8]) -> bool {
+    let at = |place: usize| frame.get(place).copied().unwrap_or_default();
+    let flags = match (at(12), at(13)) {
+        (0x08, 0x00) if at(23) == 6 => at(14 + usize::from(at(14) & 15) * 4 + 13),
+        (0x86, 0xdd) if at(20) == 6 => at(54 + 13),
+        _ => return false,
+    };
+    flags & 0b110 != 0
+}
+
+/// Records in the network of this process until it is dropped.
+pub(crate) struct Recorder {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Recorder {
+    pub(crate) fn begin(arguments: &[&str]) -> Option<Self> {
+        let file = place(arguments)?;
+        let over = Arc::new(AtomicBool::new(false));
+        let (told, written) = (Arc::clone(&over), file.clone());
+        let thread = thread::spawn(move || record(&written, || told.load(Ordering::Relaxed)));
+        eventually("packets are recorded", Duration::from_secs(10), || {
+            is_begun(&file)
+        });
+        Some(Self {
+            over,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn is_begun(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|file| file.len() >= 24)
+}
+
+/// Records on a host of the plant: this very program once more, until its standard input ends.
+pub(crate) struct Remote(Child);
+
+impl Remote {
+    /// `host` makes a command that runs a program on the host.
+    pub(crate) fn begin(arguments: &[&str], host: impl FnOnce(&str, &[&str]) -> Command) -> Option<Self> {
+        let file = place(arguments)?;
+        let program = std::env::current_exe().unwrap();
+        let test = [
+            "--exact",
+            "recorder::record_on_a_host",
+            "--ignored",
+            "--nocapture",
+        ];
+        let child = host(program.to_str().unwrap(), &test)
+            .env(HERE, &file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("packets are recorded", Duration::from_secs(10), || {
+            is_begun(&file)
+        });
+        Some(Self(child))
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "a part of other tests"]
+fn record_on_a_host() {
+    let Some(file) = std::env::var_os(HERE) else {
+        return;
+    };
+    let over = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&over);
+    thread::spawn(move || {
+        let _ = std::io::stdin().read(&mut [0]);
+        told.store(true, Ordering::Relaxed);
+    });
+    record(Path::new(&file), || over.load(Ordering::Relaxed));
+}
