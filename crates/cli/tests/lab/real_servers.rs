@@ -290,7 +290,15 @@ fn vnc_of_tigervnc() {
         return;
     }
     let wire = Wire::new();
-    let server = ["Xtigervnc", ":77", "-rfbport", "5900", "-SecurityTypes", "None"];
+    let server = [
+        "Xtigervnc",
+        ":77",
+        "-rfbport",
+        "5900",
+        "-SecurityTypes",
+        "None",
+        "-nolock",
+    ];
     let _server = Server::start(&wire, "tcp/5900", &server);
     Look::at(&wire, "5900", &[])
         .is("vnc", "proven", &[("revision", "RFB 003.008")])
