@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help setup build demo test fuzz fuzz-short bench-scan soak-scan bench-import bench-capture clean
+.PHONY: help setup build demo test fuzz fuzz-short bench-scan soak-scan bench-import bench-capture bench-identify clean
 
 help:
 	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
@@ -14,6 +14,7 @@ help:
 	@echo 'make bench-scan  measure the scan engine against the installed scanners (root; minutes)'
 	@echo 'make soak-scan   kill and resume scans, and scan a silent wire, many times (half an hour)'
 	@echo 'make bench-import  measure the memory of imports of 200 MB (minutes)'
+	@echo 'make bench-identify  count connections, payloads and false names beside nmap -sV (root; minutes)'
 	@echo 'make bench-capture  measure the reading of captures against tshark and tcpdump (minutes)'
 
 setup:
@@ -59,6 +60,9 @@ bench-import:
 
 bench-capture:
 	@BENCH_INSTALL=1 bench/capture.sh
+
+bench-identify:
+	@BENCH_INSTALL=1 bench/identify.sh
 
 clean:
 	cargo clean --quiet
