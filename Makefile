@@ -33,7 +33,6 @@ test: setup
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	rm -rf "$(packets)" && mkdir -p "$(packets)"
 	PORTCULLIS_TEST_PACKETS="$(packets)" scripts/with-namespaces cargo test --quiet --locked --workspace
-	PORTCULLIS_TEST_PACKETS="$(packets)" cargo test --quiet --locked -p portcullis-cli --test packets -- --ignored --nocapture
 	@$(MAKE) --no-print-directory fuzz-short
 
 # The fuzz targets stand outside the workspace and share its folder of built things.

@@ -73,6 +73,14 @@ fn a_good_folder_is_checked_listed_and_known_to_every_command() {
     let exposures = ["--config", "site.toml", "exposures"];
     let (code, text) = said(&portcullis(folder.path(), &exposures));
     assert_eq!(code, Some(2), "{text}");
+    // Something is known: without a store there would be nothing to look at.
+    fs::write(
+        folder.path().join("arp.txt"),
+        "? (10.7.10.9) at 00:90:e8:01:02:03 [ether] on eth0\n",
+    )
+    .unwrap();
+    let imported = portcullis(folder.path(), &["import", "arp.txt"]);
+    assert_eq!(imported.status.code(), Some(0), "{}", said(&imported).1);
     let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args(["--store", "plant.sqlite"])
         .args(exposures)

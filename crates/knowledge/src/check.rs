@@ -195,7 +195,6 @@ fn rules_of_marks(service: &Service) -> [(bool, &'static str); 6] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{Knowledge, KnowledgeError};
 
     const SILENT: &str = "name='a'\ntitle='A'\npurpose='p'\nrole='control'\nhazard='silent'\njudge='port'\n\

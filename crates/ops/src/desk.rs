@@ -44,13 +44,24 @@ pub struct Desk {
 
 impl Desk {
     /// Reads the user's own services and the site, and opens the store. Nothing is opened when either has mistakes.
+    /// With `must_exist` the store must be there already.
     ///
     /// # Errors
     /// All mistakes of the services or of the site at once; a store that cannot be opened.
-    pub async fn open(store: &str, site: Option<&Path>, services: Option<&Path>) -> Result<Self, OpsError> {
+    pub async fn open(
+        store: &str,
+        must_exist: bool,
+        site: Option<&Path>,
+        services: Option<&Path>,
+    ) -> Result<Self, OpsError> {
         let Services { knowledge, own } = services::read(services)?;
         let knowledge = Arc::new(knowledge);
         let site = site.map(|path| read_site(path, &knowledge)).transpose()?;
+        if must_exist {
+            // A slip of the finger would be an empty store, and "nothing is known" would look like "all clear".
+            let there = Store::open_read_only(store).await.map_err(OpsError::Store)?;
+            there.close().await;
+        }
         Ok(Self {
             store: Store::open(store).await.map_err(OpsError::Store)?,
             site,
@@ -67,12 +78,7 @@ impl Desk {
     /// # Errors
     /// When there is no store, or it cannot be opened.
     pub async fn open_existing(store: &str) -> Result<Self, OpsError> {
-        Store::open_read_only(store)
-            .await
-            .map_err(OpsError::Store)?
-            .close()
-            .await;
-        Self::open(store, None, None).await
+        Self::open(store, true, None, None).await
     }
 
     /// Where this process looks from: a host of the miniature plant, or this host.

@@ -97,11 +97,9 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             command,
             Command::Exposures | Command::Assets(_) | Command::Changes
         );
-        if only_reads && global.store.is_some() {
-            // A slip of the finger would be an empty store, and "nothing is known" would look like "all clear".
-            Desk::open_existing(&store).await.map_err(fault)?;
-        }
-        let desk = Desk::open(&store, global.config.as_deref(), global.knowledge.as_deref())
+        let must_exist = only_reads && global.store.is_some();
+        let (site, knowledge) = (global.config.as_deref(), global.knowledge.as_deref());
+        let desk = Desk::open(&store, must_exist, site, knowledge)
             .await
             .map_err(fault)?;
         let frame = Frame {

@@ -180,6 +180,7 @@ pub async fn listen(
         scope: 0,
         connect_timeout: DEFAULT_CONNECT_TIMEOUT,
         exchange: Some(Exchange::listen(patience)),
+        second: None,
     };
     let trace = match port.transport {
         Transport::Tcp => tcp::look(&target).await,
