@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use portcullis_model::{Exit, Fault};
+use portcullis_model::{Exit, Fault, Port};
 use portcullis_ops::assets::{self, Asset, Status};
 use serde_json::Value;
 
@@ -175,14 +175,22 @@ fn about(asset: &Asset, text: &mut String) {
 }
 
 fn services(asset: &Asset) -> String {
+    let closed = |port: &Port| match asset.closed_since.get(port) {
+        Some(at) => format!(", closed at {}", at.strftime("%Y-%m-%d %H:%M")),
+        None => String::new(),
+    };
     let named = asset.services.iter().map(|service| {
         let within = if service.from_within { ", from within" } else { "" };
-        format!("{} {} ({}{within})", service.port, service.service, service.grade)
+        let closed = closed(&service.port);
+        format!(
+            "{} {} ({}{within}){closed}",
+            service.port, service.service, service.grade
+        )
     });
     let other = asset
         .unidentified
         .iter()
-        .map(|port| format!("{port} not identified"));
+        .map(|port| format!("{port} not identified{}", closed(port)));
     let all: Vec<String> = named.chain(other).collect();
     match (all.is_empty(), asset.answered) {
         (false, _) => all.join(", "),

@@ -93,10 +93,8 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Audit(arguments) => return audit::run(global, &store, arguments).await,
             _ => {}
         }
-        let only_reads = matches!(
-            command,
-            Command::Exposures | Command::Assets(_) | Command::Changes
-        );
+        // What the kernel holds is shown by `changes` without a store, too.
+        let only_reads = matches!(command, Command::Exposures | Command::Assets(_));
         let must_exist = only_reads && global.store.is_some();
         let (site, knowledge) = (global.config.as_deref(), global.knowledge.as_deref());
         let desk = Desk::open(&store, must_exist, site, knowledge)

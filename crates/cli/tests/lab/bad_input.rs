@@ -50,6 +50,8 @@ fn stores_that_cannot_be_used() {
     with("postgres://db/portcullis").refused(2, "ST002");
     with("ftp://db/portcullis").refused(2, "ST001");
     with("/proc/portcullis.sqlite").refused(5, "ST004");
+    let known = ["exposures", "--store", "/proc/portcullis.sqlite"];
+    plant.portcullis(GATEWAY, &known).refused(2, "ST022");
 }
 
 #[test]

@@ -137,6 +137,9 @@ fn s7comm_of_python_snap7() {
     Look::at(&wire, "102", &[])
         .is("s7comm", "possible", &[])
         .felt(1, 1);
+    Look::at(&wire, "102", &["--second-look"])
+        .is("s7comm", "proven", &[])
+        .felt(1, 2);
 }
 
 #[test]
@@ -172,6 +175,10 @@ fn bacnet_of_bacpypes3() {
     Look::at(&wire, "udp/47808", &[])
         .is("bacnet-ip", "proven", &[])
         .felt(0, 1);
+    // This server answers to the wildcard device with an error: there is nothing to extract.
+    Look::at(&wire, "udp/47808", &["--second-look"])
+        .is("bacnet-ip", "proven", &[])
+        .felt(0, 2);
 }
 
 #[test]
@@ -356,6 +363,9 @@ fn container_registry_of_docker() {
     let server = ["docker-registry", "serve", "registry.yml"];
     let _server = Server::start(&wire, "tcp/5000", &server);
     Look::at(&wire, "5000", &[]).is("http", "proven", &[]).felt(1, 1);
+    Look::at(&wire, "5000", &["--service", "container-registry"])
+        .is("container-registry", "proven", &[])
+        .felt(1, 1);
 }
 
 /// A handshake is on demand only: without one the port says nothing of itself, and gets nothing.
@@ -403,6 +413,17 @@ fn snmp_of_net_snmp() {
     let look = Look::at(&wire, "udp/161", &[]);
     assert_eq!(look.observation, Value::Null, "something was observed");
     look.felt(0, 0);
+    let look = Look::at(&wire, "udp/161", &["--service", "snmp", "--community", "plant7"]).is(
+        "snmp",
+        "proven",
+        &[("vendor", "Moxa"), ("object-id", "1.3.6.1.4.1.8691.7.1")],
+    );
+    let kept = look.observation.to_string();
+    assert!(
+        !kept.contains("plant7") && !kept.contains("706c616e7437"),
+        "{kept}"
+    );
+    look.felt(0, 1);
 }
 
 fn start_snmpd(wire: &Wire) -> Server {

@@ -230,6 +230,11 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
+        // The kernel takes it away some time after the far end has gone; the next one has the same name.
+        let _ = Command::new("ip")
+            .args(["link", "del", "wire"])
+            .stderr(Stdio::null())
+            .status();
         let _ = self.far.kill();
         let _ = self.far.wait();
     }

@@ -123,6 +123,7 @@ fn asset(
             .map(|zone| zone.name.clone()),
         roles: roles(&services, known),
         unidentified: unidentified.collect(),
+        closed_since: closed_since(told),
         services,
         mac: mac(told, &facts, switches),
         device,
@@ -162,6 +163,20 @@ fn services(address: IpAddr, told: &Told<'_>, hosts: &Hosts<'_>) -> (Vec<AssetSe
         })
     });
     (services.collect(), open)
+}
+
+/// Ports that were open once and were closed when they answered last. Observations come oldest first.
+fn closed_since(told: &Told<'_>) -> BTreeMap<Port, Timestamp> {
+    let mut last: BTreeMap<Port, (PortState, Timestamp, bool)> = BTreeMap::new();
+    for one in &told.observations {
+        let was_open = last.get(&one.port).is_some_and(|(.., was_open)| *was_open);
+        let was_open = was_open || one.state == PortState::Open;
+        last.insert(one.port, (one.state, one.at, was_open));
+    }
+    let closed = last
+        .into_iter()
+        .filter(|(_, (state, _, was_open))| *was_open && *state == PortState::Closed);
+    closed.map(|(port, (_, at, _))| (port, at)).collect()
 }
 
 fn roles(services: &[AssetService], known: &Known<'_>) -> BTreeSet<&'static str> {

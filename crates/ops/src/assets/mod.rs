@@ -42,6 +42,10 @@ pub struct Asset {
     pub services: Vec<AssetService>,
     /// Open ports on which no service was recognised.
     pub unidentified: Vec<Port>,
+    /// Ports of these that answered as closed when they were last seen to answer, with the time; from elsewhere they may
+    /// still be open.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub closed_since: BTreeMap<Port, Timestamp>,
     /// What it says of itself, by the names of `Identification::fields`, from the newest observation that has it.
     pub facts: BTreeMap<String, Fact>,
     /// What is installed on it, as its own tools say.

@@ -239,3 +239,37 @@ fn what_is_installed_is_held_against_the_advisories() {
     assert!(!assets[0].answered && assets[0].services[0].from_within);
     assert!(assets[0].roles.contains("management") && assets[0].sources.contains("check"));
 }
+
+#[test]
+fn a_port_that_was_closed_when_it_was_seen_last_is_told_so() {
+    let port = Port::tcp(54321);
+    let closed = |second| Observation {
+        state: PortState::Closed,
+        identifications: Vec::new(),
+        ..seen(
+            "10.7.10.9",
+            port,
+            second,
+            "moxa-mdm-gateway",
+            Grade::Possible,
+            &[],
+        )
+    };
+    let open = |second| {
+        seen(
+            "10.7.10.9",
+            port,
+            second,
+            "moxa-mdm-gateway",
+            Grade::Possible,
+            &[],
+        )
+    };
+    let since = |observations: &[Observation]| derived(observations)[0].closed_since.get(&port).copied();
+    assert_eq!(
+        since(&[open(10), closed(20)]),
+        Some(Timestamp::from_second(20).unwrap())
+    );
+    assert_eq!(since(&[closed(10), open(20)]), None);
+    assert_eq!(since(&[closed(10)]), None, "nobody has seen it open");
+}
