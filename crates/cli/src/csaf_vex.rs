@@ -237,6 +237,7 @@ mod tests {
             mac: None,
             services: Vec::new(),
             unidentified: Vec::new(),
+            closed_since: BTreeMap::new(),
             facts: BTreeMap::new(),
             programs: Vec::new(),
             answered: true,
