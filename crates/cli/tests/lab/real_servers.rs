@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 use serde_json::Value;
 
 use crate::{
+    plant::eventually,
     segments::Arrived,
     servers::{Server, python, script},
     wire::{FAR, Wire, inside},
@@ -307,6 +308,15 @@ fn vnc_of_tigervnc() {
         "-nolock",
     ];
     let _server = Server::start(&wire, "tcp/5900", &server);
+    // It listens some time before it can greet.
+    eventually("it greets", Duration::from_secs(20), || {
+        let peer = format!("{FAR}:5900").parse().unwrap();
+        let stream = std::net::TcpStream::connect_timeout(&peer, Duration::from_secs(1));
+        stream.is_ok_and(|mut stream| {
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+            std::io::Read::read(&mut stream, &mut [0; 12]).is_ok_and(|length| length > 0)
+        })
+    });
     Look::at(&wire, "5900", &[])
         .is("vnc", "proven", &[("revision", "RFB 003.008")])
         .felt(1, 0);
