@@ -2,8 +2,10 @@
 //! (`crates/cli/tests/packets.rs`). Without the variable nothing is kept.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{BufWriter, Read, Write},
+    net::TcpStream,
     os::fd::AsRawFd,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -19,7 +21,10 @@ use nix::sys::socket::{
     AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket, sockopt,
 };
 
-use crate::plant::eventually;
+use crate::{
+    plant::eventually,
+    wire::{Wire, inside, silent},
+};
 
 /// The folder for captures; each file is named after the process and has the command beside it.
 const FOLDER: &str = "PORTCULLIS_TEST_PACKETS";
@@ -57,14 +62,24 @@ fn record(file: &Path, over: impl Fn() -> bool) {
         .unwrap();
     pcap.flush().unwrap();
     let (mut buffer, mut kept) = (vec![0; 65_536], 0);
+    let mut begun = HashSet::new();
     loop {
         let last = over();
         while let Ok((length, from)) = recvfrom::<LinkAddr>(ear.as_raw_fd(), &mut buffer) {
             // 4 is what goes out; loopback tells each packet twice.
             let goes_out = from.is_some_and(|from| from.pkttype() == 4);
             let frame = buffer.get(..length).unwrap_or_default();
-            if !goes_out || is_bare_syn_or_reset(frame) || kept >= MOST {
+            if !goes_out || kept >= MOST {
                 continue;
+            }
+            match segment(frame) {
+                Some((flow, Flag::Syn)) => {
+                    begun.insert(flow);
+                    continue;
+                }
+                Some((_, Flag::Reset)) => continue,
+                Some((flow, Flag::Neither)) if !begun.contains(&flow) => continue,
+                Some(_) | None => {}
             }
             kept += 1;
             let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -86,15 +101,30 @@ fn record(file: &Path, over: impl Fn() -> bool) {
     }
 }
 
-/// They carry no payload and make no connection, and a fast scan sends very many.
-fn is_bare_syn_or_reset(frame: &[u8]) -> bool {
+/// What a segment of TCP is, beside its payload.
+enum Flag {
+    Syn,
+    Reset,
+    Neither,
+}
+
+/// Addresses and ports of a segment of TCP, as they stand in it, and what it is. Half a handshake and its reset are not kept:
+/// they carry no payload and make no connection, and a fast scan sends very many. What belongs to a connection that began
+/// before the recording is not this command's: another program of the host holds it, or a scan that was killed left it behind.
+fn segment(frame: &[u8]) -> Option<(Vec<u8>, Flag)> {
     let at = |place: usize| frame.get(place).copied().unwrap_or_default();
-    let flags = match (at(12), at(13)) {
-        (0x08, 0x00) if at(23) == 6 => at(14 + usize::from(at(14) & 15) * 4 + 13),
-        (0x86, 0xdd) if at(20) == 6 => at(54 + 13),
-        _ => return false,
+    let (addresses, tcp) = match (at(12), at(13)) {
+        (0x08, 0x00) if at(23) == 6 => (26..34, 14 + usize::from(at(14) & 15) * 4),
+        (0x86, 0xdd) if at(20) == 6 => (22..54, 54),
+        _ => return None,
     };
-    flags & 0b110 != 0
+    let flow = [frame.get(addresses)?, frame.get(tcp..tcp + 4)?].concat();
+    let flag = match at(tcp + 13) {
+        flags if flags & 0b100 != 0 => Flag::Reset,
+        flags if flags & 0b010 != 0 => Flag::Syn,
+        _ => Flag::Neither,
+    };
+    Some((flow, flag))
 }
 
 /// Records in the network of this process until it is dropped.
@@ -105,17 +135,20 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn begin(arguments: &[&str]) -> Option<Self> {
-        let file = place(arguments)?;
+        place(arguments).map(Self::into_file)
+    }
+
+    fn into_file(file: PathBuf) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let (told, written) = (Arc::clone(&over), file.clone());
         let thread = thread::spawn(move || record(&written, || told.load(Ordering::Relaxed)));
         eventually("packets are recorded", Duration::from_secs(10), || {
             is_begun(&file)
         });
-        Some(Self {
+        Self {
             over,
             thread: Some(thread),
-        })
+        }
     }
 }
 
@@ -172,4 +205,26 @@ fn record_on_a_host() {
         told.store(true, Ordering::Relaxed);
     });
     record(Path::new(&file), || over.load(Ordering::Relaxed));
+}
+
+#[test]
+fn what_another_program_says_on_an_older_connection_is_not_recorded() {
+    if !inside("recorder::what_another_program_says_on_an_older_connection_is_not_recorded") {
+        return;
+    }
+    let wire = Wire::new();
+    wire.network(1..=1);
+    wire.serve(54321, silent);
+    let connect = || TcpStream::connect("10.80.0.1:54321").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sent.pcap");
+    let mut older = connect();
+    let recorder = Recorder::into_file(file.clone());
+    let mut younger = connect();
+    older.write_all(b"of an older one").unwrap();
+    younger.write_all(b"of a younger one").unwrap();
+    drop(recorder);
+    let recorded = std::fs::read(file).unwrap();
+    let holds = |said: &[u8]| recorded.windows(said.len()).any(|window| window == said);
+    assert!(!holds(b"of an older one") && holds(b"of a younger one"));
 }
