@@ -209,7 +209,7 @@ impl Wire {
         Running {
             child: command.spawn().unwrap(),
             folder,
-            _recorder: recorder,
+            recorder,
         }
     }
 
@@ -244,7 +244,7 @@ impl Drop for Wire {
 pub(crate) struct Running {
     child: Child,
     folder: tempfile::TempDir,
-    _recorder: Option<Recorder>,
+    recorder: Option<Recorder>,
 }
 
 impl Running {
@@ -258,10 +258,11 @@ impl Running {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     }
 
-    /// `kill -9`.
+    /// `kill -9`. What is sent from now on is another one's.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.recorder = None;
     }
 
     /// It must end by itself in this time.

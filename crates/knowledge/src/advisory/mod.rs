@@ -259,11 +259,11 @@ impl Affected {
     }
 }
 
-/// Models are written with and without their maker, with more and less space.
+/// Models are written with and without their maker, with more and less space, or none.
 fn plain(model: &str) -> String {
     let model = model.to_ascii_lowercase();
     let words: Vec<&str> = model.split_whitespace().filter(|word| *word != "moxa").collect();
-    words.join(" ")
+    words.concat()
 }
 
 #[cfg(test)]
@@ -324,6 +324,7 @@ mod tests {
             ("MXview", Some("2.9"), "ICSA-21-278-03", NotAffected),
             ("MXview", Some("3.2.2"), "ICSA-21-278-03", Affected),
             ("moxa  nport 5110-T", Some("2.5"), "ICSA-16-336-02", Affected),
+            ("NPort5110", Some("2.5"), "ICSA-16-336-02", Affected),
         ] {
             assert_eq!(
                 status(model, version, id),

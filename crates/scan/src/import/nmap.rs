@@ -68,12 +68,12 @@ impl<R: BufRead> Nmap<R> {
                     "portcullis" => Tool::Portcullis,
                     _ => Tool::Nmap,
                 };
-                self.began = tag.get("start").and_then(time::seconds);
+                self.began = self.time(tag, "start");
             }
             (HOST, "host") => {
-                let time = |name| tag.get(name).and_then(time::seconds);
+                let at = self.time(tag, "endtime").or_else(|| self.time(tag, "starttime"));
                 self.host = Some(Host {
-                    at: time("endtime").or_else(|| time("starttime")).or(self.began),
+                    at: at.or(self.began),
                     ..Host::default()
                 });
             }
@@ -104,6 +104,17 @@ impl<R: BufRead> Nmap<R> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A time that is there and cannot be read is told, for another one then takes its place.
+    fn time(&mut self, tag: &Tag, name: &str) -> Option<Timestamp> {
+        let text = tag.get(name)?;
+        let read = time::seconds(text);
+        if read.is_none() {
+            let why = Why::value("a time", text);
+            self.ready.push_back(Item::Unread(Unread { line: tag.line, why }));
+        }
+        read
     }
 
     /// nmap writes the address of the network layer before that of the hardware.

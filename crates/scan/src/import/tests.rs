@@ -285,6 +285,21 @@ fn what_nmap_says_of_a_port_is_taken_for_what_it_says() {
 }
 
 #[test]
+fn a_time_that_cannot_be_read_is_told() {
+    for wrong in ["nan", "1e30", "-5", ""] {
+        let found = text(&format!(
+            "<nmaprun start=\"1795455696\"><host endtime=\"{wrong}\"><address addr=\"10.0.0.1\" addrtype=\"ipv4\"/><ports>\
+             <port protocol=\"tcp\" portid=\"9\"><state state=\"open\"/></port></ports></host></nmaprun>"
+        ));
+        assert!(
+            matches!(&found[..], [Item::Unread(unread), Item::Port(port)]
+                if unread.to_string().contains("a time") && port.at.map(|at| at.as_second()) == Some(1_795_455_696)),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn hostile_names_are_shown_harmlessly() {
     let document = "<nmaprun><host><address addr=\"10.0.0.1\" addrtype=\"ipv4\"/><ports><port protocol=\"tcp\" portid=\"9\">\
         <state state=\"filtered\" reason=\"&#x1b;[2J\"/></port></ports></host><host><address addr=\"&#x1b;[2J\"/></host></nmaprun>";

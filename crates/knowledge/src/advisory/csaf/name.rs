@@ -33,21 +33,19 @@ pub(super) enum Fit {
 }
 
 /// Holds a device against a product of an advisory. A variant behind a hyphen counts as the model
-/// (`NPort 5110-T` is an `NPort 5110`); a letter more does not (`NPort 5110A` is none).
+/// (`NPort 5110-T` is an `NPort 5110`); a letter more does not (`NPort 5110A` is none). Space within a name does not count, and
+/// `NPort 5110/5130/5150` names three.
 pub(super) fn fit(vendor: Option<&str>, model: &str, their_vendor: &str, product: &str) -> Option<Fit> {
     if !may_fit(vendor.unwrap_or_default(), model, their_vendor, product) {
         return None;
     }
     let makers = [words(their_vendor), words(vendor.unwrap_or_default())].concat();
-    let (own, theirs) = (plain(model, &makers), plain(product, &makers));
-    if theirs.is_empty() {
-        return None;
-    }
-    let is_model = own == theirs
-        || own
-            .strip_prefix(&theirs)
-            .is_some_and(|variant| variant.starts_with('-'));
-    if !is_model {
+    let own = plain(model, &makers);
+    let theirs = alternatives(product);
+    if !theirs
+        .iter()
+        .any(|theirs| is_model(&own, &plain(theirs, &makers)))
+    {
         return None;
     }
     match vendor.map(words).filter(|words| !words.is_empty()) {
@@ -58,6 +56,27 @@ pub(super) fn fit(vendor: Option<&str>, model: &str, their_vendor: &str, product
     }
 }
 
+fn is_model(own: &str, theirs: &str) -> bool {
+    let variant = own.strip_prefix(theirs);
+    !theirs.is_empty() && variant.is_some_and(|variant| variant.is_empty() || variant.starts_with('-'))
+}
+
+/// The name itself, and where its last word but filling names several models (`NPort 5110/5130/5150`), each of them. What
+/// stands behind a slash takes the place of a word: a name of several words there is one name.
+fn alternatives(product: &str) -> Vec<String> {
+    let mut names = vec![product.to_owned()];
+    let mut words = product.split_whitespace().enumerate();
+    let Some((place, word)) = words.find(|(_, word)| word.contains('/')) else {
+        return names;
+    };
+    names.extend(word.split('/').map(|one| {
+        let replaced = product.split_whitespace().enumerate();
+        let replaced = replaced.map(|(number, word)| if number == place { one } else { word });
+        replaced.collect::<Vec<_>>().join(" ")
+    }));
+    names
+}
+
 /// What must hold for any fit, at the price of looking: each word of the product is one of the model, of a vendor, or none
 /// that counts. Hundreds of programs are held against thousands of names.
 fn may_fit(vendor: &str, model: &str, their_vendor: &str, product: &str) -> bool {
@@ -65,14 +84,16 @@ fn may_fit(vendor: &str, model: &str, their_vendor: &str, product: &str) -> bool
     if !(model.is_ascii() && product.is_ascii()) {
         return true;
     }
+    let without_space = |text: &str| -> String { text.split_whitespace().collect() };
+    let texts = [model, their_vendor, vendor].map(without_space);
     let mut words = product
         .split_whitespace()
         .map(|word| word.trim_matches([',', ';', ':', '(', ')']));
     words.all(|word| {
         FILLING.iter().any(|filling| filling.eq_ignore_ascii_case(word))
-            || [model, their_vendor, vendor]
-                .iter()
-                .any(|text| contains(text, word))
+            || word
+                .split('/')
+                .any(|one| texts.iter().any(|text| contains(text, one)))
     })
 }
 
@@ -97,14 +118,14 @@ fn words(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// A model without its maker and without words that belong to none.
+/// A model without its maker, without words that belong to none, and without space.
 fn plain(model: &str, makers: &[String]) -> String {
     let words: Vec<String> = model
         .split_whitespace()
         .map(|word| word.trim_matches([',', ';', ':', '(', ')']).to_lowercase())
         .filter(|word| !word.is_empty() && !FILLING.contains(&word.as_str()) && !makers.contains(word))
         .collect();
-    words.join(" ")
+    words.concat()
 }
 
 #[cfg(test)]
@@ -124,6 +145,22 @@ mod tests {
                 "{model}"
             );
         }
+        for product in [
+            "NPort 5110/5130/5150",
+            "NPORT5110",
+            "NPort 5130/5110 Series",
+            "Moxa NPort 5110/5130 firmware",
+        ] {
+            assert_eq!(
+                fit(Some("Moxa"), "NPort 5110-T", "Moxa", product),
+                Some(Fit::Both),
+                "{product}"
+            );
+        }
+        assert_eq!(
+            fit(Some("Moxa"), "NPort5110", "Moxa", "NPort 5110"),
+            Some(Fit::Both)
+        );
         assert_eq!(
             fit(None, "NPort 5110", "Moxa", "NPort 5110"),
             Some(Fit::ModelOnly)
@@ -137,11 +174,11 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn the_short_look_never_overlooks_a_fit(
-            vendor in "(Moxa|Digi|)( Inc.)?", model in "(Moxa )?(NPort|nport) 51[01]0A?(-T)?( v)?",
-            their in "Moxa( AG)?", product in "(Moxa )?N[Pp]ort,? 51[01]0A?( Series| Firmware)?") {
+            vendor in "(Moxa|Digi|)( Inc.)?", model in "(Moxa )?(NPort|nport) ?51[01]0A?(-T)?( v)?",
+            their in "Moxa( AG)?", product in "(Moxa )?N[Pp]ort,? ?51[01]0A?(/51[01]0)?( Series| Firmware)?") {
             let makers = [words(&their), words(&vendor)].concat();
-            let (own, theirs) = (plain(&model, &makers), plain(&product, &makers));
-            if own == theirs || own.starts_with(&format!("{theirs}-")) {
+            let own = plain(&model, &makers);
+            if alternatives(&product).iter().any(|theirs| is_model(&own, &plain(theirs, &makers))) {
                 proptest::prop_assert!(may_fit(&vendor, &model, &their, &product));
             }
         }
@@ -164,8 +201,20 @@ mod tests {
                 "{vendor:?} {model}"
             );
         }
-        for product in ["", "Moxa", "firmware"] {
+        for product in ["", "Moxa", "firmware", "/", "Moxa/"] {
             assert_eq!(fit(Some("Moxa"), "Moxa", "Moxa", product), None, "{product}");
+        }
+        for product in [
+            "NPort 5110A/5130",
+            "NPort 5130/5150",
+            "NPort 511/0",
+            "I/O NPort 5110",
+        ] {
+            assert_eq!(
+                fit(Some("Moxa"), "NPort 5110", "Moxa", product),
+                None,
+                "{product}"
+            );
         }
     }
 }
