@@ -9,7 +9,7 @@ use std::time::Duration;
 const TIMES: u32 = 10;
 /// No look waits less.
 const LEAST_FIRST: Duration = Duration::from_millis(250);
-const LEAST_LATER: Duration = Duration::from_millis(400);
+const LEAST_LATER: Duration = Duration::from_millis(300);
 /// So many answers are needed before it is known how fast they come.
 const ENOUGH_IN_ALL: u32 = 20;
 const ENOUGH_IN_NETWORK: u32 = 3;
