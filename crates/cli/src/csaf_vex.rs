@@ -239,6 +239,7 @@ mod tests {
             unidentified: Vec::new(),
             closed_since: BTreeMap::new(),
             facts: BTreeMap::new(),
+            contradictions: Vec::new(),
             programs: Vec::new(),
             answered: true,
             sources: BTreeSet::new(),

@@ -233,6 +233,16 @@ impl Knowledge {
             .flatten()
     }
 
+    /// Whether what was seen already proves a service in which no other one can show itself: more of it would tell nothing.
+    pub fn is_settled(&self, port: Port, moved: &[(ServiceName, Port)], seen: &Seen) -> bool {
+        let found = self.identify(port, moved, seen);
+        found
+            .iter()
+            .filter(|found| found.grade == Grade::Proven)
+            .filter_map(|found| self.service(&found.service))
+            .any(|service| !service.judge.carries_others())
+    }
+
     /// The SNMP read of sysDescr and sysObjectID with a community that a person gave; `None` if it is empty or longer
     /// than 64 bytes. The bytes are then [`Seen::request`].
     pub fn snmp_request(community: &str) -> Option<Request> {

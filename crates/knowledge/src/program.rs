@@ -1,14 +1,17 @@
 //! Programs that are met on hosts, and what a listener is when its host is seen from within. Pure.
 //!
-//! A process can be called anything, so nothing here proves: two marks that do not hang on each other (the port, and the
-//! process or the installed program) make a service likely, one makes it possible.
+//! A process can be called anything: two marks that do not hang on each other (the port, and the process or the installed
+//! program) make a service likely, one makes it possible, and only all three prove it.
 
-use std::collections::BTreeMap;
-
-use portcullis_model::{Grade, Identification, Port, Program, ServiceName, Untrusted, sanitize};
+use jiff::Timestamp;
+use portcullis_model::{Identification, Port, Program, ServiceName, Untrusted, sanitize};
 use serde::Deserialize;
 
-use crate::{Knowledge, KnowledgeError, Reference, combine::Kind, error::unreadable};
+use crate::{
+    Knowledge, KnowledgeError, Reference, Service,
+    combine::{Kind, Piece, Source, combine},
+    error::unreadable,
+};
 
 /// Name and text of each file of `knowledge/programs`.
 const FILES: [(&str, &str); 2] = [
@@ -128,43 +131,41 @@ pub fn identify(
     within: &Within<'_>,
     moved: &[(ServiceName, Port)],
 ) -> Vec<Identification> {
-    let usual = |service: &ServiceName| {
-        let here = moved.contains(&(service.clone(), within.port));
-        let ports = knowledge.service(service).map(|service| &service.ports);
-        here || ports.is_some_and(|ports| ports.contains(&within.port))
+    let usual = |service: &Service| {
+        let here = moved.contains(&(service.name.clone(), within.port));
+        here || service.ports.contains(&within.port)
     };
-    let mut found: BTreeMap<ServiceName, Identification> = BTreeMap::new();
-    for name in knowledge.names().into_iter().filter(|name| usual(name)) {
-        let reasons = vec![format!(
-            "it listens on {}, where this service is usual",
-            within.port
-        )];
-        found.insert(name.clone(), identification(name, Grade::Possible, reasons));
-    }
-    for program in known {
-        let installed = within.programs.iter().find(|installed| program.is(installed));
-        let mark = program.mark(within);
-        let usual = usual(&program.listens_as);
-        if mark.is_none() && !(usual && installed.is_some()) {
-            continue;
-        }
-        let one = found
-            .entry(program.listens_as.clone())
-            .or_insert_with_key(|name| identification(name.clone(), Grade::Possible, Vec::new()));
-        if usual {
-            one.grade = Grade::Likely;
-        }
-        one.fields
-            .insert("vendor".into(), Untrusted::new(program.vendor.as_str()));
-        if let Some(installed) = installed {
-            one.reasons
-                .insert(0, format!("{} is installed on this host", shown(installed)));
-        }
-        if let Some(mark) = mark {
-            one.reasons.insert(0, mark);
-        }
-    }
-    let mut found: Vec<Identification> = found.into_values().collect();
+    let found = knowledge.services().filter_map(|service| {
+        let usual = usual(service);
+        let pieces: Vec<Piece> = usual
+            .then(|| {
+                let because = format!("it listens on {}, where this service is usual", within.port);
+                (Kind::Place, Source::Port, because)
+            })
+            .into_iter()
+            .chain(
+                evidence(known, within, service, usual).map(|(kind, because)| (kind, Source::Host, because)),
+            )
+            .map(|(kind, source, because)| Piece {
+                kind,
+                source,
+                at: Timestamp::UNIX_EPOCH,
+                because,
+            })
+            .collect();
+        let assessment = combine(&pieces)?;
+        let maker = known
+            .iter()
+            .find(|program| program.listens_as == service.name && program.mark(within).is_some());
+        let vendor = maker.map(|program| ("vendor".to_owned(), Untrusted::new(program.vendor.as_str())));
+        Some(Identification {
+            service: service.name.clone(),
+            grade: assessment.grade,
+            reasons: assessment.raised_by,
+            fields: vendor.into_iter().collect(),
+        })
+    });
+    let mut found: Vec<Identification> = found.collect();
     found.sort_by_key(|one| std::cmp::Reverse(one.grade));
     found
 }
@@ -174,10 +175,18 @@ pub fn identify(
 pub fn evidence(
     known: &[KnownProgram],
     within: &Within<'_>,
-    service: &ServiceName,
+    service: &Service,
     usual: bool,
 ) -> Option<(Kind, String)> {
-    let own: Vec<&KnownProgram> = known.iter().filter(|one| one.listens_as == *service).collect();
+    // A process has other ports beside that of its service, and what it does there is another thing.
+    let own: Vec<&KnownProgram> = known
+        .iter()
+        .filter(|one| one.listens_as == service.name)
+        .collect();
+    let transports = service.ports.iter().map(|port| port.transport);
+    if !transports.into_iter().any(|own| own == within.port.transport) {
+        return None;
+    }
     let mark = own.iter().find_map(|one| one.mark(within));
     let installed = within
         .programs
@@ -186,9 +195,8 @@ pub fn evidence(
         .map(|program| format!("{} is installed on this host", shown(program)));
     match (mark, installed, usual) {
         (Some(mark), Some(installed), true) => Some((Kind::Process, format!("{mark}, and {installed}"))),
-        (Some(mark), Some(installed), false) => Some((Kind::Program, format!("{mark}, and {installed}"))),
         (Some(mark), None, true) => Some((Kind::Program, mark)),
-        (Some(mark), None, false) => Some((Kind::Named, mark)),
+        (Some(mark), _, false) => Some((Kind::Named, mark)),
         (None, Some(installed), true) => Some((Kind::Program, installed)),
         // How the process of a program that is installed is called need not be known.
         (None, Some(_), false) => None,
@@ -216,17 +224,10 @@ fn shown(program: &Program) -> String {
     }
 }
 
-fn identification(service: ServiceName, grade: Grade, reasons: Vec<String>) -> Identification {
-    Identification {
-        service,
-        grade,
-        reasons,
-        fields: BTreeMap::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use portcullis_model::Grade;
+
     use super::*;
 
     fn grade(
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn two_marks_make_it_likely_and_nothing_proves_it() {
+    fn two_marks_make_it_likely_and_only_three_prove_it() {
         let gateway = |grade| Some(("moxa-mdm-gateway".to_owned(), grade));
         assert_eq!(grade(54321, None, None, None), gateway(Grade::Possible));
         assert_eq!(
@@ -306,5 +307,8 @@ mod tests {
             grade(5001, Some("MDMGwX.exe"), None, Some("MOXA Device Manager")),
             None
         );
+        let all = |port| grade(port, Some("MDMGw.exe"), None, Some("MOXA Device Manager"));
+        assert_eq!(all(54321), gateway(Grade::Proven));
+        assert_eq!(all(5001), gateway(Grade::Possible), "another port of the process");
     }
 }

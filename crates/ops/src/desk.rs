@@ -91,10 +91,7 @@ impl Desk {
 
     /// The ports that services were moved to on this site.
     pub fn moved(&self) -> Vec<(ServiceName, Port)> {
-        let overrides = self.site.iter().flat_map(|site| &site.services);
-        overrides
-            .flat_map(|entry| entry.also_on.iter().map(|port| (entry.name.clone(), *port)))
-            .collect()
+        self.site.as_ref().map(Site::moved).unwrap_or_default()
     }
 
     /// Writes to the audit record what is about to be done.

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use portcullis_knowledge::{
-    Knowledge,
+    Hazard, Knowledge,
     combine::{Kind, Piece, Source, combine},
     program::{self, KnownProgram, Within},
     signature::{Signature, recognise, recognise_bytes},
@@ -28,6 +28,9 @@ pub(crate) struct Assessed {
     pub(crate) service: ServiceName,
     /// How sure that is, and why.
     pub(crate) assessment: Assessment,
+    /// What others than our own packets say for it, or what an earlier look proved and a later one excludes: it contradicts
+    /// any other service at this port.
+    claims: Vec<String>,
 }
 
 /// Everything that evidence is taken from.
@@ -104,6 +107,12 @@ impl<'a> Hosts<'a> {
             return Vec::new();
         };
         let mut candidates = host.candidates(port);
+        let guessed = self.guessed(host, port);
+        for service in &guessed {
+            if !candidates.contains(&service) {
+                candidates.push(service);
+            }
+        }
         for signature in self.facts.signatures {
             if !candidates.contains(&&signature.service) {
                 candidates.push(&signature.service);
@@ -112,9 +121,11 @@ impl<'a> Hosts<'a> {
         let mut found: Vec<Assessed> = candidates
             .into_iter()
             .filter_map(|service| {
-                let assessment = combine(&self.evidence(address, host, port, service))?;
+                let pieces = self.evidence(address, host, port, service);
+                let assessment = combine(&pieces)?;
                 Some(Assessed {
                     service: service.clone(),
+                    claims: claims(service, &assessment, &pieces),
                     assessment,
                 })
             })
@@ -126,8 +137,57 @@ impl<'a> Hosts<'a> {
     /// The service that is most probably at a port; `None` when every candidate is ruled out or there is none.
     pub(crate) fn best(&self, address: IpAddr, port: Port) -> Option<Assessed> {
         let mut found = self.at(address, port);
-        found.retain(|one| one.assessment.grade > Grade::RuledOut);
-        (!found.is_empty()).then(|| found.swap_remove(0))
+        if found.is_empty() || found.iter().all(is_ruled_out) {
+            return None;
+        }
+        // The surest stands first, and none that is ruled out goes before one that is not.
+        let mut best = found.remove(0);
+        let others = found.into_iter().flat_map(|other| other.claims);
+        best.assessment.lowered_by.extend(others);
+        Some(best)
+    }
+
+    /// Why no service is named at a port where one or more were considered.
+    pub(crate) fn ruled_out(&self, address: IpAddr, port: Port) -> Option<Assessment> {
+        let found = self.at(address, port);
+        if found.is_empty() || !found.iter().all(is_ruled_out) {
+            return None;
+        }
+        let told = found.into_iter().flat_map(|one| {
+            let service = one.service;
+            let reasons = one.assessment.lowered_by.into_iter();
+            reasons.map(move |reason| format!("not {service}: {reason}"))
+        });
+        Some(Assessment {
+            grade: Grade::RuledOut,
+            raised_by: Vec::new(),
+            lowered_by: told.collect(),
+            not_counted: Vec::new(),
+            for_more: None,
+        })
+    }
+
+    /// Whether a service is declared for a port: it is usual there, or the site says that it was moved there. The port is what
+    /// a service is known by that never shows itself; any other one has to show itself to be taken for what it is.
+    pub(crate) fn may_be_taken_for(&self, best: &Assessed, port: Port) -> bool {
+        let known = self.facts.knowledge.service(&best.service);
+        let is_silent = known.is_some_and(|known| known.hazard == Hazard::Silent);
+        best.assessment.grade >= Grade::Likely || is_silent && self.is_usual(&best.service, port)
+    }
+
+    /// Services for which the number of an open port speaks that only other programs saw.
+    fn guessed(&self, host: &Host<'_>, port: Port) -> Vec<ServiceName> {
+        let mut seen = host.seen(port).peekable();
+        if seen.peek().is_none() || seen.any(|one| one.vantage.imported().is_none()) {
+            return Vec::new();
+        }
+        let moved: Vec<(ServiceName, Port)> = self.facts.site.map(Site::moved).unwrap_or_default();
+        let found = self
+            .facts
+            .knowledge
+            .identify(port, &moved, &portcullis_knowledge::Seen::default());
+        let found = found.into_iter().filter(|what| what.grade == Grade::Possible);
+        found.map(|what| what.service).collect()
     }
 
     fn evidence(&self, address: IpAddr, host: &Host<'_>, port: Port, service: &ServiceName) -> Vec<Piece> {
@@ -137,6 +197,29 @@ impl<'a> Hosts<'a> {
             .filter(|(_, what)| what.service == *service)
             .map(|(observation, what)| looked(observation, what))
             .collect();
+        // The number speaks for it beside what the bytes say.
+        let marked = pieces
+            .iter()
+            .find(|piece| piece.kind == Kind::Marks)
+            .map(|piece| piece.at);
+        pieces.extend(marked.filter(|_| self.is_usual(service, port)).map(|at| Piece {
+            kind: Kind::Place,
+            source: Source::Port,
+            at,
+            because: format!("{port} is the port of {service}"),
+        }));
+        if pieces.is_empty() && self.guessed(host, port).contains(service) {
+            let newest = host.seen(port).next();
+            pieces.extend(newest.map(|seen| Piece {
+                kind: Kind::Place,
+                source: Source::Port,
+                at: seen.at,
+                because: format!(
+                    "{port}, which {} saw open, is the port of {service}",
+                    seen.vantage
+                ),
+            }));
+        }
         pieces.extend(self.within(host, port, service));
         pieces.extend(self.of_maker(host, port, service));
         pieces.extend(self.learned((address, port), host, service));
@@ -200,7 +283,9 @@ impl<'a> Hosts<'a> {
                 system_services: &found.services,
                 programs: &texts.programs,
             };
-            let evidence = program::evidence(self.facts.programs, &within, service, usual);
+            let known = self.facts.knowledge.service(service);
+            let evidence =
+                known.and_then(|known| program::evidence(self.facts.programs, &within, known, usual));
             pieces.extend(evidence.map(|(kind, because)| Piece {
                 kind,
                 source: Source::Host,
@@ -315,6 +400,35 @@ impl<'a> Host<'a> {
             .filter(|service| told.insert(*service))
             .collect()
     }
+}
+
+fn is_ruled_out(one: &Assessed) -> bool {
+    one.assessment.grade == Grade::RuledOut
+}
+
+/// What speaks for a service so that no other one can be there as well, in words.
+fn claims(service: &ServiceName, assessment: &Assessment, pieces: &[Piece]) -> Vec<String> {
+    // Two services can show themselves at one port: a page is carried in HTTP.
+    let by_us = |piece: &Piece| matches!(piece.source, Source::Look | Source::Capture);
+    let shown = |piece: &Piece| by_us(piece) && matches!(piece.kind, Kind::Proof | Kind::Marks);
+    if assessment.grade >= Grade::Likely && pieces.iter().any(shown) {
+        return Vec::new();
+    }
+    let claiming = pieces.iter().filter(|piece| {
+        matches!(
+            piece.kind,
+            Kind::Proof | Kind::Process | Kind::Program | Kind::Check | Kind::Operator | Kind::Named
+        )
+    });
+    let mut told: Vec<String> = claiming
+        .map(|piece| {
+            let (because, at) = (&piece.because, piece.at.strftime("%Y-%m-%d %H:%M"));
+            format!("for {service} speaks: {because} ({at}); one of the two is wrong or out of date")
+        })
+        .collect();
+    told.sort();
+    told.dedup();
+    told
 }
 
 /// What one observation says of one service.

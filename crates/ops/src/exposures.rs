@@ -129,7 +129,11 @@ fn exposure_of(
     let best = best.as_ref();
     let to_name = to.map_or("", |zone| zone.name.as_str());
     if let From::Zone(from) = &from
-        && (from.name == to_name || best.is_some_and(|best| site.permits(&from.name, to_name, &best.service)))
+        && (from.name == to_name
+            || best.is_some_and(|best| {
+                let permitted = site.permits(&from.name, to_name, &best.service);
+                permitted && hosts.may_be_taken_for(best, observation.port)
+            }))
     {
         return None;
     }
@@ -160,7 +164,10 @@ fn exposure_of(
         port: observation.port,
         service: best.map(|best| best.service.clone()),
         grade,
-        assessment: best.map(|best| best.assessment.clone()),
+        assessment: match best {
+            Some(best) => Some(best.assessment.clone()),
+            None => hosts.ruled_out(observation.address, observation.port),
+        },
         from_zone: from.name().to_owned(),
         from_anywhere,
         vantage: observation.vantage.clone(),
@@ -309,6 +316,29 @@ mod tests {
             Grade::RuledOut,
         )]);
         assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn a_conduit_is_for_what_shows_itself_or_is_silent_at_its_own_port() {
+        for (port, grade, exposed) in [
+            (54321, Grade::Possible, false),
+            (7000, Grade::Possible, true),
+            (7000, Grade::Likely, false),
+        ] {
+            let found = derived(&[observation("10.7.20.5", port, "moxa-mdm-gateway", grade)]);
+            assert_eq!(found.len(), usize::from(exposed), "{port} {grade}");
+        }
+    }
+
+    #[test]
+    fn why_nothing_was_named_is_told() {
+        let found = super::tests::found(&[observation("203.0.113.5", 502, "modbus-tcp", Grade::RuledOut)]);
+        let assessment = found[0].assessment.as_ref().unwrap();
+        assert_eq!((found[0].grade, assessment.grade), (None, Grade::RuledOut));
+        assert!(
+            assessment.lowered_by[0].starts_with("not modbus-tcp: "),
+            "{assessment:?}"
+        );
     }
 
     #[test]

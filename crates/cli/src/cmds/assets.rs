@@ -151,6 +151,13 @@ fn about(asset: &Asset, text: &mut String) {
             );
         }
     }
+    for contradiction in &asset.contradictions {
+        let _ = write!(
+            text,
+            "\n{}: it says different things of itself: {contradiction}",
+            asset.address
+        );
+    }
     let told = asset
         .advisories
         .iter()

@@ -124,7 +124,10 @@ pub fn assess<'k>(advisories: &'k [Advisory], model: &str, version: Option<&str>
     let mut assessments: Vec<Assessment<'k>> = advisories
         .iter()
         .filter_map(|advisory| {
-            let product = advisory.products.iter().find(|product| product.is_of(model))?;
+            // A model that has a row of its own is no variant of a shorter name's.
+            let products = advisory.products.iter();
+            let fitting = products.filter_map(|product| Some((product.fits(model)?, product)));
+            let (_, product) = fitting.max_by_key(|(length, _)| *length)?;
             let (status, reason) = product.assess(model, version);
             Some(Assessment {
                 advisory,
@@ -167,16 +170,15 @@ impl Advisory {
 }
 
 impl Affected {
-    /// Whether a model is meant, or a variant of one.
-    fn is_of(&self, model: &str) -> bool {
+    /// The length of the longest name by which a model is meant, itself or as a variant; `None` when it is not meant.
+    fn fits(&self, model: &str) -> Option<usize> {
         let model = plain(model);
-        let longest = self.models.iter().map(|own| plain(own));
-        longest.into_iter().any(|own| {
-            model == own
-                || model
-                    .strip_prefix(&own)
-                    .is_some_and(|variant| variant.starts_with('-'))
-        })
+        let names = self.models.iter().map(|own| plain(own));
+        let fitting = names.filter(|own| {
+            let variant = model.strip_prefix(own);
+            variant.is_some_and(|variant| variant.is_empty() || variant.starts_with('-'))
+        });
+        fitting.map(|own| own.len()).max()
     }
 
     fn assess(&self, model: &str, version: Option<&str>) -> (Status, String) {
@@ -204,22 +206,25 @@ impl Affected {
                 Status::NotAffected,
                 format!("{version} is not among the affected: {}", self.range()),
             ),
-            None => (
+            None if self.exactly.is_empty() => (
                 Status::CannotTell,
                 format!("{version} tells no build; affected is {}", self.range()),
+            ),
+            // Of other versions a list of single ones says nothing.
+            None => (
+                Status::CannotTell,
+                format!("nothing is said of {version}; affected is {}", self.range()),
             ),
         }
     }
 
-    /// Whether a version is affected; `None` when that hangs on a build that one of the two does not tell.
+    /// Whether a version is affected; `None` when that hangs on a build that one of the two does not tell, and for a version
+    /// that is not on a list of single ones.
     fn holds(&self, version: &Version) -> Option<bool> {
         let compare = |text: &String| range::against(version, text);
         if !self.exactly.is_empty() {
-            let orders: Vec<Option<Ordering>> = self.exactly.iter().map(compare).collect();
-            if orders.contains(&Some(Ordering::Equal)) {
-                return Some(true);
-            }
-            return (!orders.contains(&None)).then_some(false);
+            let is_on_it = |text| compare(text) == Some(Ordering::Equal);
+            return self.exactly.iter().any(is_on_it).then_some(true);
         }
         let above = match &self.from {
             Some(from) => compare(from).map(Ordering::is_ge),
@@ -325,6 +330,12 @@ mod tests {
             ("MXview", Some("3.2.2"), "ICSA-21-278-03", Affected),
             ("moxa  nport 5110-T", Some("2.5"), "ICSA-16-336-02", Affected),
             ("NPort5110", Some("2.5"), "ICSA-16-336-02", Affected),
+            ("NPort 5650-8-DT", Some("2.5"), "ICSA-16-336-02", NotAffected),
+            ("NPort 5650-8-DTL-T", Some("2.3"), "ICSA-16-336-02", Affected),
+            ("NPort 5650-16", Some("2.5"), "ICSA-16-336-02", Affected),
+            ("NPort 5110", Some("2.4"), "ICSA-22-207-04", CannotTell),
+            ("NPort 5110", Some("2.2"), "ICSA-17-320-01", Affected),
+            ("NPort 5110", Some("2.5"), "ICSA-17-320-01", CannotTell),
         ] {
             assert_eq!(
                 status(model, version, id),

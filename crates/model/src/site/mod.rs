@@ -143,6 +143,14 @@ impl Site {
                 .any(|conduit| conduit.from == from && conduit.to == to && conduit.services.contains(service))
     }
 
+    /// The ports that services were moved to on this site.
+    pub fn moved(&self) -> Vec<(ServiceName, Port)> {
+        let services = self.services.iter();
+        services
+            .flat_map(|entry| entry.also_on.iter().map(|port| (entry.name.clone(), *port)))
+            .collect()
+    }
+
     /// The extra ports of a service on this site.
     pub fn extra_ports(&self, service: &ServiceName) -> impl Iterator<Item = Port> {
         self.services

@@ -96,7 +96,8 @@ fn asset(
     hosts: &Hosts<'_>,
 ) -> Option<Asset> {
     let (services, open) = services(address, told, hosts);
-    let facts = facts(told);
+    let statements = statements(told);
+    let facts = facts(&statements);
     let unidentified = open
         .into_iter()
         .filter(|port| services.iter().all(|service| service.port != *port));
@@ -109,7 +110,7 @@ fn asset(
             advisories: advisories_of(program, known.programs, known.advisories),
         })
         .collect();
-    let device = device(&facts);
+    let device = device(&statements);
     let of_device = device.iter().flat_map(|device| known.advisories.hold(device));
     let of_programs = programs.iter().flat_map(|program| program.advisories.clone());
     let mut advisories: Vec<_> = of_device.chain(of_programs).collect();
@@ -125,8 +126,9 @@ fn asset(
         unidentified: unidentified.collect(),
         closed_since: closed_since(told),
         services,
-        mac: mac(told, &facts, switches),
+        mac: mac(told, &statements, switches),
         device,
+        contradictions: contradictions(&statements),
         facts,
         programs,
         answered: !told.observations.is_empty(),
@@ -192,32 +194,60 @@ fn roles(services: &[AssetService], known: &Known<'_>) -> BTreeSet<&'static str>
         .collect()
 }
 
-fn facts(told: &Told<'_>) -> BTreeMap<String, Fact> {
-    let mut facts = BTreeMap::new();
-    // What an answer at a port says goes before it.
-    for introduction in &told.introductions {
-        let identification = &introduction.identification;
-        for (name, value) in &identification.fields {
-            let fact = Fact {
-                value: value.to_string(),
-                said_by: identification.service.to_string(),
-            };
-            facts.insert(name.clone(), fact);
-        }
+/// What one service of a host says of it, as of the last time.
+struct Statement {
+    at: Timestamp,
+    said_by: String,
+    fields: BTreeMap<String, String>,
+}
+
+impl Statement {
+    fn first(&self, names: &[&str]) -> Option<&String> {
+        names.iter().find_map(|name| self.fields.get(*name))
     }
-    for observation in told
+}
+
+/// What the host says of itself, oldest first: each service once.
+fn statements(told: &Told<'_>) -> Vec<Statement> {
+    let introduced = told.introductions.iter().map(|introduction| {
+        let what = &introduction.identification;
+        (introduction.at, what.service.to_string(), what)
+    });
+    let open = told
         .observations
         .iter()
-        .filter(|one| one.state == PortState::Open)
-    {
-        // A guess by the port alone tells nothing of the device.
-        let Some(best) = observation.best().filter(|best| best.grade >= Grade::Likely) else {
-            continue;
-        };
-        for (name, value) in &best.fields {
+        .filter(|one| one.state == PortState::Open);
+    // A guess by the port alone tells nothing of the device.
+    let answered = open.filter_map(|observation| {
+        let best = observation.best().filter(|best| best.grade >= Grade::Likely)?;
+        let said_by = format!("{} {}", observation.port, best.service);
+        Some((observation.at, said_by, best))
+    });
+    let mut newest: BTreeMap<String, Statement> = BTreeMap::new();
+    for (at, said_by, what) in introduced.chain(answered) {
+        let fields = what.fields.iter();
+        let fields = fields.map(|(name, value)| (name.clone(), value.to_string()));
+        let known = newest.entry(said_by.clone()).or_insert_with(|| Statement {
+            at,
+            said_by,
+            fields: BTreeMap::new(),
+        });
+        known.at = known.at.max(at);
+        known.fields.extend(fields);
+    }
+    let mut statements: Vec<Statement> = newest.into_values().collect();
+    // What an answer at a port says goes before what was said unasked.
+    statements.sort_by_key(|one| (one.said_by.contains('/'), one.at));
+    statements
+}
+
+fn facts(statements: &[Statement]) -> BTreeMap<String, Fact> {
+    let mut facts = BTreeMap::new();
+    for statement in statements {
+        for (name, value) in &statement.fields {
             let fact = Fact {
-                value: value.to_string(),
-                said_by: format!("{} {}", observation.port, best.service),
+                value: value.clone(),
+                said_by: statement.said_by.clone(),
             };
             facts.insert(name.clone(), fact);
         }
@@ -225,25 +255,55 @@ fn facts(told: &Told<'_>) -> BTreeMap<String, Fact> {
     facts
 }
 
-fn device(facts: &BTreeMap<String, Fact>) -> Option<AdvisedProduct> {
-    let said = |names: &[&str]| {
-        names
-            .iter()
-            .find_map(|name| facts.get(*name))
-            .map(|fact| fact.value.clone())
-    };
+const MODEL: [&str; 2] = ["model", "product"];
+const VERSION: [&str; 3] = ["firmware", "revision", "version"];
+
+/// The device, as the newest statement that names its model has it. Its version comes from the same statement, or from one
+/// that names no other model: half of one device and half of another is no device.
+fn device(statements: &[Statement]) -> Option<AdvisedProduct> {
+    let naming = statements.iter().rev().find(|one| one.first(&MODEL).is_some())?;
+    let model = naming.first(&MODEL)?;
+    let same = |one: &&Statement| one.first(&MODEL).is_none_or(|other| is_same(other, model));
+    let fitting = || std::iter::once(naming).chain(statements.iter().rev().filter(same));
+    let said = |names: &[&str]| fitting().find_map(|one| one.first(names)).cloned();
     Some(AdvisedProduct {
         vendor: said(&["vendor"]),
-        model: said(&["model", "product"])?,
-        version: said(&["firmware", "revision", "version"]),
+        model: model.clone(),
+        version: said(&VERSION),
         installed: false,
     })
+}
+
+/// Models are written with more and less space, and in any case.
+fn is_same(one: &str, other: &str) -> bool {
+    let plain = |text: &str| text.split_whitespace().collect::<String>().to_lowercase();
+    plain(one) == plain(other)
+}
+
+/// Two services of one host that tell different things of it: one is out of date, or somebody answers for another.
+fn contradictions(statements: &[Statement]) -> Vec<String> {
+    let of = |name: &&str| {
+        let saying = statements.iter().rev();
+        let mut told: Vec<(&Statement, &String)> = Vec::new();
+        for (statement, value) in saying.filter_map(|one| Some((one, one.fields.get(*name)?))) {
+            if told.iter().all(|(_, other)| !is_same(other, value)) {
+                told.push((statement, value));
+            }
+        }
+        let words = told.iter().take(5).map(|(statement, value)| {
+            let at = statement.at.strftime("%Y-%m-%d %H:%M");
+            format!("{value} ({}, {at})", statement.said_by)
+        });
+        let words: Vec<String> = words.collect();
+        (told.len() > 1).then(|| format!("{name}: {}", words.join(", but ")))
+    };
+    ["model", "firmware", "serial"].iter().filter_map(of).collect()
 }
 
 /// The newest hardware address wins; others are told. What a device says of itself counts as of when it was last seen.
 fn mac(
     told: &Told<'_>,
-    facts: &BTreeMap<String, Fact>,
+    statements: &[Statement],
     switches: &BTreeMap<MacAddress, &Neighbour>,
 ) -> Option<AssetMac> {
     let mut said: Vec<(Timestamp, MacAddress, String)> = told
@@ -255,11 +315,12 @@ fn mac(
         let said_by = introduction.identification.service.to_string();
         Some((introduction.at, introduction.mac?, said_by))
     }));
-    if let (Some(fact), Some(last)) = (facts.get("mac"), told.observations.last()) {
-        let own = fact.value.parse().ok();
-        said.extend(own.map(|mac| (last.at, mac, fact.said_by.clone())));
-    }
+    said.extend(statements.iter().filter_map(|statement| {
+        let own = statement.fields.get("mac")?.parse().ok()?;
+        Some((statement.at, own, statement.said_by.clone()))
+    }));
     said.sort();
+    said.dedup();
     let (at, address, said_by) = said.pop()?;
     let mut others: Vec<String> = Vec::new();
     for (at, other, by) in said.iter().rev().filter(|(_, other, _)| *other != address) {

@@ -48,6 +48,9 @@ pub struct Asset {
     pub closed_since: BTreeMap<Port, Timestamp>,
     /// What it says of itself, by the names of `Identification::fields`, from the newest observation that has it.
     pub facts: BTreeMap<String, Fact>,
+    /// Where its services tell different models, firmwares or serial numbers of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contradictions: Vec<String>,
     /// What is installed on it, as its own tools say.
     pub programs: Vec<AdvisedProgram>,
     /// Whether a port of it was ever seen open or closed. Without that, it is known from tables or texts only.

@@ -273,3 +273,44 @@ fn a_port_that_was_closed_when_it_was_seen_last_is_told_so() {
     assert_eq!(since(&[closed(10), open(20)]), None);
     assert_eq!(since(&[closed(10)]), None, "nobody has seen it open");
 }
+
+#[test]
+fn a_device_is_never_made_of_two_that_contradict_each_other() {
+    let dsci = &[("model", "NPort 5110"), ("mac", "00:90:E8:01:02:03")];
+    let console = &[
+        ("model", "NPort 5410"),
+        ("firmware", "3.5"),
+        ("mac", "00:90:E8:99:99:99"),
+    ];
+    for (first, second, model, version) in [(1, 2, "NPort 5410", Some("3.5")), (2, 1, "NPort 5110", None)] {
+        let assets = derived(&[
+            seen(
+                "10.0.0.1",
+                Port::udp(4800),
+                first,
+                "moxa-dsci",
+                Grade::Proven,
+                dsci,
+            ),
+            seen(
+                "10.0.0.1",
+                Port::tcp(23),
+                second,
+                "moxa-telnet-console",
+                Grade::Proven,
+                console,
+            ),
+        ]);
+        let device = assets[0].device.as_ref().unwrap();
+        assert_eq!(
+            (device.model.as_str(), device.version.as_deref()),
+            (model, version)
+        );
+        let told = assets[0].contradictions.join("\n");
+        assert!(
+            told.contains("NPort 5110 (udp/4800") && told.contains("NPort 5410 (tcp/23"),
+            "{told}"
+        );
+        assert_eq!(assets[0].mac.as_ref().unwrap().others.len(), 1);
+    }
+}

@@ -244,3 +244,79 @@ fn a_name_of_nmap_counts_when_it_had_asked() {
     nmap.identifications[0].reasons = vec!["nmap called it `x`, by its port number alone".into()];
     assert_eq!(raised(&nmap), 1);
 }
+
+fn best(observations: &[Observation], runs: &[Run]) -> Option<Assessed> {
+    let (knowledge, programs) = (Knowledge::builtin().unwrap(), program::builtin().unwrap());
+    let hosts = Hosts::of(Facts {
+        observations,
+        runs,
+        knowledge: &knowledge,
+        programs: &programs,
+        site: None,
+        signatures: &[],
+    });
+    hosts.best(HOST.parse().unwrap(), Port::tcp(54321))
+}
+
+#[test]
+fn what_contradicts_the_name_that_is_given_is_told() {
+    let http = |second| {
+        seen(
+            Vantage::this_host(),
+            Port::tcp(54321),
+            second,
+            &[("http", Grade::Proven), (GATEWAY, Grade::RuledOut)],
+        )
+    };
+    let nessus = seen(
+        Vantage::import("nessus", None),
+        Port::tcp(54321),
+        1,
+        &[(GATEWAY, Grade::Likely)],
+    );
+    let texts = texts("MDMGw.exe", &["MOXA Device Manager"]);
+    for (observations, runs, says) in [
+        (
+            vec![http(2), nessus.clone()],
+            vec![],
+            "moxa-mdm-gateway looked likely",
+        ),
+        (vec![http(0), nessus], vec![], "moxa-mdm-gateway looked likely"),
+        (vec![http(2)], vec![texts], "its process is named MDMGw.exe"),
+    ] {
+        let best = best(&observations, &runs).unwrap();
+        assert_eq!(best.service.as_str(), "http");
+        let lowered = best.assessment.lowered_by.join("\n");
+        assert!(
+            lowered.contains("for moxa-mdm-gateway speaks") && lowered.contains(says),
+            "{lowered}"
+        );
+    }
+    let page = seen(
+        Vantage::this_host(),
+        Port::tcp(54321),
+        1,
+        &[("nport-web", Grade::Proven), ("http", Grade::Proven)],
+    );
+    let best = best(&[page], &[]).unwrap();
+    assert!(
+        best.assessment.lowered_by.is_empty(),
+        "a page is carried in HTTP: {best:?}"
+    );
+}
+
+#[test]
+fn an_open_port_that_only_another_program_saw_is_possible_by_its_number() {
+    let imported = seen(Vantage::import("masscan", None), Port::tcp(54321), 1, &[]);
+    let found = best(std::slice::from_ref(&imported), &[]).unwrap();
+    assert_eq!(found.service.as_str(), GATEWAY);
+    assert_eq!(found.assessment.grade, Grade::Possible);
+    // Who has looked oneself knows better.
+    let own = seen(
+        Vantage::this_host(),
+        Port::tcp(54321),
+        2,
+        &[(GATEWAY, Grade::RuledOut)],
+    );
+    assert_eq!(best(&[imported, own], &[]), None);
+}

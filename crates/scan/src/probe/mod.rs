@@ -135,26 +135,36 @@ pub(crate) struct Target {
     pub(crate) connect_timeout: Duration,
     /// `None`: connect and close.
     pub(crate) exchange: Option<Exchange>,
-    /// What it is asked once more, if it may be.
-    pub(crate) second: Option<Second>,
+    /// Judges what is seen while it is seen.
+    pub(crate) reader: Reader,
+    /// Whether it may be asked once more.
+    pub(crate) second_look: bool,
 }
 
-/// What is needed to ask once more.
+/// What is known of services, and where the site says that one also listens.
 #[derive(Debug, Clone)]
-pub(crate) struct Second(Arc<(Knowledge, Vec<(ServiceName, Port)>)>);
+pub(crate) struct Reader(Arc<(Knowledge, Vec<(ServiceName, Port)>)>);
 
-impl Second {
-    pub(crate) fn new(knowledge: Knowledge, moved: Vec<(ServiceName, Port)>) -> Self {
-        Self(Arc::new((knowledge, moved)))
+impl Reader {
+    pub(crate) fn new(knowledge: &Knowledge, moved: &[(ServiceName, Port)]) -> Self {
+        Self(Arc::new((knowledge.clone(), moved.to_vec())))
     }
 }
 
 impl Target {
     /// What is to be sent after that was seen, as it goes on the wire.
     fn second_request(&self, seen: &Seen) -> Option<Vec<u8>> {
-        let (knowledge, moved) = self.second.as_ref()?.0.as_ref();
-        let request = knowledge.further(self.port, moved, seen)?;
+        let (knowledge, moved) = self.reader.0.as_ref();
+        let request = knowledge
+            .further(self.port, moved, seen)
+            .filter(|_| self.second_look)?;
         Some(request.bytes_for(self.address, self.port))
+    }
+
+    /// Whether nothing more needs to be heard.
+    fn is_settled(&self, seen: &Seen) -> bool {
+        let (knowledge, moved) = self.reader.0.as_ref();
+        knowledge.is_settled(self.port, moved, seen)
     }
 
     pub(crate) fn socket_address(&self) -> SocketAddr {
@@ -180,7 +190,8 @@ pub async fn listen(
         scope: 0,
         connect_timeout: DEFAULT_CONNECT_TIMEOUT,
         exchange: Some(Exchange::listen(patience)),
-        second: None,
+        reader: Reader::new(knowledge, moved),
+        second_look: false,
     };
     let trace = match port.transport {
         Transport::Tcp => tcp::look(&target).await,
@@ -200,7 +211,8 @@ pub async fn probe(address: IpAddr, port: Port, settings: &ProbeSettings, knowle
         scope: 0,
         connect_timeout: settings.connect_timeout,
         exchange: asks.then_some(exchange),
-        second: None,
+        reader: Reader::new(knowledge, &settings.moved),
+        second_look: false,
     };
     let unfit = target
         .exchange

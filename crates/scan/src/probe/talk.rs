@@ -26,10 +26,13 @@ use super::{
 pub(super) const LONGEST_READ: usize = 4096;
 /// After so much was read, what is read next makes room for more, and waits for its turn.
 const READ_FREELY: usize = 1024;
-/// A server that has begun to speak is done when it has been quiet for so long.
+/// A server that has begun to speak, and has said what proves it, is done when it has been quiet for so long.
 const QUIET: Duration = Duration::from_millis(150);
+/// Any other one when it has been quiet for so long: a segment that is lost is repeated after 200 ms at the earliest (Linux)
+/// or after 1 s (RFC 6298, 2.4), and a serial line behind a gateway has its own pauses.
+const QUIET_IN_DOUBT: Duration = Duration::from_millis(1200);
 /// How long a server may go on speaking before it is left alone.
-const LONGEST_SPEECH: Duration = Duration::from_secs(1);
+const LONGEST_SPEECH: Duration = Duration::from_secs(2);
 /// How much more is read and thrown away before closing: unread bytes would make the close a reset.
 const LONGEST_FAREWELL: usize = 16 * 1024;
 /// An end within this time, beyond what the connection took to stand, is an answer to ours.
@@ -100,7 +103,13 @@ impl Talk {
 
     async fn converse(&mut self, target: &Target, exchange: &Exchange) -> Seen {
         let connected = Instant::now();
-        let first = self.listen(exchange.listen_first).await;
+        let proves = |said: &[u8]| {
+            target.is_settled(&Seen {
+                spoke_first: said.to_vec(),
+                ..Seen::default()
+            })
+        };
+        let first = self.listen(exchange.listen_first, proves).await;
         self.conduct.reset_unasked = first.reset;
         self.conduct.spoke_after = first.began.map(|began| began - connected);
         self.conduct.listened = connected.elapsed();
@@ -126,7 +135,13 @@ impl Talk {
         let sent = timeout(exchange.wait, self.stream.write_all(&request)).await;
         seen.request = Some(request);
         if matches!(sent, Ok(Ok(()))) {
-            let reply = self.listen(exchange.wait).await;
+            let proves = |said: &[u8]| {
+                target.is_settled(&Seen {
+                    reply: said.to_vec(),
+                    ..seen.clone()
+                })
+            };
+            let reply = self.listen(exchange.wait, proves).await;
             seen.reply = reply.bytes;
             seen.closed_by_peer = reply.ended;
             self.conduct.reset_when_asked = reply.reset;
@@ -156,7 +171,7 @@ impl Talk {
             reply: Vec::new(),
         };
         if matches!(sent, Ok(Ok(()))) {
-            let heard = self.listen(exchange.wait).await;
+            let heard = self.listen(exchange.wait, |_| false).await;
             further.reply = heard.bytes;
             seen.closed_by_peer = heard.ended;
             self.conduct.reset_when_asked = heard.reset;
@@ -166,8 +181,9 @@ impl Talk {
         seen.further.push(further);
     }
 
-    /// Listens until the server has been silent for `patience`, or has spoken and is done.
-    async fn listen(&mut self, patience: Duration) -> Heard {
+    /// Listens until the server has been silent for `patience`, or has spoken and is done. `proves` tells of what it has said
+    /// whether more is needed.
+    async fn listen(&mut self, patience: Duration, proves: impl Fn(&[u8]) -> bool) -> Heard {
         let mut heard = Heard {
             bytes: Vec::new(),
             began: None,
@@ -178,11 +194,19 @@ impl Talk {
         let mut deadline = Instant::now() + patience;
         let mut last = deadline + LONGEST_SPEECH;
         let mut freely = READ_FREELY;
-        while let Ok(read) = timeout_at(deadline.min(last), self.stream.read(&mut buffer)).await {
+        let mut doubted = true;
+        loop {
+            let read = timeout_at(deadline.min(last), self.stream.read(&mut buffer)).await;
             match read {
-                Ok(0) => heard.ended = true,
-                Err(_) => (heard.ended, heard.reset) = (true, true),
-                Ok(length) => {
+                Err(_) if !doubted && Instant::now() < last && !proves(&heard.bytes) => {
+                    doubted = true;
+                    deadline += QUIET_IN_DOUBT.saturating_sub(QUIET);
+                    continue;
+                }
+                Err(_) => break,
+                Ok(Ok(0)) => heard.ended = true,
+                Ok(Err(_)) => (heard.ended, heard.reset) = (true, true),
+                Ok(Ok(length)) => {
                     heard.began.get_or_insert_with(Instant::now);
                     heard.bytes.extend(buffer.iter().take(length));
                     freely = freely.saturating_sub(length);
@@ -206,6 +230,7 @@ impl Talk {
                 freely = READ_FREELY;
             }
             deadline = Instant::now() + QUIET;
+            doubted = false;
         }
         self.goes_on = Instant::now() >= last;
         heard

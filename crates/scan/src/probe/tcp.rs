@@ -3,6 +3,7 @@
 use std::{io, net::IpAddr, time::Duration};
 
 use nix::errno::Errno;
+use portcullis_knowledge::Seen;
 use portcullis_model::{PortState, Transport};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
@@ -27,6 +28,21 @@ pub(crate) struct Refused {
     pub(crate) because: String,
 }
 
+impl Refused {
+    /// Who accepts and resets before anybody could listen has shown that as well.
+    pub(crate) fn into_trace(self, target: &Target) -> Trace {
+        let mut trace = Trace::new(self.state, self.because);
+        if self.state == PortState::Open {
+            trace.conduct.reset_unasked = true;
+            trace.seen = target.exchange.as_ref().map(|_| Seen {
+                closed_by_peer: true,
+                ..Seen::default()
+            });
+        }
+        trace
+    }
+}
+
 pub(super) async fn look(target: &Target) -> Trace {
     let limit = target.connect_timeout;
     let mut packets = 0;
@@ -47,11 +63,11 @@ pub(super) async fn look(target: &Target) -> Trace {
                 trace.packets += packets;
                 return trace;
             }
-            Some(Err(Refused { state, because })) => {
-                if state != PortState::NotTested {
+            Some(Err(refused)) => {
+                if refused.state != PortState::NotTested {
                     packets += syns_within(waited);
                 }
-                return Trace::new(state, because).sent(source, packets);
+                return refused.into_trace(target).sent(source, packets);
             }
             None => packets += syns_within(limit),
         }

@@ -102,6 +102,28 @@ fn grade(sighting: &Sighting, service: &str) -> Option<Grade> {
 }
 
 #[tokio::test]
+async fn an_answer_in_pieces_is_heard_to_its_end() {
+    let server = StandIn::tcp(|mut stream, bytes| async move {
+        read_once(&mut stream, &bytes).await;
+        // The identification of a device, as Modbus prescribes it (V1.1b3, 6.21).
+        let reply = b"\0\0\0\0\0\x1a\x01\x2b\x0e\x01\x83\0\0\x03\0\x06VendoR\x01\x03ABC\x02\x03v1.";
+        for piece in reply.chunks(9) {
+            let _ = stream.write_all(piece).await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
+        }
+        read_to_end(&mut stream, &bytes).await;
+    })
+    .await;
+    let sighting = look_at(server.port, &["modbus-tcp"]).await;
+    assert_eq!(
+        grade(&sighting, "modbus-tcp"),
+        Some(Grade::Proven),
+        "{sighting:?}"
+    );
+    assert_eq!(server.counts().0, 1);
+}
+
+#[tokio::test]
 async fn a_silent_server_gets_one_connection_and_no_byte() {
     let server = StandIn::silent().await;
     let sighting = look_at(server.port, &["moxa-mdm-gateway"]).await;

@@ -36,7 +36,7 @@ use crate::{
     pace::{Cost, Schedule, To},
     places::{Place, Places},
     probe::{
-        Second, Target, Trace,
+        Reader, Target, Trace,
         gate::{Ask, STEP},
     },
 };
@@ -94,7 +94,7 @@ pub(super) struct Scan<'a> {
     ports: Vec<Port>,
     networks: Networks,
     exchanges: Vec<Exchange>,
-    second: Option<Second>,
+    reader: Reader,
     scopes: HashMap<IpAddr, u32>,
 
     line: Line,
@@ -207,9 +207,7 @@ impl<'a> Scan<'a> {
             permit,
             begin: Instant::now(),
             exchanges,
-            second: request
-                .second_look
-                .then(|| Second::new(knowledge.clone(), request.moved.clone())),
+            reader: Reader::new(knowledge, &request.moved),
             scopes: request.scopes.iter().copied().collect(),
             line,
             attempts,
@@ -399,7 +397,8 @@ impl<'a> Scan<'a> {
             scope: self.scopes.get(&address).copied().unwrap_or_default(),
             connect_timeout: self.request.connect_timeout,
             exchange: self.exchanges.get(place.port).filter(|_| asks).cloned(),
-            second: self.second.clone().filter(|_| asks),
+            reader: self.reader.clone(),
+            second_look: self.request.second_look && asks,
         })
     }
 

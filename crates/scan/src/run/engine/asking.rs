@@ -222,9 +222,8 @@ impl Scan<'_> {
             self.canary_answered(place);
         }
         if let Err(reset) = concluded {
-            let mut trace = Trace::new(reset.state, reset.because).sent(tcp::source_of(&socket), 2);
+            let mut trace = reset.into_trace(&target).sent(tcp::source_of(&socket), 2);
             trace.answered_after = Some(after);
-            trace.conduct.reset_unasked = true;
             return self.conversation_over(&target, place, why, trace, watcher);
         }
         let gate = self.gate(place, HANDSHAKE);
