@@ -142,7 +142,7 @@ fn a_whole_windows_host_is_known_from_its_texts() {
     for expected in [
         "MDMGw.exe (1884)",
         "MOXA Device Manager 2.1",
-        "tcp/54321 likely moxa-mdm-gateway",
+        "tcp/54321 proven moxa-mdm-gateway",
         "ICSA-10-301-01A affected: 2.1 is affected: below 2.3",
         "3 installed program(s)",
     ] {

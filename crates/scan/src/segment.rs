@@ -19,6 +19,28 @@ const SHORTEST_FRAME: usize = 60;
 /// More stations than a segment can have are an attack.
 const MOST_STATIONS: usize = 4096;
 
+/// Who answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Each station once.
+    pub stations: Vec<Introduction>,
+    /// Whether more of them answered than a segment can have; those beyond are left out.
+    pub too_many: bool,
+}
+
+impl Answers {
+    fn add(&mut self, station: Introduction) {
+        if self.stations.iter().any(|known| known.mac == station.mac) {
+            return;
+        }
+        if self.stations.len() < MOST_STATIONS {
+            self.stations.push(station);
+        } else {
+            self.too_many = true;
+        }
+    }
+}
+
 /// Asks once, and takes the answers that come until the time is over or `stop` says so. Needs CAP_NET_RAW.
 ///
 /// # Errors
@@ -28,7 +50,7 @@ pub fn ask(
     transaction: u32,
     wait: Duration,
     stop: &dyn Fn() -> bool,
-) -> Result<Vec<Introduction>, SegmentError> {
+) -> Result<Answers, SegmentError> {
     let known = interfaces().map_err(SegmentError::System)?;
     let shown = || sanitize(interface);
     let found = known.iter().find(|one| one.name == interface);
@@ -42,22 +64,21 @@ pub fn ask(
         room.copy_from_slice(&frame);
     }
     sender.send().map_err(SegmentError::System)?;
-    let mut stations: Vec<Introduction> = Vec::new();
+    let mut answers = Answers::default();
     let begin = Instant::now();
     while begin.elapsed() < wait && !stop() {
         let left = wait.saturating_sub(begin.elapsed());
         let heard = receiver.hear(left.min(Duration::from_millis(100)), &mut |heard| {
-            let answer = answer(heard.bytes, transaction);
-            if let Some(introduction) = answer.filter(|_| stations.len() < MOST_STATIONS)
-                && stations.iter().all(|known| known.mac != introduction.mac)
-            {
-                stations.push(introduction);
+            if let Some(station) = answer(heard.bytes, transaction) {
+                answers.add(station);
             }
         });
         heard.map_err(SegmentError::System)?;
     }
-    stations.sort_by_key(|station| (station.address, station.mac));
-    Ok(stations)
+    answers
+        .stations
+        .sort_by_key(|station| (station.address, station.mac));
+    Ok(answers)
 }
 
 /// The question as a frame.
@@ -70,9 +91,12 @@ fn question(own: [u8; 6], transaction: u32) -> Vec<u8> {
     frame
 }
 
-/// Reads a frame: an answer to our question.
+/// Reads a frame: an answer to our question. A group cannot answer (IEEE 802, the lowest bit of the first byte).
 fn answer(frame: &[u8], transaction: u32) -> Option<Introduction> {
     let mac: [u8; 6] = frame.get(6..12)?.try_into().ok()?;
+    if mac.first()? & 1 != 0 {
+        return None;
+    }
     let station =
         profinet::station(frame.get(14..)?).filter(|station| station.answers == Some(transaction))?;
     Some(Introduction {
@@ -145,6 +169,29 @@ impl Fault for SegmentError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_flood_so_many_are_kept_and_the_rest_is_told() {
+        let mut answers = Answers::default();
+        for number in 0..=MOST_STATIONS as u32 {
+            assert!(!answers.too_many);
+            let [.., high, low] = number.to_be_bytes();
+            let station = Introduction {
+                address: None,
+                mac: Some(MacAddress::new([2, 0, 0, 0, high, low])),
+                identification: portcullis_model::Identification {
+                    service: portcullis_model::ServiceName::new(profinet::SERVICE).unwrap(),
+                    grade: portcullis_model::Grade::Proven,
+                    reasons: Vec::new(),
+                    fields: std::collections::BTreeMap::new(),
+                },
+                at: Timestamp::UNIX_EPOCH,
+            };
+            answers.add(station.clone());
+            answers.add(station);
+        }
+        assert_eq!((answers.stations.len(), answers.too_many), (MOST_STATIONS, true));
+    }
 
     #[test]
     fn the_question_goes_to_the_group_and_is_as_long_as_a_frame_must_be() {

@@ -66,6 +66,9 @@ fn advisory(imported: &ImportedAdvisory) -> String {
         }
         (None, _) => {}
     }
+    if imported.status != "final" {
+        let _ = write!(text, "\n  Its publisher calls it {}, not final.", imported.status);
+    }
     for unread in &imported.unread {
         let _ = write!(
             text,

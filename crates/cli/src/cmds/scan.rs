@@ -114,10 +114,15 @@ async fn segment(frame: &Frame<'_>, arguments: &Scan, interface: &str) -> Outcom
     for station in &asked.stations {
         let _ = write!(text, "\n  {}", introduced(station));
     }
+    if asked.too_many {
+        text.push_str(
+            "\nMore answered than a segment can have, and are not kept: somebody makes stations up.",
+        );
+    }
     let mut view = View::text(text).all("station", &asked.stations);
     view.record("run", &asked.run);
     view.print(frame.format())?;
-    Ok(if asked.stations.is_empty() {
+    Ok(if asked.stations.is_empty() || asked.too_many {
         Exit::Partial
     } else {
         Exit::Clean

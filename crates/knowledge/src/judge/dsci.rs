@@ -23,6 +23,8 @@ const NAME_REPLY: u8 = 0x90;
 /// Header (8), what identifies the device (12), name (40).
 const NAME_REPLY_LENGTH: u8 = 60;
 const SEARCH_REPLY: u8 = 0x81;
+/// "Not supported" or "denied".
+const REFUSED: u8 = 4;
 /// Lengths of a search reply that Moxa's driver accepts.
 const LENGTHS: [usize; 2] = [24, 40];
 /// The block of hardware addresses that Moxa's devices have.
@@ -37,6 +39,10 @@ struct SearchReply {
 
 pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     asked::judge(subject, seen, "Moxa device search (DSCI)", |_, reply| {
+        if is_refusal(reply) {
+            let reason = "answered the search request with result 04, not supported or denied".into();
+            return Some(Verdict::new(Grade::Possible, [reason]));
+        }
         let verdict = verdict(subject, &read(reply, [0; 4])?, reply.len());
         Some(match seen.further.first().and_then(read_name) {
             Some(name) => verdict.field("name", name),
@@ -95,6 +101,12 @@ pub(super) fn overheard(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     let name = read_name(&name).filter(|_| question == NAME_REPLY & 0x7f)?;
     let reason = "answered the question of somebody else for its name, as a reply of 60 bytes".into();
     Some(Verdict::new(Grade::Likely, [reason]).field("name", name))
+}
+
+/// Whether a device says that it does not let itself be searched for; what else such a reply holds is not known.
+fn is_refusal(reply: &[u8]) -> bool {
+    let length = |high: u8, low: u8| usize::from(u16::from_be_bytes([high, low]));
+    matches!(reply, [SEARCH_REPLY, REFUSED, high, low, 0, 0, 0, 0, ..] if length(*high, *low) == reply.len())
 }
 
 fn read(reply: &[u8], asked: [u8; 4]) -> Option<SearchReply> {

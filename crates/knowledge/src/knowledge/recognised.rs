@@ -313,9 +313,12 @@ fn what_must_come_back_as_it_was_sent_is_looked_at_bit_by_bit() {
                     changed[place] ^= 1 << bit;
                     // What an outstation reports unasked is followed by the answer, and either is enough.
                     changed.truncate(sample.whole_from);
+                    // A result that is 4 is an answer of its own.
+                    let refused = service == "moxa-dsci" && changed[..2] == [0x81, 4];
+                    let expected = if refused { Grade::Possible } else { Grade::RuledOut };
                     let found = found(&knowledge, sample, changed);
                     assert!(
-                        found.as_ref().is_some_and(|found| found.grade == Grade::RuledOut),
+                        found.as_ref().is_some_and(|found| found.grade == expected),
                         "{service} ({}), byte {place}, bit {bit}: {found:?}",
                         sample.source
                     );

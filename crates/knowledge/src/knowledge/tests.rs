@@ -396,6 +396,9 @@ fn a_search_reply_proves_moxa_and_names_the_model() {
     let mut refused = moxa;
     refused[1] = 4;
     let found = knowledge().identify(port, &[], &answer(port, &refused));
+    assert_eq!(grades(&found), [("moxa-dsci", Grade::Possible)], "a refusal");
+    refused[1] = 5;
+    let found = knowledge().identify(port, &[], &answer(port, &refused));
     assert_eq!(grades(&found), [("moxa-dsci", Grade::RuledOut)]);
 }
 

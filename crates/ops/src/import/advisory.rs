@@ -30,6 +30,8 @@ pub struct ImportedAdvisory {
     pub publisher: String,
     /// What it is about.
     pub title: String,
+    /// `draft`, `interim` or `final`.
+    pub status: String,
     /// On how many vulnerabilities it makes statements.
     pub vulnerabilities: usize,
     /// The version that was there before.
@@ -91,6 +93,7 @@ pub(super) async fn import(desk: &Desk, path: &Path, content: File) -> Result<Im
         id: sanitize(&document.id),
         publisher: sanitize(&document.publisher),
         title: sanitize(&document.title),
+        status: sanitize(&document.status),
         vulnerabilities: document.vulnerabilities(),
         kept: before.as_deref().is_none_or(newer),
         before: before.as_deref().map(sanitize),

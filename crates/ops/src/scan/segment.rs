@@ -43,6 +43,8 @@ pub struct Asked {
     pub run: Run,
     /// The stations that answered.
     pub stations: Vec<Introduction>,
+    /// Whether more answered than are kept.
+    pub too_many: bool,
 }
 
 /// Asks all stations of a segment who they are, and keeps what they say. Refuses before anything is sent when one address
@@ -114,11 +116,17 @@ pub async fn ask(desk: &Desk, request: &Request, stop: Stop) -> Result<Asked, Op
     waiting.abort();
     run.ended = Some((desk.now)());
     match asked {
-        Ok(stations) => {
+        Ok(segment::Answers { stations, too_many }) => {
             run.coverage.packets = 1;
+            let flooded = || format!("more than {} stations answered", stations.len());
+            run.coverage.stopped = too_many.then(flooded);
             run.coverage.introductions.clone_from(&stations);
             desk.store.finish_run(&run).await.map_err(OpsError::Store)?;
-            Ok(Asked { run, stations })
+            Ok(Asked {
+                run,
+                stations,
+                too_many,
+            })
         }
         Err(error) => {
             run.coverage.stopped = Some(error.to_string());
