@@ -207,6 +207,17 @@ fn a_hardware_address_is_named_and_a_host_of_a_table_only_is_listed_as_such() {
 }
 
 #[test]
+fn a_draft_is_called_one() {
+    let place = Place::new();
+    let mut draft = advisory("1", "<3.2");
+    *draft.pointer_mut("/document/tracking/status").unwrap() = json!("draft");
+    place.write("draft.json", draft.to_string());
+    place.write("final.json", advisory("2", "<3.2").to_string());
+    let told = |file| said(&place.run(&["import", file]).stdout).contains("calls it draft, not final");
+    assert!(told("draft.json") && !told("final.json"));
+}
+
+#[test]
 fn an_advisory_is_held_against_hosts_and_a_later_version_takes_its_place() {
     let place = Place::new().with_host();
     place.keep_host();
