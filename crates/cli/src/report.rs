@@ -1,8 +1,11 @@
 //! The one place where an error is shown to a person.
 
-use std::{ffi::OsString, fmt::Write as _, process::ExitCode};
+use std::{error::Error as _, ffi::OsString, fmt::Write as _, process::ExitCode};
 
-use clap::{CommandFactory, error::ErrorKind};
+use clap::{
+    CommandFactory,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use portcullis_model::{Exit, Fault, sanitize};
 use tracing_subscriber::EnvFilter;
 
@@ -72,6 +75,13 @@ struct Mistake {
 
 impl Mistake {
     fn of(error: &clap::Error, typed: impl Iterator<Item = OsString>) -> Self {
+        if let Some(message) = without_secret(error) {
+            return Self {
+                message,
+                tip: None,
+                command: command(typed),
+            };
+        }
         let text = error.to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text);
         // Behind these words follow the usage, which the help shows too, and the way to the help.
@@ -92,6 +102,21 @@ impl Mistake {
             command: command(typed),
         }
     }
+}
+
+/// What is wrong with a value that nobody else may read, without the value; `None` for any other mistake.
+fn without_secret(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    if error.kind() != ErrorKind::ValueValidation || !argument.starts_with("--community") {
+        return None;
+    }
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    Some(format!(
+        "invalid value for '{argument}'{}",
+        cause.unwrap_or_default()
+    ))
 }
 
 /// The command of this program that these words name.
@@ -178,6 +203,17 @@ mod tests {
         );
         let hostile = said("portcullis scan --rate \u{1b}[2J");
         assert!(!hostile.contains('\u{1b}'), "{hostile:?}");
+        let secret = "plant7".repeat(11);
+        for typed in [
+            format!("portcullis scan 10.0.0.1 --community {secret}"),
+            format!("portcullis scan 10.0.0.1 --community={secret}"),
+        ] {
+            assert_eq!(
+                said(&typed),
+                "error[CL002]: invalid value for '--community <TEXT>': a community has 64 bytes at most\n\
+                 hint: `portcullis scan --help` says what it takes"
+            );
+        }
         assert!(said("portcullis scan").contains("<TARGET>"));
         assert!(!said("portcullis scan 10.0.0.1 --rate -1").contains("-- -1"));
     }

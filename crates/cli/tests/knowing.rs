@@ -199,3 +199,38 @@ fn no_file_makes_portcullis_send_other_bytes() {
     assert!(received.starts_with("GET / HTTP/1.1\r\n"), "{received}");
     assert_eq!(received.matches("\r\n\r\n").count(), 1, "{received}");
 }
+
+/// A community is a credential: a mistake in it is told without it, wherever it was given.
+#[test]
+fn a_community_that_cannot_be_one_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "plant7".repeat(11);
+    let scan = |option: &[&str], environment: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args([
+                "--store",
+                "plant.sqlite",
+                "scan",
+                "127.0.0.1",
+                "--service",
+                "snmp",
+            ])
+            .args(option)
+            .current_dir(folder.path())
+            .env("PORTCULLIS_COMMUNITY", environment)
+            .output()
+            .unwrap();
+        said(&output)
+    };
+    for (option, environment) in [(&["--community", &secret][..], "x"), (&[], &secret)] {
+        let (code, text) = scan(option, environment);
+        assert!(
+            code == Some(2) && text.starts_with("error[CL002]: invalid value for '--community"),
+            "{text}"
+        );
+        assert!(
+            text.contains("64 bytes at most") && !text.contains("plant7"),
+            "{text}"
+        );
+    }
+}

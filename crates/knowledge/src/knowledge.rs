@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_model::{Grade, Identification, Port, ServiceName, Transport, sanitize};
+use portcullis_model::{Grade, Identification, Port, Secret, ServiceName, Transport, sanitize};
 
 use crate::{
     Exchange, Hazard, KnowledgeError, Request, Role, Seen, Service, Wishes, builtin, check,
@@ -290,6 +290,42 @@ impl Knowledge {
             .into_iter()
             .map(|(_, identification)| identification)
             .collect()
+    }
+
+    /// As [`Self::identify`], of what was seen after a secret was sent. The secret is made unreadable in what was seen, and
+    /// all that is said rests on the bytes without it: whoever was told it may repeat it wherever text is read.
+    pub fn identify_concealed(
+        &self,
+        port: Port,
+        moved: &[(ServiceName, Port)],
+        seen: &mut Seen,
+        secret: &Secret,
+    ) -> Vec<Identification> {
+        let plain = self.identify(port, moved, seen);
+        seen.conceal(secret);
+        let mut concealed = self.identify(port, moved, seen);
+        // A short secret can be a part of the protocol as well, and then nothing fits any more without it.
+        plain
+            .into_iter()
+            .map(|found| {
+                let same =
+                    |other: &Identification| other.service == found.service && other.grade == found.grade;
+                match concealed.iter().position(same) {
+                    Some(place) => concealed.swap_remove(place),
+                    None => without_words(found),
+                }
+            })
+            .collect()
+    }
+}
+
+/// What may be kept of an identification that rests on bytes in which a secret stands: the grade alone.
+fn without_words(found: Identification) -> Identification {
+    let reason = "what it is recognised by is left out: the secret that was sent cannot be told from it";
+    Identification {
+        reasons: vec![reason.into()],
+        fields: BTreeMap::new(),
+        ..found
     }
 }
 

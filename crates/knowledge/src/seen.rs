@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use portcullis_model::Secret;
+
 /// What one connection, or one datagram, brought to light.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -44,6 +46,19 @@ pub struct Further {
 }
 
 impl Seen {
+    /// Makes a secret unreadable in all bytes, those that were sent among them: what must be the same in a request and its
+    /// reply stays so.
+    pub(crate) fn conceal(&mut self, secret: &Secret) {
+        let further = self
+            .further
+            .iter_mut()
+            .flat_map(|turn| [&mut turn.request, &mut turn.reply]);
+        let own = [&mut self.spoke_first, &mut self.reply];
+        for bytes in self.request.iter_mut().chain(own).chain(further) {
+            secret.conceal_in(bytes);
+        }
+    }
+
     /// The bytes that tell most: what came unasked, else the reply.
     pub(crate) fn bytes(&self) -> &[u8] {
         if self.spoke_first.is_empty() {

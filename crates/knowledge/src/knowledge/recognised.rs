@@ -358,6 +358,58 @@ fn the_snmp_read_is_made_of_a_community_that_is_given_and_of_nothing_else() {
     assert_eq!(knowledge().exchange(Port::udp(161), &[]).request, None);
 }
 
+/// The answer of an agent to the read with this community, whose sysDescr says so.
+fn agent(community: &str, says: &[u8]) -> Seen {
+    let request = Knowledge::snmp_request(community).unwrap();
+    let request = request.bytes_for([127, 0, 0, 1].into(), Port::udp(161));
+    let item = |tag: u8, content: &[u8]| [&[tag, 0x81, content.len() as u8], content].concat();
+    let name = [0x06, 8, 0x2b, 6, 1, 2, 1, 1, 1, 0];
+    let bound = item(0x30, &[&name[..], &item(0x04, says)].concat());
+    let head = [0x02, 2, 0x50, 0x43, 0x02, 1, 0, 0x02, 1, 0];
+    let message = item(0xa2, &[&head[..], &item(0x30, &bound)].concat());
+    let parts = [&[0x02, 1, 1][..], &item(0x04, community.as_bytes()), &message];
+    Seen {
+        request: Some(request),
+        reply: item(0x30, &parts.concat()),
+        ..Seen::default()
+    }
+}
+
+#[test]
+fn an_agent_that_repeats_the_community_does_not_get_it_into_what_is_kept() {
+    let knowledge = knowledge();
+    let port = Port::udp(161);
+    let found = |community: &str, says: &str| {
+        let mut seen = agent(community, says.as_bytes());
+        let secret = portcullis_model::Secret::new(community);
+        let found = knowledge.identify_concealed(port, &[], &mut seen, &secret);
+        let kept = format!("{found:?}");
+        assert!(!kept.contains(community), "{kept}");
+        for bytes in [seen.request.unwrap(), seen.reply] {
+            let held = |window: &[u8]| window == community.as_bytes();
+            assert!(!bytes.windows(community.len()).any(held), "{bytes:?}");
+        }
+        assert_eq!(
+            (found[0].service.as_str(), found[0].grade),
+            ("snmp", Grade::Proven)
+        );
+        found[0].fields.get("product").map(|value| value.raw().to_owned())
+    };
+    for (says, shown) in [
+        ("Linux gateway", "Linux gateway"),
+        ("you said plant7", "you said ******"),
+        ("plant7plant7 and plant7", "************ and ******"),
+        ("plant7\0\0", "******"),
+    ] {
+        assert_eq!(found("plant7", says).as_deref(), Some(shown), "{says}");
+    }
+    // What is trimmed in a text is trimmed of a community, too: nothing of it stays.
+    let trimmed = found(" plant7 ", "\0 plant7 ");
+    assert!(!trimmed.unwrap_or_default().contains("plant7"));
+    // As short as a part of the protocol: the grade stays, and no text.
+    assert_eq!(found("0", "Linux 0"), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]

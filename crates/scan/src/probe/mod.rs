@@ -93,24 +93,20 @@ impl Sighting {
 
     pub(crate) fn of(
         target: &Target,
-        trace: Trace,
+        mut trace: Trace,
         moved: &[(ServiceName, Port)],
         knowledge: &Knowledge,
     ) -> Self {
-        let identifications = trace
-            .seen
-            .as_ref()
-            .map(|seen| knowledge.identify(target.port, moved, seen));
-        let mut evidence = trace.evidence(target.port.transport);
-        if let Some(secret) = target
+        let secret = target
             .exchange
             .as_ref()
-            .and_then(|exchange| exchange.secret.as_ref())
-        {
-            evidence
-                .iter_mut()
-                .for_each(|one| secret.conceal_in(&mut one.bytes));
-        }
+            .and_then(|exchange| exchange.secret.as_ref());
+        let identifications = trace.seen.as_mut().map(|seen| match secret {
+            Some(secret) => knowledge.identify_concealed(target.port, moved, seen, secret),
+            None => knowledge.identify(target.port, moved, seen),
+        });
+        // Made of the bytes in which the secret is concealed by now.
+        let evidence = trace.evidence(target.port.transport);
         Self {
             address: target.address,
             port: target.port,

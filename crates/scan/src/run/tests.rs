@@ -364,9 +364,13 @@ async fn snmp_is_asked_with_the_community_that_was_given_which_is_kept_nowhere()
         let mut buffer = [0; 512];
         let (length, from) = agent.recv_from(&mut buffer).unwrap();
         let mut answer = buffer[..length].to_vec();
-        // The same message as a response: what stands for nothing there is not read.
         let get = answer.iter().rposition(|byte| *byte == 0xa0).unwrap();
-        answer[get] = 0xa2;
+        // The same message as a response, with a sysDescr that says the community twice.
+        answer.truncate(get);
+        let bound = b"\x30\x1a\x06\x08\x2b\x06\x01\x02\x01\x01\x01\x00\x04\x0eplant7, plant7";
+        answer.extend(b"\xa2\x28\x02\x02\x50\x43\x02\x01\x00\x02\x01\x00\x30\x1c");
+        answer.extend(bound);
+        answer[1] = (answer.len() - 2) as u8;
         agent.send_to(&answer, from).unwrap();
     });
     let snmp = ServiceName::new("snmp").unwrap();
@@ -381,7 +385,9 @@ async fn snmp_is_asked_with_the_community_that_was_given_which_is_kept_nowhere()
     let outcome = run(named, &everything).await;
     let seen = &outcome.observations[0];
     assert_eq!(seen.state, PortState::Open, "{}", seen.because);
-    assert!(seen.identifications.iter().any(|one| one.service == snmp));
+    let best = seen.best().unwrap();
+    assert_eq!((&best.service, best.grade), (&snmp, Grade::Proven));
+    assert_eq!(best.fields["product"].raw(), "******, ******");
     let kept = serde_json::to_string(seen).unwrap() + &format!("{:?}", seen.evidence);
     assert!(seen.evidence.iter().any(|one| !one.bytes.is_empty()));
     for hidden in ["plant7", "706c616e7437"] {
