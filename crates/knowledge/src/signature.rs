@@ -14,7 +14,7 @@ use portcullis_model::{Behaviour, Port, ServiceName};
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Likeness, compare, recognise, recognise_bytes};
-pub use validate::{ErrorFigure, cross_validate};
+pub use validate::{AS_A_SCAN, ErrorFigure, cross_validate};
 
 /// Names the shape of a signature; another number is another shape.
 pub const SCHEMA: &str = "portcullis.signature/1";

@@ -17,6 +17,15 @@ pub enum Likeness {
     Alike(Vec<&'static str>),
     /// Something does not fit.
     Unlike(String),
+    /// Everything that could be compared fits, and any ordinary server that waits in silence does the same.
+    Ordinary(Vec<&'static str>),
+    /// Nothing differs so far, and the known ones end the connection themselves later than was listened.
+    TooShort {
+        /// How long was listened.
+        listened_ms: u64,
+        /// When they end it.
+        ends_after_ms: u64,
+    },
     /// Too little of it was measured.
     CannotTell,
 }
@@ -25,6 +34,8 @@ pub enum Likeness {
 enum Feature {
     Fits(&'static str),
     Differs(String),
+    /// The known ones have it after so many milliseconds; the look was over by then.
+    NotReached(u64),
     NotMeasured,
 }
 
@@ -32,11 +43,13 @@ enum Feature {
 pub fn compare(look: &Look, known: &[Look]) -> Likeness {
     let reaction = reaction(&look.behaviour, known);
     let own_end = own_end(&look.behaviour, known);
-    // Silence and the stack of an ordinary system are shared by half a plant: without anything that the service itself
-    // does, nothing is recognised.
-    let characteristic =
-        matches!(reaction, Feature::Fits(_)) || matches!(own_end, Feature::Fits(WHEN_IT_ENDS));
+    // Silence, the stack of an ordinary system and an end that follows ours at once are shared by half a plant: without
+    // anything that the service itself does, nothing is recognised.
+    let reacts_so = matches!(reaction, Feature::Fits(_));
+    let as_anybody = look.behaviour.answer_to_end == Some(AnswerToEnd::AtOnce);
+    let characteristic = (reacts_so && !as_anybody) || matches!(own_end, Feature::Fits(WHEN_IT_ENDS));
     let mut fitting = Vec::new();
+    let mut later = None;
     for feature in [
         speech(look, known),
         own_end,
@@ -47,22 +60,31 @@ pub fn compare(look: &Look, known: &[Look]) -> Likeness {
         match feature {
             Feature::Fits(name) => fitting.push(name),
             Feature::Differs(how) => return Likeness::Unlike(how),
+            Feature::NotReached(ends_after_ms) => later = Some(ends_after_ms),
             Feature::NotMeasured => {}
         }
     }
-    match characteristic && fitting.len() >= 3 {
-        true => Likeness::Alike(fitting),
-        false => Likeness::CannotTell,
+    if let Some(ends_after_ms) = later {
+        return Likeness::TooShort {
+            listened_ms: look.behaviour.listened_ms,
+            ends_after_ms,
+        };
+    }
+    match fitting.len() >= 3 {
+        true if characteristic => Likeness::Alike(fitting),
+        true if reacts_so => Likeness::Ordinary(fitting),
+        _ => Likeness::CannotTell,
     }
 }
 
 /// What the signatures of one service say of a look at another host, as evidence; `None` when they say nothing.
 ///
 /// A likeness counts only where at least one counter-example is unlike, and none is alike: else everything that waits in
-/// silence would be recognised.
+/// silence would be recognised. What is no likeness, and not unlike either, is told with its reason and counts nothing.
 pub fn recognise(look: &Look, signatures: &[&Signature]) -> Option<(Kind, String)> {
     let (taught, counter): (Vec<&Signature>, Vec<&Signature>) = signatures.iter().partition(|one| one.is_it);
     let mut unlike = Vec::new();
+    let mut undecided = None;
     for signature in &taught {
         let fitting = match compare(look, &signature.looks) {
             Likeness::Alike(fitting) => fitting,
@@ -70,9 +92,24 @@ pub fn recognise(look: &Look, signatures: &[&Signature]) -> Option<(Kind, String
                 unlike.push(format!("unlike {}: {how}", signature.place()));
                 continue;
             }
+            Likeness::Ordinary(fitting) => {
+                undecided.get_or_insert_with(|| ordinary(signature, &fitting));
+                continue;
+            }
+            Likeness::TooShort {
+                listened_ms,
+                ends_after_ms,
+            } => {
+                undecided.get_or_insert_with(|| too_short(signature, listened_ms, ends_after_ms));
+                continue;
+            }
             Likeness::CannotTell => continue,
         };
-        let like = |other: &&&Signature| matches!(compare(look, &other.looks), Likeness::Alike(_));
+        // What this look cannot tell from a counter-example speaks for it no less.
+        let like = |other: &&&Signature| {
+            let likeness = compare(look, &other.looks);
+            matches!(likeness, Likeness::Alike(_) | Likeness::TooShort { .. })
+        };
         let confused = counter.iter().find(like);
         let says = format!(
             "behaves like {}, which the operator knows as {} ({})",
@@ -88,7 +125,7 @@ pub fn recognise(look: &Look, signatures: &[&Signature]) -> Option<(Kind, String
             (Some(other), _) => (
                 Kind::AlikeUntested,
                 format!(
-                    "{says}; so does {}, which is another service: it proves nothing",
+                    "{says}; so does {}, as far as was listened, which is another service: it proves nothing",
                     other.place()
                 ),
             ),
@@ -102,7 +139,29 @@ pub fn recognise(look: &Look, signatures: &[&Signature]) -> Option<(Kind, String
             ),
         });
     }
-    (!unlike.is_empty() && unlike.len() == taught.len()).then(|| (Kind::Unlike, unlike.join("; ")))
+    if !unlike.is_empty() && unlike.len() == taught.len() {
+        return Some((Kind::Unlike, unlike.join("; ")));
+    }
+    undecided.map(|says| (Kind::AlikeUntested, says))
+}
+
+fn ordinary(signature: &Signature, fitting: &[&str]) -> String {
+    format!(
+        "does not differ from {}, which the operator knows as {} ({}); any server that waits in silence and ends when we \
+         do behaves so: this counts nothing",
+        signature.place(),
+        signature.service,
+        fitting.join(", ")
+    )
+}
+
+fn too_short(signature: &Signature, listened_ms: u64, ends_after_ms: u64) -> String {
+    format!(
+        "cannot be held against {}, which the operator knows as {}: that one ends the connection itself after \
+         {ends_after_ms} ms, and the look listened for {listened_ms} ms, which is too short to see it: this counts nothing",
+        signature.place(),
+        signature.service
+    )
 }
 
 /// What the first bytes of a server that were overheard say of it, as evidence. They count where a counter-example was
@@ -203,6 +262,7 @@ fn own_end(behaviour: &Behaviour, known: &[Look]) -> Feature {
         (None, _, Some(highest)) if behaviour.listened_ms > highest + slack(highest) => {
             Feature::Differs(format!("it is still open after {} ms", behaviour.listened_ms))
         }
+        (None, Some(lowest), _) => Feature::NotReached(lowest),
         (None, None, _) if open_until > 0 => Feature::Fits("that it leaves the connection open"),
         _ => Feature::NotMeasured,
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_knowledge::signature::{ErrorFigure, Look, SCHEMA, Signature, cross_validate};
+use portcullis_knowledge::signature::{AS_A_SCAN, ErrorFigure, Look, SCHEMA, Signature, cross_validate};
 use portcullis_model::{EvidenceKind, Grade, Observation, Port, PortState, ServiceName};
 use portcullis_scan::{Pace, Sighting, listen};
 use serde::Serialize;
@@ -19,8 +19,6 @@ use tokio::time::sleep;
 pub use self::error::LearnError;
 use crate::{Desk, OpsError, Stop, scan};
 
-/// How long a look listens that sees as much as a scan does.
-const AS_A_SCAN: Duration = Duration::from_millis(800);
 /// The least pause between two connections to a host.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Packets of a look: handshake, two ends, acknowledgements.
