@@ -269,6 +269,21 @@ fn what_may_not_be_looked_at_or_is_no_gateway_teaches_nothing() {
     }
     let unknown = run(&[&known, "--as", "no-such-service"]);
     assert!(text(&unknown).contains("error[LN001]"), "{}", text(&unknown));
+    // What shows itself, or has no TCP port, is not recognised by silence.
+    for (service, why) in [
+        ("ssh", "shows itself"),
+        ("modbus-tcp", "shows itself"),
+        ("moxa-dsci", "no TCP port"),
+        ("snmp", "no TCP port"),
+        ("profinet-dcp", "no TCP port"),
+    ] {
+        let refused = run(&[&known, "--as", service]);
+        let said = text(&refused);
+        assert!(
+            refused.status.code() == Some(2) && said.contains("error[LN009]") && said.contains(why),
+            "{service}: {said}"
+        );
+    }
     let listed = text(&run(&["--list"]));
     assert!(listed.starts_with("Nothing was learned"), "{listed}");
 }

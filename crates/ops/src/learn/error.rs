@@ -13,6 +13,14 @@ pub enum LearnError {
     /// The same port is an example and a counter-example.
     #[error("{0} cannot be the service and a counter-example at once")]
     Both(SocketAddr),
+    /// A service of which behaviour on a TCP connection says nothing.
+    #[error("`{service}` is not learned by how a port behaves: {why}")]
+    NotByBehaviour {
+        /// The service.
+        service: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// A port at which a connection already does something.
     #[error("{place} is not connected to: {why}")]
     NotTestable {
@@ -63,6 +71,7 @@ impl Fault for LearnError {
             Self::NotOverheard(_) => "LN006",
             Self::NotLearned(_) => "LN007",
             Self::Kept(_) => "LN008",
+            Self::NotByBehaviour { .. } => "LN009",
         }
     }
 
@@ -70,6 +79,9 @@ impl Fault for LearnError {
         let hint = match self {
             Self::NoSuchService(_) => "`portcullis knowledge list` lists them; --knowledge DIR adds your own",
             Self::Both(_) => "leave out one of the two",
+            Self::NotByBehaviour { .. } => {
+                "nothing was sent; `portcullis knowledge list` names the hazard of each service: learn those that are silent"
+            }
             Self::NotTestable { .. } => "nothing was sent; learn from a port that may be connected to",
             Self::NotOpen { .. } => "nothing was kept; try again when it answers",
             Self::RuledOut { .. } => {
@@ -88,9 +100,11 @@ impl Fault for LearnError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::NoSuchService(_) | Self::Both(_) | Self::NotOverheard(_) | Self::NotLearned(_) => {
-                Exit::Usage
-            }
+            Self::NoSuchService(_)
+            | Self::Both(_)
+            | Self::NotOverheard(_)
+            | Self::NotLearned(_)
+            | Self::NotByBehaviour { .. } => Exit::Usage,
             Self::NotTestable { .. } | Self::RuledOut { .. } => Exit::Refused,
             Self::NotOpen { .. } | Self::Kept(_) => Exit::Failed,
         }

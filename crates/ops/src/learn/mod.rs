@@ -9,8 +9,11 @@ use std::{
     time::Duration,
 };
 
-use portcullis_knowledge::signature::{AS_A_SCAN, ErrorFigure, Look, SCHEMA, Signature, cross_validate};
-use portcullis_model::{EvidenceKind, Grade, Observation, Port, PortState, ServiceName};
+use portcullis_knowledge::{
+    Hazard,
+    signature::{AS_A_SCAN, ErrorFigure, Look, SCHEMA, Signature, cross_validate},
+};
+use portcullis_model::{EvidenceKind, Grade, Observation, Port, PortState, ServiceName, Transport};
 use portcullis_scan::{Pace, Sighting, listen};
 use serde::Serialize;
 use serde_json::json;
@@ -177,8 +180,23 @@ fn of(place: SocketAddr) -> (IpAddr, Port) {
 /// The known port and the counter-examples, each once, when they may be connected to at all.
 fn places(desk: &Desk, request: &Request) -> Result<Vec<(IpAddr, Port)>, OpsError> {
     let failed = |error| Err(OpsError::Learn(error));
-    if desk.knowledge.service(&request.service).is_none() {
+    let Some(service) = desk.knowledge.service(&request.service) else {
         return failed(LearnError::NoSuchService(request.service.to_string()));
+    };
+    // Silence at a port would make likely what has no such port, or would have spoken.
+    let no_tcp = !service.ports.iter().any(|port| port.transport == Transport::Tcp);
+    let why = match service.hazard {
+        _ if no_tcp => Some("it has no TCP port"),
+        Hazard::Silent => None,
+        Hazard::Banner | Hazard::ReadOnlyRequest | Hazard::OptIn => {
+            Some("it shows itself, and is recognised by what it says")
+        }
+    };
+    if let Some(why) = why {
+        return failed(LearnError::NotByBehaviour {
+            service: request.service.to_string(),
+            why,
+        });
     }
     let mut places = vec![of(request.place)];
     for place in &request.counter_examples {
