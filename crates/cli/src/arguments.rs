@@ -218,13 +218,13 @@ pub(crate) struct Capture {
 #[command(group = clap::ArgGroup::new("what_to_learn").required(true).args(["place", "list", "forget"]))]
 pub(crate) struct Learn {
     /// The port that you know, such as 10.7.10.10:54321
-    #[arg(value_name = "HOST:PORT", requires = "service")]
+    #[arg(value_name = "HOST:PORT", value_parser = tcp_port, requires = "service")]
     pub(crate) place: Option<SocketAddr>,
     /// What it is: a name from `portcullis knowledge list`
     #[arg(long = "as", value_name = "SERVICE", value_parser = service_name, requires = "place")]
     pub(crate) service: Option<ServiceName>,
     /// Another service of this site, which must not be taken for it; may be repeated. Without one a likeness counts nothing
-    #[arg(long = "not", value_name = "HOST:PORT", requires = "place")]
+    #[arg(long = "not", value_name = "HOST:PORT", value_parser = tcp_port, requires = "place")]
     pub(crate) counter_examples: Vec<SocketAddr>,
     /// How many looks at each port
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=20), requires = "place")]
@@ -245,7 +245,7 @@ pub(crate) struct Learn {
     #[arg(long)]
     pub(crate) list: bool,
     /// Forget what was learned of a port
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = tcp_port)]
     pub(crate) forget: Option<SocketAddr>,
 }
 
@@ -401,6 +401,18 @@ fn community(text: &str) -> Result<String, String> {
     match text.len() {
         0..=64 => Ok(text.into()),
         _ => Err("a community has 64 bytes at most".into()),
+    }
+}
+
+/// A TCP port of a host, as it is learned.
+fn tcp_port(text: &str) -> Result<SocketAddr, String> {
+    if text.to_ascii_lowercase().contains("udp") {
+        return Err("only TCP ports can be learned: a UDP port says nothing unless it is asked".into());
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(place) if place.port() == 0 => Err("the port must be from 1 to 65535".into()),
+        Ok(place) => Ok(place),
+        Err(_) => Err("write ADDRESS:PORT, such as 10.7.10.10:54321 or [2001:db8::4]:54321".into()),
     }
 }
 

@@ -127,7 +127,7 @@ fn a_sibling_is_recognised_and_another_silent_service_is_not() {
     let folder = site(port);
     let run = |arguments: &[&str]| portcullis(folder.path(), arguments);
     let at = |address: Ipv4Addr| format!("{address}:{port}");
-    let (known, sibling, counter) = (at(KNOWN), at(SIBLING), at(COUNTER));
+    let (known, sibling, counter, other) = (at(KNOWN), at(SIBLING), at(COUNTER), at(OTHER));
     let learn = |place: &str, further: &[&str]| {
         let fixed = [
             "learn",
@@ -172,9 +172,9 @@ fn a_sibling_is_recognised_and_another_silent_service_is_not() {
     learn(&known, &["--not", &counter]);
     let assets = records(&run(&["--format", "json", "assets"]));
     assert_eq!(service_of(&assets, SIBLING)["grade"], "likely", "{assets:#?}");
-    let other = service_of(&assets, OTHER);
-    assert_eq!(other["grade"], "possible");
-    let lowered = other["assessment"]["lowered_by"][0].as_str().unwrap();
+    let unlike = service_of(&assets, OTHER);
+    assert_eq!(unlike["grade"], "possible");
+    let lowered = unlike["assessment"]["lowered_by"][0].as_str().unwrap();
     assert!(lowered.starts_with(&format!("unlike {KNOWN}")), "{lowered}");
     let shown = text(&run(&["-v", "assets"]));
     assert!(
@@ -202,8 +202,35 @@ fn a_sibling_is_recognised_and_another_silent_service_is_not() {
         "{listed}"
     );
 
-    // Everything that was done is on record, and can be forgotten.
-    assert_eq!(text(&run(&["audit", "list"])).matches("learn.start").count(), 3);
+    // What was said before of a port is not silently another thing.
+    let again = ["--looks", "2", "--patience", "1s"];
+    let learn_again = [
+        &["learn", &counter, "--as", "moxa-mdm-gateway", "--not", &other][..],
+        &again,
+    ]
+    .concat();
+    let replaced = text(&run(&learn_again));
+    assert!(
+        replaced.contains(&format!("that {COUNTER} tcp/{port} is not moxa-mdm-gateway, by "))
+            && replaced.contains("(utc)")
+            && replaced.matches("is replaced").count() == 1,
+        "{replaced}"
+    );
+    let records_of = records(&run(&[&["--format", "json"], &learn_again[..]].concat()));
+    assert!(
+        records_of
+            .iter()
+            .all(|one| one["schema"] != "portcullis.signature-replaced/1")
+    );
+    assert_eq!(run(&["learn", "--forget", &other]).status.code(), Some(0));
+
+    // Everything that was done is on record, with all ports of which something was said, and can be forgotten.
+    let audit = text(&run(&["audit", "list"]));
+    assert_eq!(audit.matches("learn.start").count(), 5);
+    assert!(
+        audit.contains(&format!("{known} as moxa-mdm-gateway, not {counter}")),
+        "{audit}"
+    );
     assert_eq!(run(&["learn", "--forget", &known]).status.code(), Some(0));
     assert_eq!(records(&run(&["--format", "json", "learn", "--list"])).len(), 3);
     let gone = run(&["learn", "--forget", &known]);
@@ -266,9 +293,27 @@ fn what_may_not_be_looked_at_or_is_no_gateway_teaches_nothing() {
             refused.status.code() == Some(exit) && said.contains(&format!("error[{code}]")),
             "{place} {further:?}: {said}"
         );
+        // Looks are announced when nothing refuses them any more.
+        let looked = ["LN004", "LN005"].contains(&code);
+        assert_eq!(said.contains("look(s) at each"), looked, "{said}");
     }
     let unknown = run(&[&known, "--as", "no-such-service"]);
     assert!(text(&unknown).contains("error[LN001]"), "{}", text(&unknown));
+    for (place, says) in [
+        ("127.7.0.1:0", "from 1 to 65535"),
+        ("udp/127.7.0.1:161", "only TCP ports can be learned"),
+        ("127.7.0.1:udp/161", "only TCP ports can be learned"),
+        ("127.7.0.1", "write ADDRESS:PORT"),
+    ] {
+        for arguments in [&[place][..], &[&known, "--not", place]] {
+            let refused = run(&[arguments, &gateway[..]].concat());
+            let said = text(&refused);
+            assert!(
+                refused.status.code() == Some(2) && said.contains("error[CL002]") && said.contains(says),
+                "{arguments:?}: {said}"
+            );
+        }
+    }
     // What shows itself, or has no TCP port, is not recognised by silence.
     for (service, why) in [
         ("ssh", "shows itself"),

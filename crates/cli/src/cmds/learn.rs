@@ -31,15 +31,18 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Learn) -> Outcome {
         permission: arguments.permission.clone(),
         signers: arguments.signers.clone(),
     };
-    frame.say(&format!(
-        "{} look(s) at each of {} port(s), one connection at a time; nothing is sent on them.",
-        request.looks,
-        request.counter_examples.len() + 1
-    ));
-    let learned = learn::learn(frame.desk, &request, &frame.stop)
+    let begins = |ports| {
+        frame.say(&format!(
+            "{} look(s) at each of {ports} port(s), one connection at a time; nothing is sent on them.",
+            request.looks
+        ));
+    };
+    let learned = learn::learn(frame.desk, &request, &frame.stop, begins)
         .await
         .map_err(fault)?;
-    let mut view = View::text(text(&learned)).all("signature", &learned.signatures);
+    let mut view = View::text(text(&learned))
+        .all("signature", &learned.signatures)
+        .all("signature-replaced", &learned.replaced);
     view.record("signature-error", &learned.error_figure);
     view.print(frame.format())?;
     Ok(Exit::Clean)
@@ -97,6 +100,16 @@ fn text(learned: &Learned) -> String {
                 signature.overheard.len()
             );
         }
+    }
+    for gone in &learned.replaced {
+        let _ = writeln!(
+            text,
+            "The statement of {} that {} is {}, by {}, is replaced.",
+            gone.at.strftime("%Y-%m-%d %H:%M (utc)"),
+            gone.place(),
+            said(gone),
+            gone.by
+        );
     }
     let _ = write!(
         text,

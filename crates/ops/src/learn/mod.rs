@@ -16,7 +16,7 @@ use portcullis_knowledge::{
 use portcullis_model::{EvidenceKind, Grade, Observation, Port, PortState, ServiceName, Transport};
 use portcullis_scan::{Pace, Sighting, listen};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 pub use self::error::LearnError;
@@ -53,16 +53,24 @@ pub struct Request {
 pub struct Learned {
     /// What is known now of each port that was looked at, the known one first.
     pub signatures: Vec<Signature>,
+    /// Earlier statements that said something else of these ports, and are gone.
+    pub replaced: Vec<Signature>,
     /// How often signatures of this service err, by all examples of the site.
     pub error_figure: ErrorFigure,
 }
 
-/// Looks at the ports, one connection at a time and without sending anything on it, and keeps what was seen.
+/// Looks at the ports, one connection at a time and without sending anything on it, and keeps what was seen. `begins` is
+/// told how many ports there are once nothing refuses the looks any more.
 ///
 /// # Errors
 /// What may not be scanned, or is not known; a port that does not answer or is another service; a store that cannot be
 /// written. Nothing is kept then.
-pub async fn learn(desk: &Desk, request: &Request, stop: &Stop) -> Result<Learned, OpsError> {
+pub async fn learn(
+    desk: &Desk,
+    request: &Request,
+    stop: &Stop,
+    begins: impl FnOnce(usize),
+) -> Result<Learned, OpsError> {
     let places = places(desk, request)?;
     scan::may_look(
         desk,
@@ -75,6 +83,11 @@ pub async fn learn(desk: &Desk, request: &Request, stop: &Stop) -> Result<Learne
         .as_ref()
         .map(|path| overheard::first_bytes(desk, path, &places))
         .transpose()?;
+    let replaced = contradicted(desk, request, &places).await?;
+    let gone: Vec<Value> = replaced
+        .iter()
+        .map(|one| json!({ "place": one.place(), "service": one.service, "is_it": one.is_it, "at": one.at }))
+        .collect();
     let details = json!({
         "place": request.place,
         "service": request.service,
@@ -83,9 +96,10 @@ pub async fn learn(desk: &Desk, request: &Request, stop: &Stop) -> Result<Learne
         "patience_seconds": request.patience.as_secs(),
         "capture": request.capture,
         "permission": request.permission,
+        "replaces": gone,
     });
-    let subject = format!("{} as {}", request.place, request.service);
-    desk.record("learn.start", subject, details).await?;
+    desk.record("learn.start", subject(request), details).await?;
+    begins(places.len());
     let mut signatures = Vec::new();
     for place in &places {
         let looks = looks(desk, request, *place, stop).await?;
@@ -117,7 +131,38 @@ pub async fn learn(desk: &Desk, request: &Request, stop: &Stop) -> Result<Learne
     Ok(Learned {
         error_figure: error_figure(&known(desk).await?, &request.service),
         signatures,
+        replaced,
     })
+}
+
+/// What is stated of which ports, in the record.
+fn subject(request: &Request) -> String {
+    let mut subject = format!("{} as {}", request.place, request.service);
+    for (number, place) in request.counter_examples.iter().enumerate() {
+        let word = if number == 0 { ", not" } else { "," };
+        subject.push_str(&format!("{word} {place}"));
+    }
+    subject
+}
+
+/// Earlier statements of these ports that say something else, and whose place the new ones take.
+async fn contradicted(
+    desk: &Desk,
+    request: &Request,
+    places: &[(IpAddr, Port)],
+) -> Result<Vec<Signature>, OpsError> {
+    let records = desk.store.signatures().await.map_err(OpsError::Store)?;
+    // What cannot be read is told when all of it is read, and what is of another site is replaced no less.
+    let mut earlier: Vec<Signature> = records
+        .into_iter()
+        .filter_map(|record| serde_json::from_value(record).ok())
+        .collect();
+    earlier.retain(|one| {
+        let place = (one.address, one.port);
+        let is_it = places.first() == Some(&place);
+        places.contains(&place) && (one.is_it != is_it || one.service != request.service)
+    });
+    Ok(earlier)
 }
 
 /// All that was learned on this site, by address and port.
