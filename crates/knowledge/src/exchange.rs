@@ -95,6 +95,8 @@ pub struct Exchange {
 pub struct Wishes {
     /// Services that are asked where they are usual or were moved to, also when that costs the device something.
     pub services: Vec<ServiceName>,
+    /// Which of them stand on which port only because both were named: not usual there, and not moved there by the site.
+    pub elsewhere: Vec<(ServiceName, Port)>,
     /// The community of SNMP.
     pub community: Option<Secret>,
 }

@@ -173,12 +173,20 @@ impl Knowledge {
         })
     }
 
-    /// What to do after a port was reached, given what a person wishes: where a named service is usual or was moved to, the
-    /// first one named is asked; anywhere else it is as in [`Self::exchange`].
+    /// What to do after a port was reached, given what a person wishes: of the named services, the first one that is usual
+    /// there or that the site moved there is asked, and else the first one that was named together with the port; anywhere
+    /// else it is as in [`Self::exchange`]. `moved` lists all of these places, and [`Wishes::elsewhere`] the last ones.
     pub fn exchange_wished(&self, port: Port, moved: &[(ServiceName, Port)], wishes: &Wishes) -> Exchange {
-        let wished = wishes.services.iter().find_map(|name| {
-            let service = self.services.get(name)?;
-            place(service, port, moved)?;
+        let only_named = |name: &ServiceName| wishes.elsewhere.contains(&(name.clone(), port));
+        let mut here: Vec<&Service> = wishes
+            .services
+            .iter()
+            .filter_map(|name| self.services.get(name))
+            .filter(|service| place(service, port, moved).is_some())
+            .filter(|service| !only_named(&service.name) || self.may_be_strange(port, wishes))
+            .collect();
+        here.sort_by_key(|service| only_named(&service.name));
+        let wished = here.into_iter().find_map(|service| {
             let silent = must_be_silent(&self.candidates(port, moved));
             match &wishes.community {
                 Some(community) if service.judge.needs_community() && !silent => {
@@ -190,10 +198,24 @@ impl Knowledge {
                         ..Exchange::listen(Duration::ZERO)
                     })
                 }
-                _ => self.exchange_for(name, port),
+                _ => self.exchange_for(&service.name, port),
             }
         });
-        wished.unwrap_or_else(|| self.exchange(port, moved))
+        wished.unwrap_or_else(|| {
+            let by_site: Vec<(ServiceName, Port)> = moved
+                .iter()
+                .filter(|place| !wishes.elsewhere.contains(place))
+                .cloned()
+                .collect();
+            self.exchange(port, &by_site)
+        })
+    }
+
+    /// Whether a port may be asked by a service that has no business there: a controller takes a strange request only when a
+    /// person named this one service and the port, and so meant nothing else.
+    fn may_be_strange(&self, port: Port, wishes: &Wishes) -> bool {
+        let controls = |service: &Service| service.role == Role::Control && service.ports.contains(&port);
+        wishes.services.len() == 1 || !self.services.values().any(controls)
     }
 
     /// Whether a service can only be asked with a community.

@@ -166,6 +166,7 @@ pub async fn scan(
         moved: begin::moved(desk, request),
         wishes: Wishes {
             services: request.services.clone(),
+            elsewhere: begin::elsewhere(desk, request),
             community,
         },
         second_look: request.second_look,

@@ -255,6 +255,61 @@ fn a_port_gets_the_request_of_its_service_and_of_the_one_the_site_put_there_firs
     assert_eq!(knowledge.exchange(Port::tcp(4800), &dsci).request, None);
 }
 
+/// What a person's `--service` and `--ports` make of a port.
+fn wished(services: &[&str], port: Port, by_site: &[(ServiceName, Port)]) -> Option<crate::Request> {
+    let knowledge = knowledge();
+    let services: Vec<ServiceName> = services.iter().map(|service| name(service)).collect();
+    let elsewhere: Vec<(ServiceName, Port)> = services
+        .iter()
+        .filter(|service| !knowledge.service(service).unwrap().ports.contains(&port))
+        .map(|service| (service.clone(), port))
+        .filter(|place| !by_site.contains(place))
+        .collect();
+    let moved = [by_site, &elsewhere].concat();
+    let wishes = Wishes {
+        services,
+        elsewhere,
+        community: None,
+    };
+    knowledge.exchange_wished(port, &moved, &wishes).request
+}
+
+#[test]
+fn of_several_named_services_the_one_that_belongs_to_the_port_is_asked() {
+    let of = |service: &str| knowledge().service(&name(service)).unwrap().request.clone();
+    let s7 = Port::tcp(102);
+    for order in [["http", "s7comm"], ["s7comm", "http"]] {
+        assert_eq!(wished(&order, s7, &[]), of("s7comm"), "{order:?}");
+        assert_eq!(wished(&order, Port::tcp(80), &[]), of("http"), "{order:?}");
+    }
+    // Where the site moved one it belongs, too.
+    let by_site = [(name("modbus-tcp"), MOVED)];
+    for order in [["s7comm", "modbus-tcp"], ["modbus-tcp", "s7comm"]] {
+        assert_eq!(wished(&order, MOVED, &by_site), of("modbus-tcp"), "{order:?}");
+    }
+    // On a port that is nobody's, or of no controller, the first one that was named is asked.
+    assert_eq!(wished(&["s7comm", "http"], Port::tcp(8888), &[]), of("s7comm"));
+    assert_eq!(
+        wished(&["modbus-tcp", "http"], Port::tcp(22), &[]),
+        of("modbus-tcp")
+    );
+}
+
+#[test]
+fn a_controller_gets_a_strange_request_only_from_the_one_service_that_was_named_with_its_port() {
+    let of = |service: &str| knowledge().service(&name(service)).unwrap().request.clone();
+    for number in [102, 502, 2404, 20000, 44818] {
+        let port = Port::tcp(number);
+        let own = knowledge().exchange(port, &[]).request;
+        assert_eq!(wished(&["http", "rdp"], port, &[]), own, "{port}");
+        assert_eq!(wished(&["ssh", "http"], port, &[]), own, "{port}");
+        assert_eq!(wished(&["http"], port, &[]), of("http"), "{port}");
+        // The site is the owner's word.
+        let by_site = [(name("http"), port)];
+        assert_eq!(wished(&["http", "rdp"], port, &by_site), of("http"), "{port}");
+    }
+}
+
 #[test]
 fn a_udp_port_without_a_known_request_is_not_testable() {
     assert!(knowledge().exchange(Port::udp(30718), &[]).not_testable.is_some());

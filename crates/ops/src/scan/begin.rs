@@ -159,6 +159,16 @@ fn ports_of(desk: &Desk, services: &[ServiceName]) -> Vec<Port> {
 /// Where services are beside their usual ports: as the site says, and as the person does who names both service and port.
 pub(super) fn moved(desk: &Desk, request: &Request) -> Vec<(ServiceName, Port)> {
     let mut moved = desk.moved();
+    moved.extend(elsewhere(desk, request));
+    moved.sort();
+    moved.dedup();
+    moved
+}
+
+/// Where services are only because a person named both service and port: neither usual there nor moved there by the site.
+pub(super) fn elsewhere(desk: &Desk, request: &Request) -> Vec<(ServiceName, Port)> {
+    let moved = desk.moved();
+    let mut named = Vec::new();
     for name in &request.services {
         let usual = desk
             .knowledge
@@ -167,12 +177,11 @@ pub(super) fn moved(desk: &Desk, request: &Request) -> Vec<(ServiceName, Port)> 
         let elsewhere = request
             .ports
             .iter()
-            .filter(|port| usual.is_none_or(|usual| !usual.contains(port)));
-        moved.extend(elsewhere.map(|port| (name.clone(), *port)));
+            .filter(|port| usual.is_none_or(|usual| !usual.contains(port)))
+            .map(|port| (name.clone(), *port));
+        named.extend(elsewhere.filter(|place| !moved.contains(place)));
     }
-    moved.sort();
-    moved.dedup();
-    moved
+    named
 }
 
 /// Refuses services that nobody knows, and SNMP without a community.

@@ -378,6 +378,7 @@ async fn snmp_is_asked_with_the_community_that_was_given_which_is_kept_nowhere()
         moved: vec![(snmp.clone(), port)],
         wishes: Wishes {
             services: vec![snmp.clone()],
+            elsewhere: Vec::new(),
             community: Some(portcullis_model::Secret::new("plant7")),
         },
         ..request(vec![LOOPBACK], vec![port])
