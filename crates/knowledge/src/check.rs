@@ -1,11 +1,14 @@
 //! The rules that service files must keep.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use portcullis_model::ServiceName;
 
 use crate::{
-    Hazard, Reference, Request, Service,
+    Hazard, Reference, Request, Role, Service,
     judge::Judge,
     service::{Banner, Page},
 };
@@ -17,21 +20,36 @@ const LONGEST_REQUEST: usize = 1200;
 /// Shorter marks are found in the answers of strangers.
 const SHORTEST_MARK: usize = 4;
 
-/// Every broken rule, each with the place of its service in the list.
-pub(crate) fn broken(services: &[Service]) -> Vec<(usize, String)> {
+/// Every broken rule, each with the place of its service in the list, of which the first ones are compiled in.
+pub(crate) fn broken(services: &[Service], builtin: usize) -> Vec<(usize, String)> {
     let mut problems = Vec::new();
-    let mut names = BTreeSet::new();
+    let mut names = BTreeMap::new();
+    let (compiled_in, _) = services.split_at(builtin.min(services.len()));
     for (place, service) in services.iter().enumerate() {
-        if !names.insert(&service.name) {
-            problems.push((
-                place,
-                format!("{}: there are two files of this name", service.name),
-            ));
-        }
-        let broken = rules(service, services);
+        let taken = names.get(&service.name).map(|first| match *first < builtin {
+            true => "a service of this name is built in: choose another name",
+            false => "there are two files of this name",
+        });
+        names.entry(&service.name).or_insert(place);
+        let strange = (place >= builtin && asks_a_controller(service, compiled_in)).then_some(
+            "a port of a control service that is built in gets that service's own request and no other",
+        );
+        let broken = rules(service, services).chain(taken).chain(strange);
         problems.extend(broken.map(|rule| (place, format!("{}: {rule}", service.name))));
     }
     problems
+}
+
+/// Whether a service would put a request on the usual port of a controller that is not the controller's own: how that one
+/// takes it nobody has said.
+fn asks_a_controller(service: &Service, compiled_in: &[Service]) -> bool {
+    let asks = service.request.is_some() || service.judge.needs_community();
+    let strange = |other: &&Service| {
+        other.role == Role::Control
+            && (other.request != service.request || service.judge.needs_community())
+            && other.ports.iter().any(|port| service.ports.contains(port))
+    };
+    asks && compiled_in.iter().any(|other| strange(&other))
 }
 
 fn rules<'a>(service: &'a Service, services: &'a [Service]) -> impl Iterator<Item = &'static str> + 'a {
@@ -211,7 +229,7 @@ mod tests {
     fn problems(text: &str) -> Vec<String> {
         match Knowledge::read(&[("a.toml", text)]) {
             Ok(_) => Vec::new(),
-            Err(KnowledgeError::Invalid { problems }) => problems,
+            Err(KnowledgeError::Invalid { problems, .. }) => problems,
             Err(error) => vec![error.to_string()],
         }
     }
@@ -222,7 +240,7 @@ mod tests {
             .replace("hazard='silent'", "hazard='read-only-request'")
             .replace("'A'", "''");
         let error = Knowledge::read(&[("a.toml", SILENT), ("b.toml", &asking)]).unwrap_err();
-        let KnowledgeError::Invalid { problems } = error else {
+        let KnowledgeError::Invalid { problems, .. } = error else {
             panic!("{error}")
         };
         assert_eq!(problems.len(), 5, "{problems:#?}");
@@ -299,6 +317,12 @@ mod tests {
             ),
             (
                 MODBUS,
+                "bytes=[0,0,0,0,0,5,1,0x2b,0x0e,1,0]",
+                "bytes='00000000000501'",
+                "expected a list of numbers from 0 to 255 such as [0x05, 0x64]",
+            ),
+            (
+                MODBUS,
                 "kind='bytes'\nbytes=[0,0,0,0,0,5,1,0x2b,0x0e,1,0]",
                 "kind='http-get'",
                 "judge permits",
@@ -342,7 +366,7 @@ mod tests {
     fn an_unknown_key_is_refused_with_the_name_of_its_file() {
         let text = format!("\n payload=[1]\n{SILENT}");
         let error = Knowledge::read(&[("a.toml", &text), ("b.toml", SILENT), ("c.toml", "=")]).unwrap_err();
-        let KnowledgeError::Read { problems } = error else {
+        let KnowledgeError::Read { problems, .. } = error else {
             panic!("{error}")
         };
         assert_eq!(problems.len(), 2, "{problems:?}");
@@ -358,5 +382,69 @@ mod tests {
         let other = BANNER.replace("name='a'", "name='b'");
         let error = Knowledge::read(&[("a.toml", SILENT), ("b.toml", &other)]).unwrap_err();
         assert!(error.to_string().contains("may belong to no other service"));
+    }
+
+    fn with_builtin(text: &str) -> Vec<String> {
+        match Knowledge::builtin_with(&[("own.toml", text)]) {
+            Ok(_) => Vec::new(),
+            Err(error @ KnowledgeError::Read { .. }) => vec![error.to_string()],
+            Err(KnowledgeError::Invalid { problems, own }) => {
+                assert!(own, "{problems:?}");
+                problems
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_of_ones_own_asks_no_controller_in_another_language() {
+        let page = PAGE.replace("name='a'", "name='acme'");
+        assert_eq!(with_builtin(&page), Vec::<String>::new());
+        for port in ["tcp/102", "tcp/502", "tcp/2404", "tcp/44818", "tcp/5094"] {
+            let broken = with_builtin(&page.replace("tcp/9", port));
+            assert_eq!(broken.len(), 1, "{port}: {broken:?}");
+            assert!(
+                broken[0].starts_with("own.toml:1: acme: a port of a control service that is built in"),
+                "{port}: {broken:?}"
+            );
+            // Opt-in is no way round.
+            let on_demand = page.replace("read-only-request", "opt-in").replace("tcp/9", port);
+            assert_eq!(with_builtin(&on_demand).len(), 1, "{port}");
+        }
+        // What asks the very same, or nothing, may share the port; and so may all on the port of what does not control.
+        let modbus = MODBUS
+            .replace("name='a'", "name='acme'")
+            .replace("tcp/9", "tcp/502");
+        let banner = BANNER
+            .replace("name='a'", "name='acme'")
+            .replace("tcp/9", "tcp/502");
+        for text in [modbus, banner, page.replace("tcp/9", "tcp/80")] {
+            assert_eq!(with_builtin(&text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_taken_name_says_who_has_it_and_ones_own_files_are_no_damage() {
+        use portcullis_model::Fault;
+
+        let taken = PAGE.replace("name='a'", "name='http'");
+        assert_eq!(
+            with_builtin(&taken),
+            ["own.toml:1: http: a service of this name is built in: choose another name"]
+        );
+        let twice = Knowledge::builtin_with(&[("a.toml", PAGE), ("b.toml", PAGE)]).unwrap_err();
+        let said = twice.to_string();
+        assert!(
+            said.contains("b.toml:1: a: there are two files of this name") && !said.contains("built in"),
+            "{said}"
+        );
+        for error in [twice, Knowledge::builtin_with(&[("a.toml", "=")]).unwrap_err()] {
+            let hint = error.hint().unwrap();
+            assert!(!hint.contains("damaged"), "{hint}");
+        }
+        let damaged = KnowledgeError::Read {
+            problems: Vec::new(),
+            own: false,
+        };
+        assert!(damaged.hint().unwrap().contains("damaged"));
     }
 }

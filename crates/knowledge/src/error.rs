@@ -10,12 +10,16 @@ pub enum KnowledgeError {
     Read {
         /// What is wrong with each, after its name, line and column; at least one.
         problems: Vec<String>,
+        /// Whether it is a file that somebody gave, and none that is compiled in.
+        own: bool,
     },
     /// The files can be read and contradict their rules.
     #[error("the data files break {} of their rules:{}", problems.len(), lines(problems))]
     Invalid {
         /// Each broken rule, naming its service or file; at least one.
         problems: Vec<String>,
+        /// As above.
+        own: bool,
     },
 }
 
@@ -44,7 +48,11 @@ impl Fault for KnowledgeError {
         }
     }
     fn hint(&self) -> Option<String> {
-        let hint = "docs/knowledge.md tells what such a file holds; if it is none of yours, the program is damaged: install it again";
+        let (Self::Read { own, .. } | Self::Invalid { own, .. }) = self;
+        let hint = match own {
+            true => "docs/knowledge.md tells what such a file holds",
+            false => "none of these files is yours: the program is damaged, install it again",
+        };
         Some(hint.into())
     }
     fn exit(&self) -> Exit {

@@ -1,12 +1,16 @@
 //! What to do with a port after it was reached: one connection, at most one request.
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 use portcullis_model::{Port, Secret, ServiceName};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 /// The one request that may be sent to a service.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -15,6 +19,7 @@ pub enum Request {
     /// The same bytes for every device.
     Bytes {
         /// The request as it goes on the wire.
+        #[serde(deserialize_with = "numbers")]
         bytes: Vec<u8>,
     },
     /// `GET /` of HTTP/1.1, which must name the host it is sent to (RFC 9112, 3.2).
@@ -26,6 +31,27 @@ pub enum Request {
     },
     /// Hello of OPC UA, which must name the endpoint it is sent to (OPC 10000-6, 7.1.2.3).
     OpcUaHello,
+}
+
+/// Reads bytes, and says how they are written where they are not.
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    struct Numbers;
+    impl<'de> Visitor<'de> for Numbers {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of numbers from 0 to 255 such as [0x05, 0x64]")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<u8>, A::Error> {
+            let mut bytes = Vec::new();
+            while let Some(byte) = list.next_element()? {
+                bytes.push(byte);
+            }
+            Ok(bytes)
+        }
+    }
+    deserializer.deserialize_seq(Numbers)
 }
 
 impl Request {

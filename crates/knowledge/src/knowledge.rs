@@ -31,7 +31,7 @@ impl Knowledge {
     /// # Errors
     /// None unless the build was made from broken data files.
     pub fn builtin() -> Result<Self, KnowledgeError> {
-        Self::read(&builtin::FILES)
+        Self::assemble(&builtin::FILES, builtin::FILES.len())
     }
 
     /// The services that are compiled in and those of further files, each given as its name for messages and its text.
@@ -39,17 +39,7 @@ impl Knowledge {
     /// # Errors
     /// All files that cannot be read, else all broken rules, between the files and those compiled in as well.
     pub fn builtin_with(files: &[(&str, &str)]) -> Result<Self, KnowledgeError> {
-        Self::read(&[&builtin::FILES, files].concat()).map_err(|error| match error {
-            // A rule between two files is broken by the one that came: those compiled in keep them among themselves.
-            KnowledgeError::Invalid { mut problems } => {
-                let own = |problem: &String| files.iter().any(|(file, _)| problem.starts_with(file));
-                if problems.iter().any(own) {
-                    problems.retain(own);
-                }
-                KnowledgeError::Invalid { problems }
-            }
-            error @ KnowledgeError::Read { .. } => error,
-        })
+        Self::assemble(&[&builtin::FILES, files].concat(), builtin::FILES.len())
     }
 
     /// Reads service files, each given as its name for messages and its text.
@@ -57,27 +47,39 @@ impl Knowledge {
     /// # Errors
     /// All files that cannot be read, else all broken rules.
     pub fn read(files: &[(&str, &str)]) -> Result<Self, KnowledgeError> {
-        let (mut services, mut problems) = (Vec::new(), Vec::new());
-        for (file, text) in files {
+        Self::assemble(files, 0)
+    }
+
+    /// Reads service files, of which the first ones are compiled in.
+    fn assemble(files: &[(&str, &str)], builtin: usize) -> Result<Self, KnowledgeError> {
+        let (mut services, mut unread) = (Vec::new(), Vec::new());
+        for (place, (file, text)) in files.iter().enumerate() {
             match toml::from_str::<Service>(text) {
                 Ok(service) => services.push(service),
-                Err(error) => problems.push(unreadable(file, text, &error)),
+                Err(error) => unread.push((place, unreadable(file, text, &error))),
             }
         }
-        if !problems.is_empty() {
-            return Err(KnowledgeError::Read { problems });
+        if !unread.is_empty() {
+            let (problems, own) = of_own_first(unread, builtin);
+            return Err(KnowledgeError::Read { problems, own });
         }
-        let broken = check::broken(&services).into_iter().map(|(place, problem)| {
-            let (file, text) = files.get(place).copied().unwrap_or_default();
-            // The line on which the service begins to be described.
-            let line = text
-                .lines()
-                .position(|line| line.trim_start().starts_with("name"));
-            format!("{}:{}: {problem}", sanitize(file), line.unwrap_or(0) + 1)
-        });
-        let problems: Vec<String> = broken.collect();
-        if !problems.is_empty() {
-            return Err(KnowledgeError::Invalid { problems });
+        let broken = check::broken(&services, builtin)
+            .into_iter()
+            .map(|(place, problem)| {
+                let (file, text) = files.get(place).copied().unwrap_or_default();
+                // The line on which the service begins to be described.
+                let line = text
+                    .lines()
+                    .position(|line| line.trim_start().starts_with("name"));
+                (
+                    place,
+                    format!("{}:{}: {problem}", sanitize(file), line.unwrap_or(0) + 1),
+                )
+            });
+        let broken: Vec<(usize, String)> = broken.collect();
+        if !broken.is_empty() {
+            let (problems, own) = of_own_first(broken, builtin);
+            return Err(KnowledgeError::Invalid { problems, own });
         }
         let services = services
             .into_iter()
@@ -92,13 +94,13 @@ impl Knowledge {
     /// All broken rules, each with its service.
     pub fn check(&self) -> Result<(), KnowledgeError> {
         let services: Vec<Service> = self.services.values().cloned().collect();
-        let problems: Vec<String> = check::broken(&services)
+        let problems: Vec<String> = check::broken(&services, services.len())
             .into_iter()
             .map(|(_, problem)| problem)
             .collect();
         match problems.is_empty() {
             true => Ok(()),
-            false => Err(KnowledgeError::Invalid { problems }),
+            false => Err(KnowledgeError::Invalid { problems, own: false }),
         }
     }
 
@@ -339,6 +341,16 @@ impl Knowledge {
             })
             .collect()
     }
+}
+
+/// The problems of the files that came, when there are any, else those of the files compiled in; and which of the two it is.
+/// A rule between two files is broken by the one that came: those compiled in keep them among themselves.
+fn of_own_first(mut problems: Vec<(usize, String)>, builtin: usize) -> (Vec<String>, bool) {
+    let own = problems.iter().any(|(place, _)| *place >= builtin);
+    if own {
+        problems.retain(|(place, _)| *place >= builtin);
+    }
+    (problems.into_iter().map(|(_, problem)| problem).collect(), own)
 }
 
 /// What may be kept of an identification that rests on bytes in which a secret stands: the grade alone.

@@ -74,6 +74,7 @@ pub fn builtin() -> Result<Vec<KnownProgram>, KnowledgeError> {
     let read = |(file, text): &(&str, &str)| {
         toml::from_str(text).map_err(|error| KnowledgeError::Read {
             problems: vec![unreadable(file, text, &error)],
+            own: false,
         })
     };
     FILES.iter().map(read).collect()

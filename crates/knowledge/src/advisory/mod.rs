@@ -103,6 +103,7 @@ pub fn read(files: &[(&str, &str)]) -> Result<Vec<Advisory>, KnowledgeError> {
     for (file, text) in files {
         let advisory: Advisory = toml::from_str(text).map_err(|error| KnowledgeError::Read {
             problems: vec![unreadable(file, text, &error)],
+            own: false,
         })?;
         problems.extend(
             advisory
@@ -115,7 +116,7 @@ pub fn read(files: &[(&str, &str)]) -> Result<Vec<Advisory>, KnowledgeError> {
     if problems.is_empty() {
         Ok(advisories)
     } else {
-        Err(KnowledgeError::Invalid { problems })
+        Err(KnowledgeError::Invalid { problems, own: false })
     }
 }
 

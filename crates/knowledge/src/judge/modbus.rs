@@ -38,7 +38,9 @@ pub(super) fn judge(subject: &Subject<'_>, seen: &Seen) -> Option<Verdict> {
     let mut verdict = asked::judge(subject, seen, "Modbus/TCP", |_, reply| {
         Some(proven(&read(reply)?))
     })?;
-    if verdict.grade == Grade::Possible && seen.request.is_some() {
+    // What was sent can be the request of another service that shares the port, or was moved there.
+    let was_asked = seen.request.as_deref() == Some(REQUEST.as_slice());
+    if verdict.grade == Grade::Possible && was_asked {
         verdict
             .reasons
             .push("a gateway is silent for units that it does not have; only unit 1 was asked".into());

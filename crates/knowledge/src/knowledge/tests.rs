@@ -458,6 +458,29 @@ fn a_search_reply_proves_moxa_and_names_the_model() {
 }
 
 #[test]
+fn only_who_was_asked_in_modbus_is_said_to_have_been_asked_so() {
+    let port = Port::tcp(502);
+    let unit = |seen: &Seen| {
+        let found = knowledge().identify(port, &[], seen);
+        assert_eq!(grades(&found), [("modbus-tcp", Grade::Possible)]);
+        found[0].reasons.concat().contains("only unit 1 was asked")
+    };
+    let silent = answer(port, b"");
+    assert!(unit(&silent));
+    let get = Seen {
+        request: Some(b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+        ..silent.clone()
+    };
+    let unasked = Seen {
+        request: None,
+        ..silent
+    };
+    for seen in [get, unasked] {
+        assert!(!unit(&seen), "{seen:?}");
+    }
+}
+
+#[test]
 fn a_modbus_device_tells_its_name_and_an_exception_proves_it_too() {
     let port = Port::tcp(502);
     let mut reply = vec![0, 0, 0, 0, 0, 0, 1, 0x2b, 0x0e, 1, 1, 0, 0, 3];
