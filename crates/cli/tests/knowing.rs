@@ -134,6 +134,22 @@ fn all_mistakes_are_told_at_once_with_file_and_line_and_nothing_is_opened() {
     assert!(code == Some(2) && text.starts_with("error[KN003]"), "{text}");
 }
 
+/// A file that no service file can be is refused by its length.
+#[test]
+fn a_file_that_is_too_long_is_refused_before_it_is_read() {
+    let folder = with(&[("a.toml", CONSOLE), ("b.toml", "")]);
+    let long = fs::File::options()
+        .write(true)
+        .open(folder.path().join("own/b.toml"))
+        .unwrap();
+    long.set_len(1 << 26).unwrap();
+    let (code, text) = said(&portcullis(folder.path(), &["knowledge", "check", "own"]));
+    assert!(
+        code == Some(2) && text.starts_with("error[OP001]") && text.contains("has 1048576 at most"),
+        "{text}"
+    );
+}
+
 /// Whatever a file says: bytes that no judge permits do not leave this host.
 #[test]
 fn no_file_makes_portcullis_send_other_bytes() {

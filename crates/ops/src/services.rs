@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -19,6 +19,9 @@ pub struct Services {
     /// The user's own; `None` without a folder.
     pub own: Option<OwnServices>,
 }
+
+/// No description of a service is longer; what is longer is not read at all.
+const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// Services that were read from a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +69,19 @@ pub fn read(folder: Option<&Path>) -> Result<Services, OpsError> {
     })
 }
 
+fn not_too_long(path: &Path) -> Result<(), OpsError> {
+    let failed = |source| OpsError::Read {
+        path: path.into(),
+        source,
+    };
+    let length = fs::metadata(path).map_err(failed)?.len();
+    if length > LONGEST_FILE {
+        let why = format!("it has {length} bytes, and a service file has {LONGEST_FILE} at most");
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, why)));
+    }
+    Ok(())
+}
+
 /// The service files of a folder by their shown names.
 fn texts(folder: &Path) -> Result<BTreeMap<String, String>, OpsError> {
     let failed = |source| OpsError::Read {
@@ -76,6 +92,7 @@ fn texts(folder: &Path) -> Result<BTreeMap<String, String>, OpsError> {
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
+            not_too_long(&path)?;
             texts.insert(sanitize(&path.to_string_lossy()), read_regular(&path)?);
         }
     }
