@@ -116,7 +116,7 @@ impl View {
             writer.write_record(columns.iter().map(|column| match record.get(column) {
                 None | Some(Value::Null) => String::new(),
                 Some(Value::String(text)) => harmless_cell(text),
-                Some(other) => other.to_string(),
+                Some(other) => harmless_json(&other.to_string()),
             }))?;
         }
         writer.flush()
@@ -206,11 +206,27 @@ impl Fault for OutputLost {
 
 /// A spreadsheet takes a cell that begins so for a formula (CWE-1236): names of processes and banners come from outside.
 fn harmless_cell(text: &str) -> String {
+    let shown = sanitize(text);
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{text}")
+        format!("'{shown}")
     } else {
-        text.to_owned()
+        shown
     }
+}
+
+/// JSON in which what reorders or hides text is escaped, as control characters are already.
+fn harmless_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        if sanitize(character.encode_utf8(&mut [0; 4])).starts_with("\\u") {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 /// A table without lines, which pastes well into mails and tickets.
@@ -261,6 +277,22 @@ mod tests {
         );
         let json: Value = serde_json::from_str(&shown(Format::Json)).unwrap();
         assert_eq!(json.as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn csv_shows_no_escape_sequences_and_nested_values_stay_json() {
+        let mut view = View::default();
+        let hostile = "x\x1b[2J\u{202e}gpj\u{e0001}";
+        view.record("thing", &json!({ "name": hostile, "list": [hostile, "\\u"] }));
+        let mut out = Vec::new();
+        view.write(Format::Csv, &mut out).unwrap();
+        let text = String::from_utf8(out.clone()).unwrap();
+        assert!(!text.contains(['\x1b', '\u{202e}', '\u{e0001}']), "{text:?}");
+        assert!(text.contains("x\\u{1b}[2J\\u{202e}gpj"), "{text}");
+        let mut reader = csv::Reader::from_reader(out.as_slice());
+        let row = reader.records().next().unwrap().unwrap();
+        let list: Value = serde_json::from_str(&row[0]).unwrap();
+        assert_eq!(list, json!([hostile, "\\u"]));
     }
 
     /// A reader that goes away after so many lines.
