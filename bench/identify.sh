@@ -31,6 +31,7 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
+trap 'exit 130' INT TERM
 ip netns add "$near"
 ip netns add "$far"
 ip -n "$near" link add wire type veth peer name wire netns "$far"
