@@ -8,8 +8,8 @@ use portcullis_sys::SysError;
 /// An error of the firewall.
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
-    /// The tool that changes the firewall could not be run.
-    #[error("cannot {act} the nftables ruleset")]
+    /// The tool that reads or changes the firewall could not be run.
+    #[error("cannot {act} the firewall rules")]
     Tool {
         /// What was to be done.
         act: &'static str,
@@ -17,16 +17,18 @@ pub enum FirewallError {
         #[source]
         source: SysError,
     },
-    /// `nft` ran and refused.
-    #[error("cannot {act} the nftables ruleset: nft says: {said}")]
-    Nft {
+    /// The tool ran and refused.
+    #[error("cannot {act} the firewall rules: {program} says: {said}")]
+    Refused {
         /// What was to be done.
         act: &'static str,
+        /// The tool.
+        program: String,
         /// Its complaint, first lines.
         said: String,
     },
-    /// What `nft` printed cannot be understood.
-    #[error("cannot read the nftables ruleset: {0}")]
+    /// What the tool printed cannot be understood.
+    #[error("cannot read the firewall rules: {0}")]
     Unreadable(String),
     /// The ruleset is another one than the plan was made for.
     #[error("the ruleset changed after the plan was made: expected digest {}, found {}", expected.short(), found.short())]
@@ -61,11 +63,11 @@ pub enum FirewallError {
     /// After loading, the kernel does not hold what was loaded.
     #[error("the kernel does not hold what was loaded: {0}")]
     ReadBack(String),
-    /// Somebody else keeps something in our table.
-    #[error("the table inet portcullis holds what Portcullis did not make: {0}")]
+    /// Somebody else keeps something among our rules.
+    #[error("among the rules of Portcullis stands what it did not make: {0}")]
     Strangers(String),
     /// There is nothing to confirm any more.
-    #[error("the trial is over: the kernel has let go of {0}")]
+    #[error("the trial is over: {0} is open as before")]
     TrialOver(Port),
 }
 
@@ -73,7 +75,7 @@ impl Fault for FirewallError {
     fn code(&self) -> &'static str {
         match self {
             Self::Tool { source, .. } => source.code(),
-            Self::Nft { .. } => "FW001",
+            Self::Refused { .. } => "FW001",
             Self::Unreadable(_) => "FW002",
             Self::Stale { .. } => "FW003",
             Self::WouldLockOut { .. } => "FW004",
@@ -89,10 +91,10 @@ impl Fault for FirewallError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Tool { source, .. } => source.hint(),
-            Self::Nft { said, .. } if said.contains("Operation not permitted") => {
+            Self::Refused { said, .. } if said.contains("Operation not permitted") => {
                 Some("changing and reading the firewall needs CAP_NET_ADMIN: run it as root (sudo)".into())
             }
-            Self::Nft { .. } | Self::Unreadable(_) => {
+            Self::Refused { .. } | Self::Unreadable(_) => {
                 Some("`portcullis doctor` shows what this machine's nftables can do".into())
             }
             Self::Stale { .. } => Some("run `portcullis plan` again and compare the two plans".into()),
@@ -121,7 +123,7 @@ impl Fault for FirewallError {
     fn exit(&self) -> Exit {
         match self {
             Self::Tool { source, .. } => source.exit(),
-            Self::Nft { .. } | Self::Unreadable(_) | Self::ReadBack(_) => Exit::Failed,
+            Self::Refused { .. } | Self::Unreadable(_) | Self::ReadBack(_) => Exit::Failed,
             Self::NothingListens(_) => Exit::Usage,
             Self::Stale { .. }
             | Self::WouldLockOut { .. }

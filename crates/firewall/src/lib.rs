@@ -5,7 +5,7 @@
 //! touches no other; it never loads a dump back. What is promised and why: `docs/security.md`.
 //!
 //! ```
-//! use portcullis_firewall::nftables::{Closing, Transaction};
+//! use portcullis_firewall::{closing::Closing, nftables::Transaction};
 //! use std::time::Duration;
 //! let closing = Closing::new("3f2a91", "tcp/54321".parse()?, ["10.7.20.0/24".parse()?].into_iter().collect());
 //! let text = Transaction::load(&closing, Some(Duration::from_secs(120)), false).to_string();
@@ -13,9 +13,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod act;
+pub mod backend;
+pub mod closing;
 mod error;
 mod lockout;
 pub mod nftables;
+pub mod own;
 pub mod plan;
 pub mod state;
 

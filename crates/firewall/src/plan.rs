@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use portcullis_model::{
-    AllowedSource, Binding, Connection, ExposureId, Listener, LiveConnection, NetworkSet, Networks, Note,
-    NoteLevel, Plan, PlanId, Port, Prediction, ServiceName, Site, StatePart, Transport,
+    AllowedSource, BackendName, Binding, Connection, ExposureId, Listener, LiveConnection, NetworkSet,
+    Networks, Note, NoteLevel, Plan, PlanId, Port, Prediction, ServiceName, Site, StatePart, Transport,
 };
 
-use crate::{FirewallError, lockout, nftables::Closing, state::Snapshot};
+use crate::{FirewallError, closing::Closing, lockout, state::Snapshot};
 
 /// Everything that a plan follows from.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct PlanInput<'a> {
     pub ephemeral: (u16, u16),
     /// Whether a port on which nothing listens is closed all the same.
     pub preventive: bool,
+    /// The firewall system that the change is to be made in.
+    pub backend: BackendName,
 }
 
 /// Makes a plan.
@@ -62,7 +64,6 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
     }
     let governing = input
         .snapshot
-        .ruleset
         .own
         .changes
         .values()
@@ -73,7 +74,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
             tag: change.tag.clone(),
         });
     }
-    let strangers = &input.snapshot.ruleset.own.strangers;
+    let strangers = &input.snapshot.own.strangers;
     if !strangers.is_empty() {
         return Err(FirewallError::Strangers(strangers.join(", ")));
     }
@@ -100,6 +101,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
         id: PlanId::of(&[]),
         made: input.now,
         host: input.host,
+        backend: input.backend,
         close: port,
         allow: input.allow,
         exposure: input.exposure,
@@ -393,10 +395,10 @@ fn notes(
         );
         note(NoteLevel::Warning, text);
     }
-    for fault in &input.snapshot.ruleset.own.faults {
+    for fault in &input.snapshot.own.faults {
         note(
             NoteLevel::Warning,
-            format!("in the table inet portcullis: {fault}"),
+            format!("among the rules of Portcullis: {fault}"),
         );
     }
     notes

@@ -4,15 +4,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use portcullis_model::{Connection, Digest, Listener, StatePart};
-use portcullis_sys::SysError;
+use portcullis_sys::Machine;
 
-use crate::{FirewallError, nftables};
+use crate::{FirewallError, backend, nftables, own::Own};
 
 /// Everything that was read of the host's firewall and network.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// The nftables ruleset.
-    pub ruleset: nftables::Ruleset,
+    /// What Portcullis itself has made.
+    pub own: Own,
     /// All parts, each with its digest.
     pub parts: Vec<StatePart>,
     /// Digest of all that the firewall of others consists of: `apply` compares it.
@@ -36,12 +36,16 @@ const COMMANDS: [(&str, &str, &[&str], bool); 7] = [
 ///
 /// # Errors
 /// When the nftables ruleset cannot be read.
-pub fn read(listeners: &[Listener], connections: &[Connection]) -> Result<Snapshot, FirewallError> {
-    let ruleset = nftables::read()?;
+pub fn read(
+    machine: &Machine,
+    listeners: &[Listener],
+    connections: &[Connection],
+) -> Result<Snapshot, FirewallError> {
+    let ruleset = nftables::read(machine)?;
     let mut parts = Vec::new();
     let mut firewall = BTreeMap::from([("nftables", ruleset.foreign)]);
     for (name, program, arguments, of_firewall) in COMMANDS {
-        let part = command_part(name, program, arguments);
+        let part = command_part(machine, name, program, arguments);
         if of_firewall {
             // Without these tools there are no such rules to protect, so that "not installed" compares equal.
             firewall.insert(name, Digest::of(lasting_lines(&part)));
@@ -56,21 +60,20 @@ pub fn read(listeners: &[Listener], connections: &[Connection]) -> Result<Snapsh
             .flat_map(|(name, digest)| [name.as_bytes(), digest.as_bytes()]),
     );
     Ok(Snapshot {
-        ruleset,
+        own: backend::own(machine)?,
         parts,
         foreign,
     })
 }
 
-fn command_part(name: &str, program: &str, arguments: &[&str]) -> StatePart {
+fn command_part(machine: &Machine, name: &str, program: &str, arguments: &[&str]) -> StatePart {
     let command = std::iter::once(program)
         .chain(arguments.iter().copied())
         .collect::<Vec<_>>()
         .join(" ");
-    let (read, output) = match portcullis_sys::run(program, arguments, "", PATIENCE) {
+    let (read, output) = match machine.run(program, arguments, "", PATIENCE) {
         Ok(finished) if finished.success => (true, finished.stdout),
         Ok(finished) => (false, finished.stderr),
-        Err(error @ SysError::MissingProgram { .. }) => (false, error.to_string()),
         Err(error) => (false, error.to_string()),
     };
     StatePart {

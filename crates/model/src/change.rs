@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChangeId, Digest, PlanId, Port};
+use crate::{BackendName, ChangeId, Digest, PlanId, Port};
 
 /// Where a change stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub struct Change {
     pub plan: PlanId,
     /// The host it was made on.
     pub host: String,
+    /// The firewall system that it stands in.
+    #[serde(default)]
+    pub backend: BackendName,
     /// The port it closes.
     pub port: Port,
     /// Where it stands.

@@ -22,6 +22,7 @@
 //! ```
 
 mod audit;
+mod backend;
 mod behaviour;
 mod change;
 mod config;
@@ -45,6 +46,7 @@ mod untrusted;
 mod window;
 
 pub use audit::{AuditEntry, AuditRecord};
+pub use backend::BackendName;
 pub use behaviour::{AnswerToEnd, Behaviour, OwnEnd, TcpOptions};
 pub use change::{Change, ChangeState, StepRecord};
 pub use config::{ConfigError, Problem};

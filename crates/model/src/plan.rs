@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Connection, Digest, ExposureId, Listener, NetworkSet, PlanId, Port};
+use crate::{BackendName, Connection, Digest, ExposureId, Listener, NetworkSet, PlanId, Port};
 
 /// What will be closed on one host, who still gets through, what was read before, and what is expected after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Plan {
     pub made: Timestamp,
     /// Name of the host it is for.
     pub host: String,
+    /// The firewall system that the change is made in.
+    #[serde(default)]
+    pub backend: BackendName,
     /// The port that is closed, on every address of the host.
     pub close: Port,
     /// Who still gets through, and why. Nobody but the host itself when empty.

@@ -13,6 +13,7 @@ use portcullis_knowledge::Knowledge;
 use portcullis_lab::{Lab, plant};
 use portcullis_model::{AuditEntry, Port, ServiceName, Site, Vantage};
 use portcullis_store::Store;
+use portcullis_sys::Machine;
 use tokio::sync::watch;
 
 use crate::{
@@ -36,8 +37,10 @@ pub struct Desk {
     pub own_services: Option<OwnServices>,
     /// Who is asking.
     pub actor: String,
-    /// Name of this host.
+    /// Name of the host whose firewall is worked on: this one's.
     pub host: String,
+    /// The way to its tools.
+    pub machine: Machine,
     /// The clock.
     pub now: fn() -> Timestamp,
 }
@@ -69,6 +72,7 @@ impl Desk {
             own_services: own,
             actor: portcullis_sys::host::actor(),
             host: portcullis_sys::host::name(),
+            machine: Machine::Here,
             now: Timestamp::now,
         })
     }

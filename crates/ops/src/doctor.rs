@@ -3,7 +3,7 @@
 use portcullis_firewall::{FirewallError, nftables};
 use portcullis_lab::Lab;
 use portcullis_model::Fault;
-use portcullis_sys::{SysError, conntrack, find_program, host, nflog};
+use portcullis_sys::{Machine, SysError, conntrack, find_program, host, nflog};
 use serde::Serialize;
 
 /// One thing that was looked at.
@@ -107,7 +107,7 @@ fn program(name: &str, what: &str) -> Finding {
 
 fn ruleset() -> Finding {
     let what = "reading the ruleset";
-    match nftables::read() {
+    match nftables::read(&Machine::Here) {
         Ok(ruleset) if ruleset.foreign_tables.is_empty() => {
             finding(what, Ok("no other table is loaded".into()))
         }

@@ -12,8 +12,8 @@ use std::{
 
 use jiff::Timestamp;
 use portcullis_model::{
-    Change, ChangeId, ChangeState, Coverage, Digest, Exit, Fault, NotTested, Observation, ObservationId,
-    Plan, PlanId, Port, PortState, Run, RunId, Vantage,
+    BackendName, Change, ChangeId, ChangeState, Coverage, Digest, Exit, Fault, NotTested, Observation,
+    ObservationId, Plan, PlanId, Port, PortState, Run, RunId, Vantage,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -113,6 +113,7 @@ fn plan(second: i64) -> Plan {
         id: PlanId::of(&[]),
         made: at(second),
         host: "gw-1".into(),
+        backend: BackendName::Nftables,
         close: Port::tcp(54321),
         allow: Vec::new(),
         exposure: None,
@@ -147,6 +148,7 @@ fn change(number: u8, host: &str) -> Change {
         id: ChangeId::of(&[&[number]]),
         plan: PlanId::of(&[b"plan"]),
         host: host.into(),
+        backend: BackendName::Nftables,
         port: Port::tcp(54321),
         state: ChangeState::Applying,
         applied: at(number.into()),

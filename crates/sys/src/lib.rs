@@ -19,6 +19,7 @@ pub mod host;
 pub mod isolation;
 mod link;
 pub mod lock;
+mod machine;
 pub mod namespace;
 pub mod nflog;
 mod package;
@@ -31,6 +32,7 @@ mod tcp_info;
 
 pub use command::{Finished, find_program, run};
 pub use error::SysError;
+pub use machine::Machine;
 pub use process::{Owners, identity, owners};
 pub use queue::unacknowledged;
 pub use readable::Readable;

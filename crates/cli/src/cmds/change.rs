@@ -137,7 +137,7 @@ fn listing(changes: &Changes) -> String {
     for fault in &changes.faults {
         let _ = write!(
             text,
-            "\n\nIn the table inet portcullis: {fault}. Somebody else has changed it."
+            "\n\nAmong the rules of Portcullis: {fault}. Somebody else has changed it."
         );
     }
     text

@@ -79,7 +79,7 @@ fn text(planned: &Planned) -> String {
         "  {}",
         plan.before.iter().map(shown_part).collect::<Vec<_>>().join(", ")
     );
-    section(&mut text, "What is loaded, as one transaction");
+    section(&mut text, "What is loaded");
     rules(&mut text, &planned.rules);
     section(&mut text, "What takes it out again");
     rules(&mut text, &planned.inverse);
@@ -93,7 +93,17 @@ fn text(planned: &Planned) -> String {
 
 fn rules(text: &mut String, rules: &str) {
     for line in rules.lines() {
-        let _ = writeln!(text, "  {}", line.replace("inet portcullis ", ""));
+        // What begins and ends a script that a tool reads is for a shell; people see the tool and its lines.
+        let line = line.replace("inet portcullis ", "");
+        match line.strip_suffix(" <<'END'") {
+            Some(tool) => {
+                let _ = writeln!(text, "  {tool}");
+            }
+            None if line != "END" => {
+                let _ = writeln!(text, "    {line}");
+            }
+            None => {}
+        }
     }
 }
 

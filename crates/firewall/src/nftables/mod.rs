@@ -1,18 +1,28 @@
 //! Native nftables: the rules as values, the `nft` program as the way into the kernel.
 
-mod read;
+mod own;
+mod rules;
+mod ruleset;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 use std::time::Duration;
 
-use portcullis_sys::{Finished, SysError};
+use portcullis_model::BackendName;
+use portcullis_sys::{Machine, SysError};
+use serde_json::Value;
 
-pub use read::{ChainRule, Loaded, OwnTable, Ruleset};
-pub use transaction::{Closing, TABLE, Transaction};
+pub use ruleset::Ruleset;
+pub use transaction::{TABLE, Transaction};
 
-use crate::FirewallError;
+use crate::{
+    FirewallError,
+    act::{Act, Acts},
+    backend::{Backend, DeadMan},
+    closing::Closing,
+    own::Own,
+};
 
 /// The netfilter log group that dropped packets are handed to; `portcullis logs --nflog 54` reads it.
 pub const LOG_GROUP: u16 = 54;
@@ -20,27 +30,43 @@ pub const LOG_GROUP: u16 = 54;
 /// Begins every log line of ours; the tag of the change follows.
 pub const LOG_PREFIX: &str = "portcullis-drop ";
 
-/// `nft` answers in milliseconds; on a loaded old machine with a large ruleset it may take seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Native nftables: the port stands in a set whose element the kernel itself forgets when a trial ends.
+#[derive(Debug)]
+pub struct Nftables;
+
+impl Backend for Nftables {
+    fn name(&self) -> BackendName {
+        BackendName::Nftables
+    }
+
+    fn read(&self, machine: &Machine) -> Result<Own, FirewallError> {
+        Ok(read(machine)?.own)
+    }
+
+    fn load(&self, closing: &Closing, trial: Option<Duration>, beside: &Own) -> Acts {
+        Transaction::load(closing, trial, beside.any_of(BackendName::Nftables)).into()
+    }
+
+    fn keep(&self, closing: &Closing) -> Acts {
+        Transaction::confirm(&closing.tag, closing.port).into()
+    }
+
+    fn inverse(&self, closing: &Closing, beside: &Own) -> Acts {
+        Transaction::inverse(closing, beside.any_of(BackendName::Nftables))
+    }
+
+    fn dead_man(&self) -> DeadMan {
+        DeadMan::Kernel
+    }
+}
 
 /// Reads the whole loaded ruleset.
 ///
 /// # Errors
 /// Without `nft`, without CAP_NET_ADMIN, or when its answer cannot be understood.
-pub fn read() -> Result<Ruleset, FirewallError> {
-    let finished = nft("read", &["-j", "list", "ruleset"], "")?;
+pub fn read(machine: &Machine) -> Result<Ruleset, FirewallError> {
+    let finished = Act::new("nft", &["-j", "list", "ruleset"]).run("read", machine)?;
     Ruleset::parse(&finished.stdout)
-}
-
-/// Loads a transaction: all of it or nothing. It is tried with `nft -c` first, which changes nothing.
-///
-/// # Errors
-/// When `nft` refuses it; nothing was changed then.
-pub fn load(transaction: &Transaction) -> Result<(), FirewallError> {
-    let text = transaction.to_string();
-    nft("check the change to", &["-c", "-f", "-"], &text)?;
-    nft("change", &["-f", "-"], &text)?;
-    Ok(())
 }
 
 /// Version of the `nft` program, e.g. `v1.0.6`.
@@ -48,7 +74,7 @@ pub fn load(transaction: &Transaction) -> Result<(), FirewallError> {
 /// # Errors
 /// When it is not installed.
 pub fn version() -> Result<String, SysError> {
-    let finished = portcullis_sys::run("nft", &["--version"], "", PATIENCE)?;
+    let finished = portcullis_sys::run("nft", &["--version"], "", Duration::from_secs(30))?;
     Ok(finished
         .stdout
         .split_whitespace()
@@ -57,15 +83,10 @@ pub fn version() -> Result<String, SysError> {
         .to_owned())
 }
 
-fn nft(act: &'static str, arguments: &[&str], stdin: &str) -> Result<Finished, FirewallError> {
-    let finished = portcullis_sys::run("nft", arguments, stdin, PATIENCE)
-        .map_err(|source| FirewallError::Tool { act, source })?;
-    if finished.success {
-        return Ok(finished);
-    }
-    let said: Vec<&str> = finished.stderr.lines().take(3).map(str::trim).collect();
-    Err(FirewallError::Nft {
-        act,
-        said: portcullis_model::sanitize(&said.join(" ")),
-    })
+fn text<'v>(body: &'v Value, key: &str) -> &'v str {
+    body.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn handle_of(body: &Value) -> u64 {
+    body.get("handle").and_then(Value::as_u64).unwrap_or(0)
 }

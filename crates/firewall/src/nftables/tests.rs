@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use portcullis_model::Port;
 
-use super::*;
+use super::{transaction::Pieces, *};
 
 fn closing() -> Closing {
     let allow = ["10.7.20.0/24", "2001:db8:7:20::/64"]
@@ -33,17 +33,26 @@ fn a_further_change_joins_the_table_and_may_look_after_outgoing_connections() {
 }
 
 #[test]
+fn a_port_of_hosts_behind_this_one() {
+    let closing = Closing {
+        behind: vec!["10.7.10.10".parse().unwrap(), "2001:db8:7:10::a".parse().unwrap()],
+        ..closing()
+    };
+    insta::assert_snapshot!(Transaction::load(&closing, None, false));
+}
+
+#[test]
 fn confirming_and_removing() {
-    let loaded = Loaded {
+    let pieces = Pieces {
+        tag: "3f2a91".into(),
         sets: vec!["ports_3f2a91".into(), "sources4_3f2a91".into()],
         has_chain: true,
-        entry_handles: vec![9],
-        ..Loaded::named("3f2a91")
+        entries: vec![("prerouting".into(), 9), ("input".into(), 10)],
     };
     let texts = [
         Transaction::confirm("3f2a91", Port::tcp(54321)).to_string(),
-        Transaction::remove(&loaded, false).to_string(),
-        Transaction::remove(&loaded, true).to_string(),
+        Transaction::remove(&pieces).to_string(),
+        transaction::remove_table().to_string(),
     ];
     insta::assert_snapshot!(texts.join("--\n"));
 }
@@ -59,10 +68,17 @@ const LISTED: &str = r#"{"nftables": [
 {"set": {"family": "inet", "name": "sources4_3f2a91", "table": "portcullis", "type": "ipv4_addr", "handle": 5, "flags": ["interval"], "elem": [{"prefix": {"addr": "10.7.20.0", "len": 24}}]}},
 {"set": {"family": "inet", "name": "sources6_3f2a91", "table": "portcullis", "type": "ipv6_addr", "handle": 6, "flags": ["interval"], "elem": [{"prefix": {"addr": "2001:db8:7:20::", "len": 64}}]}},
 {"chain": {"family": "inet", "table": "portcullis", "name": "prerouting", "handle": 1, "type": "filter", "hook": "prerouting", "prio": -150, "policy": "accept"}},
+{"chain": {"family": "inet", "table": "portcullis", "name": "input", "handle": 20, "type": "filter", "hook": "input", "prio": -150, "policy": "accept"}},
+{"chain": {"family": "inet", "table": "portcullis", "name": "forward", "handle": 21, "type": "filter", "hook": "forward", "prio": -150, "policy": "accept"}},
 {"chain": {"family": "inet", "table": "portcullis", "name": "change_3f2a91", "handle": 7}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "prerouting", "handle": 2, "expr": [{"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "prerouting", "handle": 3, "expr": [{"match": {"op": "==", "left": {"ct": {"key": "direction"}}, "right": "reply"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "prerouting", "handle": 14, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": "@ports_3f2a91"}}, {"match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": {"set": ["local", "broadcast", "multicast"]}}}, {"jump": {"target": "change_3f2a91"}}]}},
+{"rule": {"family": "inet", "table": "portcullis", "chain": "input", "handle": 22, "expr": [{"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}, {"accept": null}]}},
+{"rule": {"family": "inet", "table": "portcullis", "chain": "input", "handle": 23, "expr": [{"match": {"op": "==", "left": {"ct": {"key": "direction"}}, "right": "reply"}}, {"accept": null}]}},
+{"rule": {"family": "inet", "table": "portcullis", "chain": "forward", "handle": 24, "expr": [{"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}, {"accept": null}]}},
+{"rule": {"family": "inet", "table": "portcullis", "chain": "forward", "handle": 25, "expr": [{"match": {"op": "==", "left": {"ct": {"key": "direction"}}, "right": "reply"}}, {"accept": null}]}},
+{"rule": {"family": "inet", "table": "portcullis", "chain": "input", "handle": 26, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": "@ports_3f2a91"}}, {"jump": {"target": "change_3f2a91"}}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 8, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@sources4_3f2a91"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 9, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip6", "field": "saddr"}}, "right": "@sources6_3f2a91"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 10, "expr": [{"limit": {"rate": 10, "burst": 20, "per": "minute"}}, {"log": {"prefix": "portcullis-drop 3f2a91 ", "level": "info"}}]}},
@@ -111,20 +127,20 @@ fn what_differs_from_the_plan_is_named() {
     let flushed = flushed.replace(",]}", "]}");
     assert_eq!(
         Ruleset::parse(&flushed).unwrap().own.changes["3f2a91"]
-            .damage()
+            .damage
             .len(),
         1
     );
     let let_in = LISTED.replace(r#""right": "@sources4_3f2a91""#, r#""right": "10.7.30.5""#);
     assert_eq!(
         Ruleset::parse(&let_in).unwrap().own.changes["3f2a91"]
-            .damage()
+            .damage
             .len(),
         1
     );
-    let moved = LISTED.replace(r#""prio": -150"#, r#""prio": 10"#);
+    let moved = LISTED.replacen(r#""prio": -150"#, r#""prio": 10"#, 1);
     assert_eq!(Ruleset::parse(&moved).unwrap().own.faults.len(), 1);
-    let early = LISTED.replace(r#""right": "lo""#, r#""right": "eth0""#);
+    let early = LISTED.replacen(r#""right": "lo""#, r#""right": "eth0""#, 1);
     assert_eq!(Ruleset::parse(&early).unwrap().own.faults.len(), 1);
 }
 
@@ -167,7 +183,7 @@ fn ranges_and_neighbouring_networks_are_the_same_set_as_their_prefixes() {
 fn what_is_not_a_ruleset_is_refused_with_its_place() {
     assert_eq!(
         Ruleset::parse("{\"nftables\": [\n}").unwrap_err().to_string(),
-        "cannot read the nftables ruleset: not JSON at line 2 column 1"
+        "cannot read the firewall rules: not JSON at line 2 column 1"
     );
     assert!(Ruleset::parse("{}").is_err());
 }

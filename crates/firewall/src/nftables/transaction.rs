@@ -2,41 +2,25 @@
 //!
 //! The shape and its reasons: `docs/security.md`.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
-use portcullis_model::{NetworkSet, Port};
+use portcullis_model::Port;
 
-use super::{LOG_GROUP, LOG_PREFIX, Loaded};
+use super::{LOG_GROUP, LOG_PREFIX};
+use crate::{
+    act::{Act, Acts},
+    closing::Closing,
+};
 
 /// The table that Portcullis owns. It touches no other.
 pub const TABLE: &str = "inet portcullis";
 
-/// One closing of one port: who still gets through, and under which tag its objects stand in the table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closing {
-    /// Six hexadecimal digits that name the change.
-    pub tag: String,
-    /// The port.
-    pub port: Port,
-    /// Who still gets through.
-    pub allow: NetworkSet,
-    /// Peers of this host's own outgoing connections whose source port is the closed one. The connection tracker may
-    /// not have seen them begin, and would then take the peer's next packet for a new connection to the closed port.
-    pub outgoing_peers: Vec<SocketAddr>,
-}
+/// The base chains of our table, each at the hook of its name: before addresses are translated, and after, for what
+/// another port or address was translated to the closed one.
+pub(super) const BASE_CHAINS: [&str; 3] = ["prerouting", "input", "forward"];
 
 impl Closing {
-    /// A closing without outgoing connections to look after.
-    pub fn new(tag: &str, port: Port, allow: NetworkSet) -> Self {
-        Self {
-            tag: tag.into(),
-            port,
-            allow,
-            outgoing_peers: Vec::new(),
-        }
-    }
-
     /// The rules of the change's own chain, in the order in which the kernel walks them.
     fn rules(&self) -> Vec<String> {
         let (tag, transport) = (&self.tag, self.port.transport);
@@ -59,14 +43,64 @@ impl Closing {
         rules
     }
 
-    /// The rule that sends new connections to the closed port into the change's chain. Only traffic to this host
-    /// itself is meant: on a router, forwarded connections to the same port pass by.
-    fn entry(&self) -> String {
+    /// The rules that send connections to the closed port into the change's chain, each with its base chain. This
+    /// host's port: on a router, forwarded connections to the same port pass by. That of hosts behind it: only they.
+    fn entries(&self) -> Vec<(&'static str, String)> {
         let (tag, transport) = (&self.tag, self.port.transport);
-        format!(
-            "{transport} dport @ports_{tag} fib daddr type {{ local, broadcast, multicast }} jump change_{tag}"
-        )
+        let entry = |to: &str| format!("{transport} dport @ports_{tag} {to}jump change_{tag}");
+        if self.behind.is_empty() {
+            return vec![
+                (
+                    "prerouting",
+                    entry("fib daddr type { local, broadcast, multicast } "),
+                ),
+                ("input", entry("")),
+            ];
+        }
+        let mut entries = Vec::new();
+        for chain in ["prerouting", "forward"] {
+            if self.behind.iter().any(IpAddr::is_ipv4) {
+                entries.push((chain, entry(&format!("ip daddr @targets4_{tag} "))));
+            }
+            if self.behind.iter().any(IpAddr::is_ipv6) {
+                entries.push((chain, entry(&format!("ip6 daddr @targets6_{tag} "))));
+            }
+        }
+        entries
     }
+
+    /// The sets of the change: role, type and flags.
+    fn sets(&self) -> Vec<(&'static str, &'static str, Option<&'static str>)> {
+        let mut sets = vec![
+            ("ports", "inet_service", Some("timeout")),
+            ("sources4", "ipv4_addr", Some("interval")),
+            ("sources6", "ipv6_addr", Some("interval")),
+        ];
+        if !self.outgoing_peers.is_empty() {
+            sets.push(("own4", "ipv4_addr . inet_service", None));
+            sets.push(("own6", "ipv6_addr . inet_service", None));
+        }
+        if self.behind.iter().any(IpAddr::is_ipv4) {
+            sets.push(("targets4", "ipv4_addr", None));
+        }
+        if self.behind.iter().any(IpAddr::is_ipv6) {
+            sets.push(("targets6", "ipv6_addr", None));
+        }
+        sets
+    }
+}
+
+/// What belongs to one change in our table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Pieces {
+    /// Its tag.
+    pub(super) tag: String,
+    /// Names of its sets.
+    pub(super) sets: Vec<String>,
+    /// Whether its chain is there.
+    pub(super) has_chain: bool,
+    /// The rules that lead into its chain: base chain and handle.
+    pub(super) entries: Vec<(String, u64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +121,7 @@ enum Statement {
         set: String,
         element: String,
     },
-    AddBaseChain,
+    AddBaseChain(&'static str),
     AddChain(String),
     DeleteChain(String),
     AddRule {
@@ -122,9 +156,9 @@ impl fmt::Display for Statement {
                 write!(f, "add element {TABLE} {set} {{ {} }}", elements.join(", "))
             }
             Self::DeleteElement { set, element } => write!(f, "delete element {TABLE} {set} {{ {element} }}"),
-            Self::AddBaseChain => write!(
+            Self::AddBaseChain(hook) => write!(
                 f,
-                "add chain {TABLE} prerouting {{ type filter hook prerouting priority mangle; policy accept; }}"
+                "add chain {TABLE} {hook} {{ type filter hook {hook} priority mangle; policy accept; }}"
             ),
             Self::AddChain(name) => write!(f, "add chain {TABLE} {name}"),
             Self::DeleteChain(name) => write!(f, "delete chain {TABLE} {name}"),
@@ -146,38 +180,22 @@ impl Transaction {
         let mut statements = Vec::new();
         if !joins {
             // Adding and deleting first makes the rest a replacement of whatever remnant stands there.
-            statements.extend([
-                Statement::AddTable,
-                Statement::DeleteTable,
-                Statement::AddTable,
-                Statement::AddBaseChain,
-            ]);
-            for rule in ["iif \"lo\" accept", "ct direction reply accept"] {
-                statements.push(Statement::AddRule {
-                    chain: "prerouting".into(),
-                    rule: rule.into(),
-                });
+            statements.extend([Statement::AddTable, Statement::DeleteTable, Statement::AddTable]);
+            for chain in BASE_CHAINS {
+                statements.push(Statement::AddBaseChain(chain));
+                for rule in ["iif \"lo\" accept", "ct direction reply accept"] {
+                    statements.push(Statement::AddRule {
+                        chain: chain.into(),
+                        rule: rule.into(),
+                    });
+                }
             }
         }
-        let sets = [
-            ("ports", "inet_service", Some("timeout")),
-            ("sources4", "ipv4_addr", Some("interval")),
-            ("sources6", "ipv6_addr", Some("interval")),
-        ];
-        let own = [
-            ("own4", "ipv4_addr . inet_service", None),
-            ("own6", "ipv6_addr . inet_service", None),
-        ];
-        let own = if closing.outgoing_peers.is_empty() {
-            [].as_slice()
-        } else {
-            own.as_slice()
-        };
-        for (name, kind, flags) in sets.iter().chain(own) {
+        for (role, kind, flags) in closing.sets() {
             statements.push(Statement::AddSet {
-                name: format!("{name}_{tag}"),
+                name: format!("{role}_{tag}"),
                 kind,
-                flags: *flags,
+                flags,
             });
         }
         let port = match trial {
@@ -198,12 +216,21 @@ impl Transaction {
                 .map(|peer| format!("{} . {}", peer.ip(), peer.port()))
                 .collect()
         };
-        let elements: [(&str, Vec<String>); 5] = [
+        let behind_of_family = |v4: bool| {
+            let hosts = closing.behind.iter();
+            hosts
+                .filter(move |host| host.is_ipv4() == v4)
+                .map(IpAddr::to_string)
+                .collect()
+        };
+        let elements: [(&str, Vec<String>); 7] = [
             ("ports", vec![port]),
             ("sources4", of_family(true)),
             ("sources6", of_family(false)),
             ("own4", own_of_family(true)),
             ("own6", own_of_family(false)),
+            ("targets4", behind_of_family(true)),
+            ("targets6", behind_of_family(false)),
         ];
         for (set, elements) in elements {
             if !elements.is_empty() {
@@ -221,37 +248,40 @@ impl Transaction {
                 rule,
             });
         }
-        statements.push(Statement::AddRule {
-            chain: "prerouting".into(),
-            rule: closing.entry(),
-        });
+        for (base, rule) in closing.entries() {
+            statements.push(Statement::AddRule {
+                chain: base.into(),
+                rule,
+            });
+        }
         Self(statements)
     }
 
-    /// What would take a closing out again, as text for people: the handle of its entry rule is known only once the
-    /// kernel has given it one.
-    pub fn inverse(closing: &Closing, joins: bool) -> String {
+    /// What would take a closing out again, as text for people: the handles of the rules that lead to it are known only
+    /// once the kernel has given them.
+    pub fn inverse(closing: &Closing, joins: bool) -> Acts {
         if !joins {
-            return Self(vec![Statement::DeleteTable]).to_string();
+            return remove_table();
         }
         let tag = &closing.tag;
-        let own: &[&str] = if closing.outgoing_peers.is_empty() {
-            &[]
-        } else {
-            &["own4", "own6"]
-        };
-        let sets = ["ports", "sources4", "sources6"]
-            .iter()
-            .chain(own)
-            .map(|name| format!("{name}_{tag}"));
-        let loaded = Loaded {
+        let pieces = Pieces {
+            tag: tag.clone(),
+            sets: closing
+                .sets()
+                .iter()
+                .map(|(role, ..)| format!("{role}_{tag}"))
+                .collect(),
             has_chain: true,
-            sets: sets.collect(),
-            ..Loaded::named(tag)
+            entries: Vec::new(),
         };
-        let entry =
-            format!("delete rule {TABLE} prerouting handle N   # the one that jumps to change_{tag}\n");
-        entry + &Self::remove(&loaded, false).to_string()
+        let entries: String = closing
+            .entries()
+            .iter()
+            .map(|(base, _)| {
+                format!("delete rule {TABLE} {base} handle N   # the one that jumps to change_{tag}\n")
+            })
+            .collect();
+        script(entries + &Self::remove(&pieces).to_string())
     }
 
     /// Makes a trial permanent: the element with its timeout goes and one without comes, in the same moment.
@@ -270,15 +300,12 @@ impl Transaction {
         ])
     }
 
-    /// Takes one change away and leaves the others of the table alone; the last one takes the table with it.
-    pub fn remove(change: &Loaded, is_last: bool) -> Self {
-        if is_last {
-            return Self(vec![Statement::DeleteTable]);
-        }
+    /// Takes one change away and leaves the others of the table alone.
+    pub(super) fn remove(change: &Pieces) -> Self {
         let mut statements = Vec::new();
-        for handle in &change.entry_handles {
+        for (chain, handle) in &change.entries {
             statements.push(Statement::DeleteRule {
-                chain: "prerouting".into(),
+                chain: chain.clone(),
                 handle: *handle,
             });
         }
@@ -287,6 +314,22 @@ impl Transaction {
         }
         statements.extend(change.sets.iter().cloned().map(Statement::DeleteSet));
         Self(statements)
+    }
+}
+
+/// Takes the whole table away.
+pub(super) fn remove_table() -> Acts {
+    Act::new("nft", &["delete", "table", "inet", "portcullis"]).into()
+}
+
+/// `nft` takes a script as one transaction: all of it or nothing, whatever is refused in it.
+fn script(text: String) -> Acts {
+    Act::reading("nft", &["-f", "-"], text).into()
+}
+
+impl From<Transaction> for Acts {
+    fn from(transaction: Transaction) -> Self {
+        script(transaction.to_string())
     }
 }
 

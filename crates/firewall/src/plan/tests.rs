@@ -1,7 +1,7 @@
 use portcullis_model::{Digest, ProcessIdentity};
 
 use super::*;
-use crate::nftables::Ruleset;
+use crate::own::Own;
 
 const SITE: &str = r#"
 [site]
@@ -27,11 +27,10 @@ connections = ["10.7.20.5 -> control tcp/54321", "office -> control tcp/8443"]
 "#;
 
 fn snapshot() -> Snapshot {
-    let ruleset = Ruleset::parse(r#"{"nftables": []}"#).unwrap();
     Snapshot {
         foreign: Digest::ZERO,
         parts: Vec::new(),
-        ruleset,
+        own: Own::default(),
     }
 }
 
@@ -105,6 +104,7 @@ impl Case {
             above: &self.above,
             ephemeral: (32768, 60999),
             preventive: false,
+            backend: BackendName::Nftables,
         })
     }
 }

@@ -3,16 +3,11 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use portcullis_firewall::{
-    FirewallError, PlanInput,
-    nftables::{self, Closing, Transaction},
-    plan::closing,
-    state,
-};
+use portcullis_firewall::{FirewallError, PlanInput, backend, closing::Closing, plan::closing, state};
 use portcullis_model::{Change, ChangeId, ChangeState, MaintenanceWindow, Plan};
 use serde_json::json;
 
-use super::{lock, own_table, plan, remove, subject_of, sweep, tag_of};
+use super::{lock, plan, remove, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop, check, error::next_opening};
 
 /// What is to be applied, and how.
@@ -67,9 +62,8 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
         return Err(OpsError::Interrupted);
     }
     let closing = closing(&current, &tag);
-    let joins = own_table()?.present;
-    let transaction = Transaction::load(&closing, Some(request.trial), joins);
-    if let Err(error) = nftables::load(&transaction) {
+    let acts = backend::of(plan.backend).load(&closing, Some(request.trial), &desk.own()?);
+    if let Err(error) = acts.run("change", &desk.machine) {
         desk.step(&mut change, ChangeState::Failed, "load", false, error.to_string())
             .await?;
         return Err(OpsError::Firewall(error));
@@ -80,7 +74,7 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
         Err(error) => {
             // Whatever went wrong, an `apply` that ends with an error leaves nothing in the kernel. Should even this
             // fail, the trial ends by itself.
-            remove(&own_table()?, &tag)?;
+            remove(&desk.machine, &desk.own()?, &tag)?;
             // A store that takes no writes is what may have failed in the first place.
             let _ = desk
                 .step(
@@ -107,7 +101,7 @@ async fn in_force(
     let outcome = format!("in force for {} s, then the kernel lets go", trial.as_secs());
     desk.step(change, ChangeState::OnTrial, "load", true, outcome)
         .await?;
-    let own = own_table()?;
+    let own = desk.own()?;
     let mut differences = own.faults.clone();
     match own.changes.get(&closing.tag) {
         Some(loaded) => differences.extend(loaded.differences(closing)),
@@ -159,7 +153,8 @@ fn window(desk: &Desk, emergency: Option<&str>) -> Result<(), OpsError> {
 /// locked out who has come since. What the new plan says of live connections is what counts for the rules.
 fn compare(desk: &Desk, plan: &Plan) -> Result<Plan, OpsError> {
     let checked = check::this_host()?;
-    let snapshot = state::read(&checked.listeners, &checked.connections).map_err(OpsError::Firewall)?;
+    let snapshot =
+        state::read(&desk.machine, &checked.listeners, &checked.connections).map_err(OpsError::Firewall)?;
     if snapshot.foreign != plan.ruleset {
         let stale = FirewallError::Stale {
             expected: plan.ruleset,
@@ -183,6 +178,7 @@ fn compare(desk: &Desk, plan: &Plan) -> Result<Plan, OpsError> {
         ephemeral: portcullis_sys::host::ephemeral_ports(),
         // Whether something listens was judged when the plan was made.
         preventive: true,
+        backend: plan.backend,
     })
     .map_err(OpsError::Firewall)
 }
@@ -194,6 +190,7 @@ async fn announce(desk: &Desk, request: &ApplyRequest, plan: &Plan) -> Result<Ch
         id: ChangeId::of(&[plan.id.to_string().as_bytes(), now.to_string().as_bytes()]),
         plan: plan.id,
         host: desk.host.clone(),
+        backend: plan.backend,
         port: plan.close,
         state: ChangeState::Applying,
         applied: now,

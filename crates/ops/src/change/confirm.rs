@@ -1,14 +1,10 @@
 //! Keeping a change that is on trial.
 
-use portcullis_firewall::{
-    FirewallError,
-    nftables::{self, Loaded, Transaction},
-    state,
-};
-use portcullis_model::{Change, ChangeState};
+use portcullis_firewall::{FirewallError, backend, closing::Closing, own::Loaded, state};
+use portcullis_model::{Change, ChangeState, NetworkSet};
 use serde_json::json;
 
-use super::{lock, own_table, plan, subject_of, sweep, tag_of};
+use super::{lock, plan, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop};
 
 /// A change that was confirmed.
@@ -59,8 +55,11 @@ pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed
         json!({ "session": session }),
     )
     .await?;
-    let loaded = nftables::load(&Transaction::confirm(&tag, change.port));
-    let held = own_table()?.changes.get(&tag).cloned();
+    let closing = Closing::new(&tag, change.port, NetworkSet::default());
+    let loaded = backend::of(change.backend)
+        .keep(&closing)
+        .run("change", &desk.machine);
+    let held = desk.own()?.changes.get(&tag).cloned();
     match held {
         Some(held) if loaded.is_ok() && is_kept(&change, &held) => {
             let outcome = "the kernel holds it without a time limit".to_owned();
@@ -68,7 +67,9 @@ pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed
                 .await?;
             let planned = desk.store.plan(&change.plan.to_string()).await.ok();
             let rest_as_planned = match planned {
-                Some(plan) => state::read(&[], &[]).ok().map(|now| now.foreign == plan.ruleset),
+                Some(plan) => state::read(&desk.machine, &[], &[])
+                    .ok()
+                    .map(|now| now.foreign == plan.ruleset),
                 None => None,
             };
             Ok(Confirmed {

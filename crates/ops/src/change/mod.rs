@@ -14,9 +14,9 @@ pub use sweep::{Changes, Standing, changes};
 
 use std::time::Duration;
 
-use portcullis_firewall::nftables::{self, OwnTable};
+use portcullis_firewall::{backend, own::Own};
 use portcullis_model::{Change, ChangeState, StepRecord};
-use portcullis_sys::{SysError, lock::Lock};
+use portcullis_sys::{Machine, SysError, lock::Lock};
 
 use crate::{Desk, OpsError};
 
@@ -45,21 +45,23 @@ fn lock_soon() -> Result<Lock, OpsError> {
     lock()
 }
 
-fn own_table() -> Result<OwnTable, OpsError> {
-    Ok(nftables::read().map_err(OpsError::Firewall)?.own)
-}
-
-/// Takes one change out of the kernel, and the table with it when it was the last.
-fn remove(own: &OwnTable, tag: &str) -> Result<(), OpsError> {
-    let Some(loaded) = own.changes.get(tag) else {
-        return Ok(());
-    };
-    // With something of somebody else in it, the table stays and only what is ours goes.
-    let is_last = own.changes.len() == 1 && own.strangers.is_empty();
-    nftables::load(&nftables::Transaction::remove(loaded, is_last)).map_err(OpsError::Firewall)
+/// Takes one change out of the ruleset, and with the last one what it stood in.
+fn remove(machine: &Machine, own: &Own, tag: &str) -> Result<(), OpsError> {
+    match own.changes.get(tag) {
+        Some(loaded) => loaded
+            .removal
+            .run_all("change", machine)
+            .map_err(OpsError::Firewall),
+        None => Ok(()),
+    }
 }
 
 impl Desk {
+    /// What stands in the firewall of this host that Portcullis has made.
+    pub(crate) fn own(&self) -> Result<Own, OpsError> {
+        backend::own(&self.machine).map_err(OpsError::Firewall)
+    }
+
     /// Notes a step of a change, and where the change stands after it.
     async fn step(
         &self,

@@ -7,14 +7,13 @@ use std::{
 
 use ipnet::IpNet;
 use portcullis_firewall::{
-    PlanInput,
-    nftables::Transaction,
+    PlanInput, backend,
     plan::{allowed_by_site, closing},
     state,
 };
-use portcullis_model::{AllowedSource, Connection, ExposureId, Plan, Port, ServiceName};
+use portcullis_model::{AllowedSource, BackendName, Connection, ExposureId, Plan, Port, ServiceName};
 
-use super::{own_table, sweep};
+use super::sweep;
 use crate::{Desk, OpsError, check, exposures};
 
 const SHOWN_TRIAL: Duration = Duration::from_secs(120);
@@ -73,21 +72,24 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
         allow,
         exposure,
         site: desk.site.as_ref(),
-        snapshot: state::read(&checked.listeners, &checked.connections).map_err(OpsError::Firewall)?,
+        snapshot: state::read(&desk.machine, &checked.listeners, &checked.connections)
+            .map_err(OpsError::Firewall)?,
         listeners: &checked.listeners,
         connections: &checked.connections,
         tracked: &tracked(),
         above: &above(&checked.connections)?,
         ephemeral: portcullis_sys::host::ephemeral_ports(),
         preventive: request.preventive,
+        backend: BackendName::Nftables,
     })
     .map_err(OpsError::Firewall)?;
     desk.store.save_plan(&plan).await.map_err(OpsError::Store)?;
     let closing = closing(&plan, "TAG");
-    let joins = own_table()?.present;
+    let beside = desk.own()?;
+    let backend = backend::of(plan.backend);
     Ok(Planned {
-        rules: Transaction::load(&closing, Some(SHOWN_TRIAL), joins).to_string(),
-        inverse: Transaction::inverse(&closing, joins),
+        rules: backend.load(&closing, Some(SHOWN_TRIAL), &beside).to_string(),
+        inverse: backend.inverse(&closing, &beside).to_string(),
         plan,
     })
 }

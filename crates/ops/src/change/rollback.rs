@@ -2,13 +2,14 @@
 //! name may keep a change in force.
 
 use portcullis_firewall::{
-    FirewallError,
-    nftables::{self, Loaded, OwnTable},
+    FirewallError, backend,
+    own::{Loaded, Own},
 };
 use portcullis_model::{Change, ChangeState};
+use portcullis_sys::Machine;
 use serde_json::json;
 
-use super::{lock_soon, own_table, remove, subject_of, sweep, tag_of};
+use super::{lock_soon, remove, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop};
 
 /// A change that was taken back.
@@ -31,7 +32,7 @@ pub struct RolledBack {
 /// When it is not in force, or `nft` refuses.
 pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBack, OpsError> {
     let _lock = lock_soon()?;
-    let own = own_table()?;
+    let own = desk.own()?;
     let known = desk.store.change(prefix).await;
     // What the store knows by this id goes before what the kernel's shorter tags could stand for.
     let tag = match &known {
@@ -80,7 +81,7 @@ pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBa
             desk.record("change.rollback", subject, json!({})).await
         }
     };
-    let outcome = take_out(&own, &tag)?;
+    let outcome = take_out(&desk.machine, &own, &tag)?;
     match (known, announced) {
         (Ok(change), Ok(())) => finish(desk, change, outcome).await,
         (_, announced) => Ok(RolledBack {
@@ -98,11 +99,11 @@ pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBa
 /// When the kernel holds no such change, or `nft` refuses.
 pub fn rollback_unrecorded(prefix: &str, why: OpsError) -> Result<RolledBack, OpsError> {
     let _lock = lock_soon()?;
-    let own = own_table()?;
+    let own = backend::own(&Machine::Here).map_err(OpsError::Firewall)?;
     let Some(tag) = tag_in(&own, prefix) else {
         return Err(why);
     };
-    let outcome = take_out(&own, &tag)?;
+    let outcome = take_out(&Machine::Here, &own, &tag)?;
     Ok(RolledBack {
         tag,
         outcome,
@@ -131,7 +132,7 @@ async fn finish(desk: &Desk, mut change: Change, outcome: String) -> Result<Roll
 
 /// The one change in the kernel whose tag this names: the tag itself, the beginning of it, or a whole id that begins
 /// with it.
-fn tag_in(own: &OwnTable, prefix: &str) -> Option<String> {
+fn tag_in(own: &Own, prefix: &str) -> Option<String> {
     let is_id =
         (4..=16).contains(&prefix.len()) && prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let names = |loaded: &&Loaded| loaded.tag.starts_with(prefix) || prefix.starts_with(&loaded.tag);
@@ -142,17 +143,17 @@ fn tag_in(own: &OwnTable, prefix: &str) -> Option<String> {
     }
 }
 
-fn take_out(own: &OwnTable, tag: &str) -> Result<String, OpsError> {
-    remove(own, tag)?;
-    let after = nftables::read().map_err(OpsError::Firewall)?.own;
+fn take_out(machine: &Machine, own: &Own, tag: &str) -> Result<String, OpsError> {
+    remove(machine, own, tag)?;
+    let after = backend::own(machine).map_err(OpsError::Firewall)?;
     if after.changes.contains_key(tag) {
         return Err(OpsError::Firewall(FirewallError::ReadBack(
             "it is still there".into(),
         )));
     }
-    Ok(if after.present {
-        "its rules are gone; those of other changes stay".to_owned()
+    Ok(if after.changes.is_empty() {
+        "its rules are gone, and nothing of Portcullis is left in the ruleset".to_owned()
     } else {
-        "its rules are gone, and the table with them".to_owned()
+        "its rules are gone; those of other changes stay".to_owned()
     })
 }

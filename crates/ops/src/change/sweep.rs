@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use portcullis_firewall::nftables::{self, Loaded, OwnTable, Transaction};
+use portcullis_firewall::own::{Loaded, Own};
 use portcullis_model::{Change, ChangeState, Port};
 use portcullis_sys::{SysError, lock::Lock};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{lock_soon, own_table, remove, subject_of, tag_of};
+use super::{lock_soon, remove, subject_of, tag_of};
 use crate::{Desk, OpsError};
 
 /// A change, and what the kernel says of it now.
@@ -48,12 +48,12 @@ pub async fn changes(desk: &Desk) -> Result<Changes, OpsError> {
     let asked = match Lock::take() {
         Ok(_held) => sweep_locked(desk).await,
         // Somebody is changing something now: look, but do not touch.
-        Err(SysError::Locked) => own_table(),
+        Err(SysError::Locked) => desk.own(),
         Err(error) => Err(OpsError::System(error)),
     };
     let (own, silent) = match asked {
         Ok(own) => (own, None),
-        Err(error) => (OwnTable::default(), Some(error)),
+        Err(error) => (Own::default(), Some(error)),
     };
     let changes = desk
         .store
@@ -95,8 +95,8 @@ pub(crate) async fn sweep(desk: &Desk) -> Result<(), OpsError> {
 }
 
 /// Brings store and kernel to the same word, and returns our table as it is afterwards. The lock must be held.
-pub(super) async fn sweep_locked(desk: &Desk) -> Result<OwnTable, OpsError> {
-    let own = own_table()?;
+pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
+    let own = desk.own()?;
     let changes = desk
         .store
         .changes(Some(&desk.host))
@@ -128,7 +128,7 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<OwnTable, OpsError> {
             }
         }
     }
-    clear_away(own)
+    clear_away(desk, own)
 }
 
 /// Where a change really stands, when the store says something else. `faults` are those of the whole table.
@@ -177,7 +177,7 @@ pub(crate) fn alterations(
     now: Timestamp,
 ) -> Vec<String> {
     let mut alterations: Vec<String> = faults.to_vec();
-    alterations.extend(loaded.damage());
+    alterations.extend(loaded.damage.iter().cloned());
     if change
         .fingerprint
         .is_some_and(|fingerprint| loaded.port.is_some() && fingerprint != loaded.fingerprint)
@@ -195,8 +195,8 @@ pub(crate) fn alterations(
     alterations
 }
 
-/// Removes the rules of ended trials, and the table when nothing else is in it.
-fn clear_away(mut own: OwnTable) -> Result<OwnTable, OpsError> {
+/// Removes the rules of ended trials, and the frame when nothing else stands in it.
+fn clear_away(desk: &Desk, mut own: Own) -> Result<Own, OpsError> {
     let ended: Vec<String> = own
         .changes
         .values()
@@ -204,16 +204,13 @@ fn clear_away(mut own: OwnTable) -> Result<OwnTable, OpsError> {
         .map(|loaded| loaded.tag.clone())
         .collect();
     for tag in ended {
-        remove(&own, &tag)?;
-        own.changes.remove(&tag);
+        remove(&desk.machine, &own, &tag)?;
+        // What takes the next one away depends on what is left.
+        own = desk.own()?;
     }
-    if own.present && own.changes.is_empty() && own.strangers.is_empty() {
-        own = own_table()?;
-        // Without a change and without a stranger, what stands in our table is a remnant of ours.
-        if own.present && own.changes.is_empty() && own.strangers.is_empty() {
-            nftables::load(&Transaction::remove(&Loaded::named(""), true)).map_err(OpsError::Firewall)?;
-            own = OwnTable::default();
-        }
+    if let Some(remnant) = &own.remnant {
+        remnant.run("change", &desk.machine).map_err(OpsError::Firewall)?;
+        own.remnant = None;
     }
     Ok(own)
 }
@@ -221,14 +218,14 @@ fn clear_away(mut own: OwnTable) -> Result<OwnTable, OpsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_firewall::nftables::ChainRule;
-    use portcullis_model::{ChangeId, Digest, PlanId};
+    use portcullis_model::{BackendName, ChangeId, Digest, PlanId};
 
     fn change(state: ChangeState) -> Change {
         Change {
             id: ChangeId::of(&[]),
             plan: PlanId::of(&[]),
             host: "h".into(),
+            backend: BackendName::Nftables,
             port: Port::tcp(54321),
             state,
             applied: jiff::Timestamp::UNIX_EPOCH,
@@ -248,24 +245,16 @@ mod tests {
         let held = |expires| Loaded {
             port: Some(Port::tcp(54321)),
             expires,
-            entry_handles: vec![1],
-            rules: vec![
-                ChainRule::AcceptFrom("@sources4_".into()),
-                ChainRule::AcceptFrom("@sources6_".into()),
-                ChainRule::Log,
-                ChainRule::Log,
-                ChainRule::Drop,
-            ],
-            ..Loaded::named("")
+            ..Loaded::named("", BackendName::Nftables)
         };
         let opened = Loaded {
-            rules: Vec::new(),
+            damage: vec!["no rules lead to it".into()],
             ..held(None)
         };
         let longer = held(Some(Duration::from_secs(9000)));
         let trial = held(Some(Duration::from_secs(9)));
         let kept = held(None);
-        let let_go = Loaded::named("");
+        let let_go = Loaded::named("", BackendName::Nftables);
         let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(51);
         let after = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(61);
         use ChangeState::{Applying, Confirmed, Failed, FellBack, NotInForce, OnTrial};

@@ -7,7 +7,7 @@ mod look;
 
 use std::net::IpAddr;
 
-use portcullis_firewall::{FirewallError, nftables};
+use portcullis_firewall::FirewallError;
 use portcullis_lab::{Lab, plant};
 use portcullis_model::{Coverage, Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage};
 use portcullis_scan::Sighting;
@@ -94,7 +94,7 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
 
     let run = begin(desk, port, &vantages).await?;
     let control = Control::open();
-    let dropped_before = dropped(port);
+    let dropped_before = dropped(desk, port);
     let looker = look::Looker {
         desk,
         port,
@@ -134,7 +134,8 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         })
         .await
         .map_err(OpsError::Store)?;
-    let dropped_while_looking = dropped_before.and_then(|before| Some(dropped(port)?.saturating_sub(before)));
+    let dropped_while_looking =
+        dropped_before.and_then(|before| Some(dropped(desk, port)?.saturating_sub(before)));
     let listening = check::listens(&check::this_host()?, port);
     let smoke = request.smoke.as_deref().map(look::smoke).transpose()?;
     let altered = altered(desk, port).await?;
@@ -241,10 +242,9 @@ impl Earlier {
 
 /// What is not as Portcullis loaded it, of the changes for this port; nothing when the firewall cannot be read.
 async fn altered(desk: &Desk, port: Port) -> Result<Vec<String>, OpsError> {
-    let Ok(ruleset) = nftables::read() else {
+    let Ok(own) = desk.own() else {
         return Ok(Vec::new());
     };
-    let own = ruleset.own;
     let changes = desk
         .store
         .changes(Some(&desk.host))
@@ -264,8 +264,8 @@ async fn altered(desk: &Desk, port: Port) -> Result<Vec<String>, OpsError> {
     Ok(altered)
 }
 
-fn dropped(port: Port) -> Option<u64> {
-    let own = nftables::read().ok()?.own;
+fn dropped(desk: &Desk, port: Port) -> Option<u64> {
+    let own = desk.own().ok()?;
     Some(
         own.changes
             .values()

@@ -1,0 +1,156 @@
+//! What is done to a machine, as values: they print as lines of a POSIX shell, and are run one after the other.
+
+use std::{fmt, time::Duration};
+
+use portcullis_sys::{Finished, Machine};
+
+use crate::FirewallError;
+
+/// The tools answer in milliseconds; on a loaded old machine with a large ruleset they may take seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One program with its arguments and what it reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// Its name, e.g. `nft`.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// What it reads from its standard input; nothing when empty.
+    pub stdin: String,
+}
+
+impl Act {
+    /// A program that reads nothing.
+    pub fn new(program: &str, arguments: &[&str]) -> Self {
+        Self::reading(program, arguments, String::new())
+    }
+
+    /// A program that reads a script.
+    pub fn reading(program: &str, arguments: &[&str], stdin: String) -> Self {
+        Self {
+            program: program.into(),
+            arguments: arguments.iter().copied().map(str::to_owned).collect(),
+            stdin,
+        }
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When it is not installed or hangs, and when it refuses.
+    pub fn run(&self, act: &'static str, machine: &Machine) -> Result<Finished, FirewallError> {
+        let finished = machine
+            .run(&self.program, &self.arguments, &self.stdin, PATIENCE)
+            .map_err(|source| FirewallError::Tool { act, source })?;
+        if finished.success {
+            return Ok(finished);
+        }
+        let said: Vec<&str> = finished.stderr.lines().take(3).map(str::trim).collect();
+        Err(FirewallError::Refused {
+            act,
+            program: self.program.clone(),
+            said: portcullis_model::sanitize(&said.join(" ")),
+        })
+    }
+}
+
+/// Ends what a program reads, where acts are printed; no rule is called so.
+const END: &str = "END";
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.program)?;
+        for argument in &self.arguments {
+            write!(f, " {}", quoted(argument))?;
+        }
+        if self.stdin.is_empty() {
+            return Ok(());
+        }
+        write!(f, " <<'{END}'\n{}", self.stdin)?;
+        if !self.stdin.ends_with('\n') {
+            f.write_str("\n")?;
+        }
+        f.write_str(END)
+    }
+}
+
+/// One word of a POSIX shell (IEEE 1003.1, 2.2.2): between single quotes nothing has a meaning but the single quote.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Acts in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Acts(pub Vec<Act>);
+
+impl Acts {
+    /// Runs one after the other; the first that fails ends it.
+    ///
+    /// # Errors
+    /// That of the first act that fails.
+    pub fn run(&self, act: &'static str, machine: &Machine) -> Result<(), FirewallError> {
+        self.0
+            .iter()
+            .try_for_each(|one| one.run(act, machine).map(|_| ()))
+    }
+
+    /// Runs all of them, also after one has failed; the first failure is what is told.
+    ///
+    /// # Errors
+    /// That of the first act that fails.
+    pub fn run_all(&self, act: &'static str, machine: &Machine) -> Result<(), FirewallError> {
+        let failures = self.0.iter().filter_map(|one| one.run(act, machine).err());
+        failures
+            .collect::<Vec<_>>()
+            .into_iter()
+            .next()
+            .map_or(Ok(()), Err)
+    }
+}
+
+impl From<Act> for Acts {
+    fn from(act: Act) -> Self {
+        Self(vec![act])
+    }
+}
+
+impl fmt::Display for Acts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|act| writeln!(f, "{act}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_what_a_shell_would_run() {
+        let acts = Acts(vec![
+            Act::reading("cat", &["-"], "it's $HOME\n".into()),
+            Act::new("printf", &["%s|", "it's", "$HOME `x`", ""]),
+        ]);
+        let run = portcullis_sys::run("sh", &["-s"], &acts.to_string(), PATIENCE).unwrap();
+        assert_eq!(run.stdout, "it's $HOME\nit's|$HOME `x`||");
+    }
+
+    #[test]
+    fn all_are_run_even_when_one_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("made");
+        let acts = Acts(vec![
+            Act::new("false", &[]),
+            Act::new("touch", &[&file.to_string_lossy()]),
+        ]);
+        assert!(acts.run("try", &Machine::Here).is_err());
+        assert!(!file.exists());
+        assert!(acts.run_all("try", &Machine::Here).is_err());
+        assert!(file.exists());
+    }
+}

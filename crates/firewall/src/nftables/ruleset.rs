@@ -1,0 +1,91 @@
+//! Reading `nft -j list ruleset`: our own table in full, everybody else's as one digest.
+//!
+//! The reader is tolerant: objects that it does not know are part of the digest and no error.
+
+use portcullis_model::Digest;
+use serde_json::Value;
+
+use super::{own::OwnReader, text};
+use crate::{FirewallError, own::Own};
+
+/// A ruleset as the kernel holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruleset {
+    /// What stands in our own table.
+    pub own: Own,
+    /// Digest of all other tables, leaving out what changes by itself: handles, counters, and the elements of sets
+    /// that expire or that rules fill.
+    pub foreign: Digest,
+    /// Names of the other tables, as `family name`.
+    pub foreign_tables: Vec<String>,
+}
+
+impl Ruleset {
+    /// Reads what `nft -j list ruleset` printed.
+    ///
+    /// # Errors
+    /// When it is not JSON of libnftables (libnftables-json(5)).
+    pub fn parse(json: &str) -> Result<Self, FirewallError> {
+        let unreadable = |why: String| FirewallError::Unreadable(why);
+        let document: Value = serde_json::from_str(json).map_err(|error| {
+            unreadable(format!(
+                "not JSON at line {} column {}",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        let objects = document
+            .get("nftables")
+            .and_then(Value::as_array)
+            .ok_or_else(|| unreadable("there is no `nftables` list in the answer".into()))?;
+        let mut reader = OwnReader::default();
+        let mut foreign = String::new();
+        let mut foreign_tables = Vec::new();
+        for object in objects {
+            let Some((kind, body)) = object.as_object().and_then(|object| object.iter().next()) else {
+                continue;
+            };
+            if kind == "metainfo" {
+                continue;
+            }
+            let table = if kind == "table" {
+                text(body, "name")
+            } else {
+                text(body, "table")
+            };
+            if (text(body, "family"), table) == ("inet", "portcullis") {
+                reader.take(kind, body);
+                continue;
+            }
+            if kind == "table" {
+                foreign_tables.push(format!("{} {table}", text(body, "family")));
+            }
+            let mut lasting = body.clone();
+            drop_passing(&mut lasting);
+            foreign.push_str(&format!("{kind} {lasting}\n"));
+        }
+        Ok(Self {
+            own: reader.finish(),
+            foreign: Digest::of(foreign),
+            foreign_tables,
+        })
+    }
+}
+
+/// Removes what the kernel changes by itself.
+pub(super) fn drop_passing(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let flags = fields.get("flags").map(Value::to_string).unwrap_or_default();
+            if flags.contains("timeout") || flags.contains("dynamic") {
+                fields.remove("elem");
+            }
+            for passing in ["handle", "packets", "bytes", "expires", "used"] {
+                fields.remove(passing);
+            }
+            fields.values_mut().for_each(drop_passing);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_passing),
+        _ => {}
+    }
+}

@@ -1,0 +1,27 @@
+//! The firewall systems that are driven on a host.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A firewall system.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackendName {
+    /// Native nftables, by `nft`.
+    #[default]
+    Nftables,
+}
+
+impl BackendName {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Nftables];
+}
+
+impl fmt::Display for BackendName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nftables => "nftables",
+        })
+    }
+}
