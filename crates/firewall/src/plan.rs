@@ -391,9 +391,10 @@ fn notes(
     }
     for line in translations(&input.snapshot.parts, port) {
         let text = format!(
-            "addresses are translated (NAT) to this port: `{line}`; who comes that way is NOT kept out"
+            "addresses are translated (NAT) at this port: `{line}`; who comes that way is let through or kept out \
+             like everybody else"
         );
-        note(NoteLevel::Warning, text);
+        note(NoteLevel::Info, text);
     }
     for fault in &input.snapshot.own.faults {
         note(
@@ -404,8 +405,8 @@ fn notes(
     notes
 }
 
-/// The rules of others that translate another port or address to this one: such packets carry the other port when they
-/// pass our chain.
+/// The rules of others that translate an address or port to or from this one: such packets carry the other port when
+/// they pass either the chain before the translation or the one after it.
 fn translations(parts: &[StatePart], port: Port) -> Vec<String> {
     let number = port.number.to_string();
     let names_port = |line: &str| {

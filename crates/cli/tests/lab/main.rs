@@ -12,6 +12,7 @@ mod capture;
 mod changes;
 mod ends;
 mod finding;
+mod findings;
 mod health;
 mod learn;
 mod loss;

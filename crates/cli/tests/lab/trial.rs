@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::plant::{GATEWAY, GATEWAY_ADDRESS, Plant, eventually};
 
 #[test]
-fn office_is_cut_and_engineering_and_the_host_s_own_connections_live_on() {
+fn finding_06_office_is_cut_and_engineering_and_the_host_s_own_connections_live_on() {
     let plant = Plant::up();
     let office = plant.hold("office", "10.7.10.10:54321", &[]);
     let engineering = plant.hold("engineering", "10.7.10.10:54321", &[]);
@@ -30,7 +30,7 @@ fn office_is_cut_and_engineering_and_the_host_s_own_connections_live_on() {
 /// The connection tracker of this host was not in use when the connection began. It then takes the peer's next packet
 /// for the first of a connection to the closed port, and a plain drop would cut it.
 #[test]
-fn an_outgoing_connection_that_is_older_than_the_connection_tracker_s_use_lives_on() {
+fn finding_05_an_outgoing_connection_that_is_older_than_the_connection_tracker_s_use_lives_on() {
     let plant = Plant::up();
     let host = "controller";
     assert_eq!(
@@ -61,7 +61,7 @@ fn an_outgoing_connection_that_is_older_than_the_connection_tracker_s_use_lives_
 }
 
 #[test]
-fn a_trial_left_alone_is_open_again_in_time_and_the_next_command_restores_the_ruleset() {
+fn finding_07_a_trial_left_alone_is_open_again_in_time_and_the_next_command_restores_the_ruleset() {
     let plant = Plant::up();
     let before = plant.ruleset(GATEWAY);
     let plan = plant.plan(&["--port", "54321"]);

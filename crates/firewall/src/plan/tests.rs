@@ -234,7 +234,7 @@ fn families_that_fare_differently_are_predicted_apart() {
 }
 
 #[test]
-fn a_translation_to_the_port_is_a_warning() {
+fn a_translation_at_the_port_is_told() {
     let part = |output: &str| StatePart {
         name: "nftables".into(),
         command: "nft".into(),
