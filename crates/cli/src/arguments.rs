@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
-use portcullis_model::{Port, PortRange, ServiceName, Vantage};
+use portcullis_model::{BackendName, Port, PortRange, ServiceName, Vantage};
 use portcullis_scan::import;
 
 use crate::{environment, output::Format};
@@ -264,6 +264,10 @@ pub(crate) struct Plan {
     /// Close the port although nothing listens on it
     #[arg(long)]
     pub(crate) preventive: bool,
+    /// The firewall system to make the change in: nftables, iptables-nft, iptables-legacy [default: what is effective
+    /// here; the plan says which and why]
+    #[arg(long, value_name = "SYSTEM", value_parser = backend)]
+    pub(crate) backend: Option<BackendName>,
 }
 
 #[derive(Debug, Args)]
@@ -446,6 +450,14 @@ fn patience(text: &str) -> Result<Duration, String> {
 }
 
 /// A network, or one address as a network of its full length.
+fn backend(text: &str) -> Result<BackendName, String> {
+    let names = BackendName::ALL.map(|name| name.to_string()).join(", ");
+    BackendName::ALL
+        .into_iter()
+        .find(|name| name.to_string() == text)
+        .ok_or_else(|| format!("it is none of {names}"))
+}
+
 fn network(text: &str) -> Result<IpNet, String> {
     let address = text
         .parse::<std::net::IpAddr>()

@@ -18,6 +18,8 @@ pub struct Act {
     pub arguments: Vec<String>,
     /// What it reads from its standard input; nothing when empty.
     pub stdin: String,
+    /// What is shown of it where it is printed, when that is not the call itself.
+    pub shown: Option<String>,
 }
 
 impl Act {
@@ -32,6 +34,22 @@ impl Act {
             program: program.into(),
             arguments: arguments.iter().copied().map(str::to_owned).collect(),
             stdin,
+            shown: None,
+        }
+    }
+
+    /// Several acts as one process, which goes on when the one that started it is killed in the middle. When one of
+    /// them fails, what is given as `undo` is done, and the whole has failed.
+    pub fn together(acts: &Acts, undo: &Acts) -> Self {
+        let each: Vec<String> = acts.0.iter().map(|act| format!("{{ {act}\n}}")).collect();
+        // What was not there to be undone is no news; why the first one failed is.
+        let script = format!(
+            "{} || {{\n{{\n{undo}:\n}} 2>/dev/null\nexit 1\n}}\n",
+            each.join(" && ")
+        );
+        Self {
+            shown: Some(acts.to_string().trim_end().to_owned()),
+            ..Self::new("sh", &["-c", &script])
         }
     }
 
@@ -60,6 +78,9 @@ const END: &str = "END";
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(shown) = &self.shown {
+            return f.write_str(shown);
+        }
         f.write_str(&self.program)?;
         for argument in &self.arguments {
             write!(f, " {}", quoted(argument))?;
@@ -138,6 +159,25 @@ mod tests {
         ]);
         let run = portcullis_sys::run("sh", &["-s"], &acts.to_string(), PATIENCE).unwrap();
         assert_eq!(run.stdout, "it's $HOME\nit's|$HOME `x`||");
+    }
+
+    #[test]
+    fn together_they_are_all_done_or_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let touch = |name: &str| Act::new("touch", &[&file(name)]);
+        let undo = Acts::from(touch("undone"));
+        let good = Acts(vec![touch("one"), Act::reading("cat", &[], "it's\n".into())]);
+        assert_eq!(
+            Act::together(&good, &undo).to_string(),
+            good.to_string().trim_end()
+        );
+        Act::together(&good, &undo).run("try", &Machine::Here).unwrap();
+        assert!(!folder.path().join("undone").exists());
+        let bad = Acts(vec![Act::new("ls", &["/no/such/place"]), touch("two")]);
+        let error = Act::together(&bad, &undo).run("try", &Machine::Here).unwrap_err();
+        assert!(error.to_string().contains("/no/such/place"), "{error}");
+        assert!(folder.path().join("undone").exists() && !folder.path().join("two").exists());
     }
 
     #[test]

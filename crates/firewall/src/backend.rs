@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use portcullis_model::BackendName;
-use portcullis_sys::Machine;
+use portcullis_sys::{Machine, SysError};
 
-use crate::{FirewallError, act::Acts, closing::Closing, nftables::Nftables, own::Own};
+use crate::{FirewallError, act::Acts, closing::Closing, iptables::Iptables, nftables::Nftables, own::Own};
 
 /// A firewall system. What it makes of a closing are values; only [`Backend::read`] asks the machine.
 pub trait Backend: std::fmt::Debug + Sync {
@@ -44,6 +44,8 @@ pub enum DeadMan {
 pub fn of(name: BackendName) -> &'static dyn Backend {
     match name {
         BackendName::Nftables => &Nftables,
+        BackendName::IptablesNft => &Iptables::Nft,
+        BackendName::IptablesLegacy => &Iptables::Legacy,
     }
 }
 
@@ -57,4 +59,49 @@ pub fn own(machine: &Machine) -> Result<Own, FirewallError> {
         own.join(of(name).read(machine)?);
     }
     Ok(own)
+}
+
+/// The backend that a change is to be made in on a machine, and why.
+///
+/// # Errors
+/// When the one that is asked for is not installed, or none is.
+pub fn choose(asked: Option<BackendName>, machine: &Machine) -> Result<(BackendName, String), FirewallError> {
+    if let Some(name) = asked {
+        let program = program(name);
+        return if machine.has(program) {
+            Ok((name, format!("the change is made in {name}, as asked for")))
+        } else {
+            Err(missing(program))
+        };
+    }
+    let found = BackendName::ALL
+        .into_iter()
+        .find(|name| machine.has(program(*name)));
+    let Some(name) = found else {
+        return Err(missing(program(BackendName::default())));
+    };
+    let why = match name {
+        BackendName::Nftables => {
+            "a drop in its own table is final, whatever the rules of others accept, and the kernel itself ends a trial"
+        }
+        BackendName::IptablesNft | BackendName::IptablesLegacy => "`nft` is not installed",
+    };
+    Ok((name, format!("the change is made in {name}: {why}")))
+}
+
+fn program(name: BackendName) -> &'static str {
+    match name {
+        BackendName::Nftables => "nft",
+        BackendName::IptablesNft => "iptables-nft-restore",
+        BackendName::IptablesLegacy => "iptables-legacy-restore",
+    }
+}
+
+fn missing(program: &str) -> FirewallError {
+    FirewallError::Tool {
+        act: "change",
+        source: SysError::MissingProgram {
+            program: program.into(),
+        },
+    }
 }

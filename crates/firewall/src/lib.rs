@@ -17,6 +17,8 @@ pub mod act;
 pub mod backend;
 pub mod closing;
 mod error;
+mod guard;
+pub mod iptables;
 mod lockout;
 pub mod nftables;
 pub mod own;

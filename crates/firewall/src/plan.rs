@@ -42,8 +42,8 @@ pub struct PlanInput<'a> {
     pub ephemeral: (u16, u16),
     /// Whether a port on which nothing listens is closed all the same.
     pub preventive: bool,
-    /// The firewall system that the change is to be made in.
-    pub backend: BackendName,
+    /// The firewall system that the change is to be made in, and why.
+    pub backend: (BackendName, String),
 }
 
 /// Makes a plan.
@@ -101,7 +101,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
         id: PlanId::of(&[]),
         made: input.now,
         host: input.host,
-        backend: input.backend,
+        backend: input.backend.0,
         close: port,
         allow: input.allow,
         exposure: input.exposure,
@@ -304,6 +304,7 @@ fn notes(
     let mut notes = Vec::new();
     let mut note = |level, text: String| notes.push(Note { level, text });
     let port = input.port;
+    note(NoteLevel::Info, input.backend.1.clone());
     if allow.is_empty() {
         note(
             NoteLevel::Warning,

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use portcullis_model::{Connection, Digest, Listener, StatePart};
 use portcullis_sys::Machine;
 
-use crate::{FirewallError, backend, nftables, own::Own};
+use crate::{FirewallError, backend, iptables::CHAIN, nftables, own::Own};
 
 /// Everything that was read of the host's firewall and network.
 #[derive(Debug, Clone)]
@@ -96,18 +96,31 @@ fn value_part(name: &str, json: Result<String, serde_json::Error>) -> StatePart 
     }
 }
 
-/// What `iptables-save` printed, without its comments, which hold the time, and its counters.
+/// What `iptables-save` printed of others, without its comments, which hold the time, and its counters. A table without
+/// a rule, whose chains all accept, is as good as none: the tools make it when they are asked for it.
 fn lasting_lines(part: &StatePart) -> String {
     if !part.read {
         return String::new();
     }
-    part.output
+    let of_others = |line: &&str| !line.starts_with('#') && !line.contains(CHAIN);
+    let without_counters = |line: &str| match line.rsplit_once(" [") {
+        Some((rule, counters)) if line.starts_with(':') && counters.ends_with(']') => rule.to_owned(),
+        _ => line.to_owned(),
+    };
+    let lines: Vec<String> = part
+        .output
         .lines()
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| match line.rsplit_once(" [") {
-            Some((rule, counters)) if line.starts_with(':') && counters.ends_with(']') => rule,
-            _ => line,
+        .filter(of_others)
+        .map(without_counters)
+        .collect();
+    lines
+        .split(|line| line == "COMMIT")
+        .filter(|table| {
+            let idle =
+                |line: &String| line.starts_with('*') || line.starts_with(':') && line.ends_with(" ACCEPT");
+            !table.iter().all(idle)
         })
+        .map(|table| table.join("\n"))
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -133,6 +146,14 @@ mod tests {
         assert_ne!(
             lasting_lines(&part(one)),
             lasting_lines(&part(&one.replace("DROP", "ACCEPT")))
+        );
+        let ours = format!(
+            "{one}*mangle\n:INPUT ACCEPT [0:0]\n:{CHAIN}3f2a91 - [0:0]\n-A INPUT -j {CHAIN}3f2a91\n-A {CHAIN}3f2a91 -j DROP\nCOMMIT\n"
+        );
+        assert_eq!(lasting_lines(&part(one)), lasting_lines(&part(&ours)));
+        assert_ne!(
+            lasting_lines(&part(one)),
+            lasting_lines(&part(&format!("{one}*mangle\n:INPUT DROP [0:0]\nCOMMIT\n")))
         );
     }
 }

@@ -11,17 +11,23 @@ pub enum BackendName {
     /// Native nftables, by `nft`.
     #[default]
     Nftables,
+    /// iptables and ip6tables over nf_tables.
+    IptablesNft,
+    /// iptables and ip6tables over the kernel's older interface.
+    IptablesLegacy,
 }
 
 impl BackendName {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Nftables];
+    pub const ALL: [Self; 3] = [Self::Nftables, Self::IptablesNft, Self::IptablesLegacy];
 }
 
 impl fmt::Display for BackendName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nftables => "nftables",
+            Self::IptablesNft => "iptables-nft",
+            Self::IptablesLegacy => "iptables-legacy",
         })
     }
 }

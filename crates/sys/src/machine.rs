@@ -29,4 +29,11 @@ impl Machine {
             Self::Here => command::run(program, &arguments, stdin, timeout),
         }
     }
+
+    /// Whether a program is installed there.
+    pub fn has(&self, program: &str) -> bool {
+        match self {
+            Self::Here => command::find_program(program).is_some(),
+        }
+    }
 }

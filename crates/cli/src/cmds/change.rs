@@ -29,7 +29,7 @@ pub(super) async fn apply(frame: &Frame<'_>, arguments: &Apply) -> Outcome {
     let tag = change.id.short();
     let _ = write!(
         text,
-        "{} is closed on trial until {} (UTC); unless it is confirmed the kernel lets go by itself.\n\
+        "{} is closed on trial until {} (UTC); unless it is confirmed it is open again by itself.\n\
          Prove it:  portcullis verify {tag}\nKeep it:   portcullis confirm {tag}   (from a new connection)\n\
          Undo it:   portcullis rollback {tag}",
         change.port,

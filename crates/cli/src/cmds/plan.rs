@@ -18,6 +18,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &arguments::Plan) -> Outco
         port: arguments.port,
         allow: arguments.allow.clone(),
         preventive: arguments.preventive,
+        backend: arguments.backend,
     };
     let planned = change::plan(frame.desk, &request).await.map_err(fault)?;
     let mut view = View::text(text(&planned));
@@ -98,6 +99,9 @@ fn rules(text: &mut String, rules: &str) {
         match line.strip_suffix(" <<'END'") {
             Some(tool) => {
                 let _ = writeln!(text, "  {tool}");
+            }
+            None if line.starts_with("# ") => {
+                let _ = writeln!(text, "  {line}");
             }
             None if line != "END" => {
                 let _ = writeln!(text, "    {line}");

@@ -6,7 +6,7 @@ use portcullis_model::Digest;
 use serde_json::Value;
 
 use super::{own::OwnReader, text};
-use crate::{FirewallError, own::Own};
+use crate::{FirewallError, iptables::CHAIN, own::Own};
 
 /// A ruleset as the kernel holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,15 @@ pub struct Ruleset {
 }
 
 impl Ruleset {
+    /// The ruleset of a machine on which nobody has loaded anything.
+    pub(super) fn none() -> Self {
+        Self {
+            own: Own::default(),
+            foreign: Digest::of(""),
+            foreign_tables: Vec::new(),
+        }
+    }
+
     /// Reads what `nft -j list ruleset` printed.
     ///
     /// # Errors
@@ -57,6 +66,9 @@ impl Ruleset {
                 reader.take(kind, body);
                 continue;
             }
+            if of_iptables(kind, table, body) {
+                continue;
+            }
             if kind == "table" {
                 foreign_tables.push(format!("{} {table}", text(body, "family")));
             }
@@ -70,6 +82,19 @@ impl Ruleset {
             foreign_tables,
         })
     }
+}
+
+/// What is ours by way of iptables, and the frame that iptables makes for it and leaves behind without a rule.
+fn of_iptables(kind: &str, table: &str, body: &Value) -> bool {
+    let frame = ["ip", "ip6"].contains(&text(body, "family"))
+        && table == "mangle"
+        && (kind == "table" || kind == "chain" && text(body, "policy") == "accept");
+    let chain = match kind {
+        "chain" => text(body, "name"),
+        _ => text(body, "chain"),
+    };
+    let leads_to_ours = || body.to_string().contains(&format!("\"target\":\"{CHAIN}"));
+    frame || chain.starts_with(CHAIN) || kind == "rule" && leads_to_ours()
 }
 
 /// Removes what the kernel changes by itself.

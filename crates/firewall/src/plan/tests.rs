@@ -104,7 +104,7 @@ impl Case {
             above: &self.above,
             ephemeral: (32768, 60999),
             preventive: false,
-            backend: BackendName::Nftables,
+            backend: (BackendName::Nftables, "made in nftables".into()),
         })
     }
 }

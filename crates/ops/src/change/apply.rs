@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use portcullis_firewall::{FirewallError, PlanInput, backend, closing::Closing, plan::closing, state};
+use portcullis_firewall::{
+    FirewallError, PlanInput,
+    backend::{self, DeadMan},
+    closing::Closing,
+    plan::closing,
+    state,
+};
 use portcullis_model::{Change, ChangeId, ChangeState, MaintenanceWindow, Plan};
 use serde_json::json;
 
@@ -98,7 +104,11 @@ async fn in_force(
     trial: Duration,
     stop: &Stop,
 ) -> Result<(), OpsError> {
-    let outcome = format!("in force for {} s, then the kernel lets go", trial.as_secs());
+    let who = match backend::of(change.backend).dead_man() {
+        DeadMan::Kernel => "the kernel lets go",
+        DeadMan::Guard => "its guard takes it back",
+    };
+    let outcome = format!("in force for {} s, then {who}", trial.as_secs());
     desk.step(change, ChangeState::OnTrial, "load", true, outcome)
         .await?;
     let own = desk.own()?;
@@ -178,7 +188,7 @@ fn compare(desk: &Desk, plan: &Plan) -> Result<Plan, OpsError> {
         ephemeral: portcullis_sys::host::ephemeral_ports(),
         // Whether something listens was judged when the plan was made.
         preventive: true,
-        backend: plan.backend,
+        backend: (plan.backend, String::new()),
     })
     .map_err(OpsError::Firewall)
 }

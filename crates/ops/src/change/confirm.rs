@@ -1,5 +1,6 @@
 //! Keeping a change that is on trial.
 
+use jiff::SignedDuration;
 use portcullis_firewall::{FirewallError, backend, closing::Closing, own::Loaded, state};
 use portcullis_model::{Change, ChangeState, NetworkSet};
 use serde_json::json;
@@ -55,7 +56,15 @@ pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed
         json!({ "session": session }),
     )
     .await?;
-    let closing = Closing::new(&tag, change.port, NetworkSet::default());
+    let closing = Closing {
+        behind: desk
+            .own()?
+            .changes
+            .get(&tag)
+            .map(|held| held.behind.clone())
+            .unwrap_or_default(),
+        ..Closing::new(&tag, change.port, NetworkSet::default())
+    };
     let loaded = backend::of(change.backend)
         .keep(&closing)
         .run("change", &desk.machine);
@@ -78,7 +87,7 @@ pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed
             })
         }
         // Between the look and the deed the kernel let go: the transaction as a whole was then refused.
-        Some(held) if held.port.is_none() => {
+        held if held.as_ref().is_none_or(|held| held.port.is_none()) && over(desk, &change) => {
             sweep::sweep_locked(desk).await?;
             Err(OpsError::Firewall(FirewallError::TrialOver(change.port)))
         }
@@ -105,4 +114,11 @@ fn is_kept(change: &Change, held: &Loaded) -> bool {
         .fingerprint
         .is_none_or(|fingerprint| fingerprint == held.fingerprint);
     same && held.port == Some(change.port) && held.expires.is_none()
+}
+
+/// Whether the time of a trial has come.
+fn over(desk: &Desk, change: &Change) -> bool {
+    change
+        .trial_until
+        .is_none_or(|until| (desk.now)() + SignedDuration::from_secs(2) >= until)
 }

@@ -29,6 +29,8 @@ pub struct PlanRequest {
     pub allow: Vec<IpNet>,
     /// Whether a port on which nothing listens is closed all the same.
     pub preventive: bool,
+    /// The firewall system to make it in; chosen when not given.
+    pub backend: Option<BackendName>,
 }
 
 /// A plan, and the rules as they would be loaded now.
@@ -80,7 +82,7 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
         above: &above(&checked.connections)?,
         ephemeral: portcullis_sys::host::ephemeral_ports(),
         preventive: request.preventive,
-        backend: BackendName::Nftables,
+        backend: backend::choose(request.backend, &desk.machine).map_err(OpsError::Firewall)?,
     })
     .map_err(OpsError::Firewall)?;
     desk.store.save_plan(&plan).await.map_err(OpsError::Store)?;

@@ -96,7 +96,7 @@ pub(crate) async fn sweep(desk: &Desk) -> Result<(), OpsError> {
 
 /// Brings store and kernel to the same word, and returns our table as it is afterwards. The lock must be held.
 pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
-    let own = desk.own()?;
+    let mut own = desk.own()?;
     let changes = desk
         .store
         .changes(Some(&desk.host))
@@ -106,6 +106,21 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
         let loaded = own.changes.get(&tag_of(&change));
         // One that is over counts as well when the kernel holds it: an `nft` may outlive the `apply` that started it.
         if !change.state.may_be_loaded() && loaded.is_none() {
+            continue;
+        }
+        // Made by halves: the command that made it was killed, and it was never told to be in force.
+        if change.state == ChangeState::Applying && loaded.is_some_and(|loaded| !loaded.damage.is_empty()) {
+            remove(&desk.machine, &own, &tag_of(&change))?;
+            let outcome = "it was made by halves and is taken back".to_owned();
+            desk.step(
+                &mut change,
+                ChangeState::Failed,
+                "compare with the kernel",
+                true,
+                outcome,
+            )
+            .await?;
+            own = desk.own()?;
             continue;
         }
         if let Some((state, outcome)) = correction(&change, loaded, &own.faults, (desk.now)()) {
@@ -156,7 +171,7 @@ fn correction(
         (ChangeState::OnTrial, None) if before_its_time => removed,
         (ChangeState::Applying | ChangeState::OnTrial, None) => (
             ChangeState::FellBack,
-            "it was not confirmed in time: the kernel has let go",
+            "it was not confirmed in time: it is open as before",
         ),
         (ChangeState::Confirmed, None) => removed,
         (_, Some(true)) => (ChangeState::OnTrial, "the kernel holds it for a limited time"),

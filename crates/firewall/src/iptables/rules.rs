@@ -1,0 +1,168 @@
+//! The rules of a change in the words of `iptables-save`, which `iptables-restore` takes.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use crate::{
+    closing::Closing,
+    nftables::{LOG_GROUP, LOG_PREFIX},
+};
+
+/// One of the two tools that together make one firewall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    fn is_of(self, address: IpAddr) -> bool {
+        address.is_ipv4() == (self == Self::V4)
+    }
+
+    fn whole_length(self) -> u8 {
+        match self {
+            Self::V4 => 32,
+            Self::V6 => 128,
+        }
+    }
+}
+
+/// What the comment of an entry says of the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    Trial,
+    Kept,
+}
+
+impl Mark {
+    pub(super) fn comment(self, tag: &str) -> String {
+        match self {
+            Self::Trial => format!("portcullis {tag} trial"),
+            Self::Kept => format!("portcullis {tag}"),
+        }
+    }
+}
+
+/// The chain of a change; names of chains have at most 28 letters.
+pub(super) fn chain(tag: &str) -> String {
+    format!("{CHAIN}{tag}")
+}
+
+/// Begins the names of our chains.
+pub const CHAIN: &str = "PORTCULLIS-";
+
+/// Whether a closing has rules in this family: that of this host in both, that of hosts behind it in theirs.
+pub(super) fn concerns(closing: &Closing, family: Family) -> bool {
+    closing.behind.is_empty() || closing.behind.iter().any(|host| family.is_of(*host))
+}
+
+/// The rules of the change's own chain, in order, without `-A`.
+pub(super) fn own_rules(closing: &Closing, family: Family) -> Vec<String> {
+    let (tag, transport) = (&closing.tag, closing.port.transport);
+    let chain = chain(tag);
+    let networks = closing.allow.networks().iter();
+    let networks = networks.filter(|network| family.is_of(network.addr()));
+    let mut rules: Vec<String> = networks.map(|network| from(*network, "")).collect();
+    let mut peers: Vec<SocketAddr> = closing.outgoing_peers.clone();
+    peers.sort();
+    for peer in peers.iter().filter(|peer| family.is_of(peer.ip())) {
+        let port = format!("-p {transport} -m {transport} --sport {} ", peer.port());
+        rules.push(from(peer.ip().into(), &port));
+    }
+    // One log for the kernel's own log, one for programs; each limited, so that a flood fills no disk.
+    rules.push(format!(
+        "-m limit --limit 10/min --limit-burst 20 -j LOG --log-prefix \"{LOG_PREFIX}{tag} \""
+    ));
+    rules.push(format!(
+        "-m limit --limit 100/sec --limit-burst 200 -j NFLOG --nflog-prefix \"{LOG_PREFIX}{tag} \" --nflog-group {LOG_GROUP}"
+    ));
+    rules.push("-j DROP".into());
+    rules.into_iter().map(|rule| format!("{chain} {rule}")).collect()
+}
+
+fn from(network: IpNet, further: &str) -> String {
+    if network.prefix_len() == 0 {
+        format!("{further}-j RETURN")
+    } else {
+        format!("-s {network} {further}-j RETURN")
+    }
+}
+
+/// The rules that lead into the change's chain: the base chain, and the rest.
+pub(super) fn entries(closing: &Closing, family: Family, mark: Mark) -> Vec<(&'static str, String)> {
+    let Closing { tag, port, .. } = closing;
+    let transport = port.transport;
+    let entry = |to: &str, kind: &str| {
+        format!(
+            "{to}! -i lo -p {transport} -m {transport} --dport {} -m conntrack --ctdir ORIGINAL {kind}-m comment \
+             --comment \"{}\" -j {}",
+            port.number,
+            mark.comment(tag),
+            chain(tag)
+        )
+    };
+    if closing.behind.is_empty() {
+        // There is no broadcast in IPv6, and the kernel refuses to look for one.
+        let local = match family {
+            Family::V4 => "-m addrtype --dst-type LOCAL,BROADCAST,MULTICAST ",
+            Family::V6 => "-m addrtype --dst-type LOCAL,MULTICAST ",
+        };
+        return vec![("PREROUTING", entry("", local)), ("INPUT", entry("", ""))];
+    }
+    let mut hosts: Vec<IpAddr> = closing.behind.clone();
+    hosts.sort();
+    let hosts = hosts.into_iter().filter(|host| family.is_of(*host));
+    hosts
+        .flat_map(|host| {
+            let to = format!("-d {host}/{} ", family.whole_length());
+            ["PREROUTING", "FORWARD"].map(|base| (base, entry(&to, "")))
+        })
+        .collect()
+}
+
+/// A script for `iptables-restore --noflush` that makes all of a closing in one family.
+pub(super) fn load(closing: &Closing, family: Family, mark: Mark) -> String {
+    let mut lines = vec![format!(":{} - [0:0]", chain(&closing.tag))];
+    lines.extend(own_rules(closing, family).iter().map(|rule| format!("-A {rule}")));
+    // Each is put at the top, so that the last one that is put there is the first.
+    let entries = entries(closing, family, mark);
+    lines.extend(
+        entries
+            .iter()
+            .rev()
+            .map(|(base, rest)| format!("-I {base} 1 {rest}")),
+    );
+    script(&lines)
+}
+
+/// A script that puts one mark in the place of another.
+pub(super) fn remark(closing: &Closing, family: Family, old: Mark, new: Mark) -> String {
+    let (old, new) = (entries(closing, family, old), entries(closing, family, new));
+    let mut lines: Vec<String> = old
+        .iter()
+        .map(|(base, rest)| format!("-D {base} {rest}"))
+        .collect();
+    lines.extend(new.iter().rev().map(|(base, rest)| format!("-I {base} 1 {rest}")));
+    script(&lines)
+}
+
+/// A script that takes a closing out.
+pub(super) fn remove(closing: &Closing, family: Family, mark: Mark) -> String {
+    let entries = entries(closing, family, mark);
+    let mut lines: Vec<String> = entries
+        .iter()
+        .map(|(base, rest)| format!("-D {base} {rest}"))
+        .collect();
+    lines.push(format!("-F {}", chain(&closing.tag)));
+    lines.push(format!("-X {}", chain(&closing.tag)));
+    script(&lines)
+}
+
+/// The kernel takes the lines for one table together or not at all.
+fn script(lines: &[String]) -> String {
+    format!("*mangle\n{}\nCOMMIT\n", lines.join("\n"))
+}
