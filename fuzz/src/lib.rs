@@ -16,13 +16,14 @@ mod texts;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their seeds in `seeds` and of their programs in `fuzz_targets`.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("judge", judges::judge),
     ("datagram", packets::datagram),
     ("syn-answer", packets::syn_answer),
     ("capture", packets::capture),
     ("frames", packets::frames),
     ("logged-packet", packets::logged_packet),
+    ("ruleset-event", packets::ruleset_event),
     ("listing", texts::listing),
     ("host-text", texts::host_text),
     ("import", texts::import),

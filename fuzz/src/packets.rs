@@ -5,6 +5,7 @@ use std::io::Cursor;
 use portcullis_capture::{File, Limits, Link, Watch, moxa};
 use portcullis_logs::{LoggedPacket, Prefixes, packet_event};
 use portcullis_scan::syn;
+use portcullis_sys::ruleset_events::Batch;
 
 use crate::judges::knowledge;
 
@@ -95,4 +96,20 @@ pub(crate) fn logged_packet(data: &[u8]) {
         interface: None,
     };
     let _ = packet_event(7, &packet, &Prefixes::default());
+}
+
+/// A datagram in which the kernel tells of a new generation of the ruleset.
+pub(crate) fn ruleset_event(data: &[u8]) {
+    let mut batch = Batch::default();
+    let mut told = 0;
+    let _ = batch.take(data, |event| {
+        told += 1;
+        let tables = event.tables.as_ref().map_or(0, Vec::len);
+        assert!(tables <= 64, "{tables} tables are remembered");
+    });
+    assert!(
+        told <= data.len() / 20,
+        "{told} generations in {} bytes",
+        data.len()
+    );
 }

@@ -27,6 +27,7 @@ mod behaviour;
 mod change;
 mod config;
 mod coverage;
+mod doer;
 mod exposure;
 mod fault;
 mod host;
@@ -53,6 +54,7 @@ pub use config::{ConfigError, Problem};
 pub use coverage::{
     Confidence, Coverage, Felt, Introduction, Label, Loss, Neighbour, NotTested, Remark, Silent,
 };
+pub use doer::{Ancestor, Doer, Traced};
 pub use exposure::{Exposure, Severity};
 pub use fault::{Exit, Fault};
 pub use host::{HostEvidence, HostListener, Program};

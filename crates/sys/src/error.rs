@@ -50,6 +50,9 @@ pub enum SysError {
         #[source]
         source: io::Error,
     },
+    /// The kernel does not tell of changes of its ruleset.
+    #[error("cannot follow the changes of the nftables ruleset")]
+    RulesetEvents(#[source] io::Error),
     /// A namespace could not be opened, made or entered.
     #[error("cannot {act} the namespace {what}")]
     Namespace {
@@ -108,6 +111,7 @@ impl SysError {
             | Self::Namespace { source, .. }
             | Self::Call { source, .. }
             | Self::SocketTable(source)
+            | Self::RulesetEvents(source)
             | Self::Read { source, .. } => source,
             _ => return false,
         };
@@ -128,6 +132,7 @@ impl Fault for SysError {
             Self::Locked => "SY008",
             Self::Read { .. } => "SY009",
             Self::Call { .. } => "SY010",
+            Self::RulesetEvents(_) => "SY011",
         }
     }
 
@@ -142,6 +147,9 @@ impl Fault for SysError {
                  kernel.apparmor_restrict_unprivileged_userns=0)"
                     .into(),
             ),
+            Self::RulesetEvents(_) if self.is_denied() => {
+                Some("following the ruleset needs CAP_NET_ADMIN: run it as root (sudo)".into())
+            }
             _ if self.is_denied() => Some("run it as root (sudo)".into()),
             Self::LogGroup { source, .. } if source.raw_os_error() == Some(nix::libc::EBUSY) => {
                 Some("another program listens to this group; stop it or choose another group".into())

@@ -3,7 +3,8 @@
 //! It alone may hold unsafe code. It decides nothing: it reads what is there, starts what it is told to start, and
 //! says in an error what the system said.
 //!
-//! Verbs: [`sockets`], [`owners`], [`run`], [`namespace::in_network_of`], [`nflog::Group::open`], [`lock::Lock::take`].
+//! Verbs: [`sockets`], [`owners`], [`run`], [`namespace::in_network_of`], [`nflog::Group::open`], [`lock::Lock::take`],
+//! [`ruleset_events::Events::open`], [`doer::trace`].
 //!
 //! ```
 //! // Reading the socket table needs no privileges.
@@ -14,6 +15,7 @@
 
 mod command;
 pub mod conntrack;
+pub mod doer;
 mod error;
 pub mod host;
 pub mod isolation;
@@ -27,6 +29,7 @@ pub mod packet;
 mod process;
 mod queue;
 mod readable;
+pub mod ruleset_events;
 mod socket_diag;
 mod tcp_info;
 
