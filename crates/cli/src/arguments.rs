@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Rollback(OfChange),
     /// All changes of this host, held against what the kernel holds now
     Changes,
+    /// Tell within a second who altered or removed a change, and put it back if that is wanted
+    Watch(Watch),
     /// Prove with packets, from every vantage and with a positive control, what is closed and what is not
     Verify(Verify),
     /// Read firewall logs: who tried, who got through, since when
@@ -288,6 +290,25 @@ pub(crate) struct OfChange {
     /// The change, by the beginning of its id
     #[arg(value_name = "CHANGE", value_parser = id)]
     pub(crate) change: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "One line for each change that is watched, then one whenever a change stands otherwise than before; nothing \
+                  while nothing happens.\n\nExit codes: 0 every change was in force all the time, 1 a change was not in \
+                  force, 3 for some time nobody could tell, 5 without CAP_NET_ADMIN."
+)]
+pub(crate) struct Watch {
+    /// How long to watch, e.g. 8h [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = time_span)]
+    pub(crate) patience: Option<Duration>,
+    /// Look once and end, for a timer
+    #[arg(long, conflicts_with_all = ["patience", "reapply"])]
+    pub(crate) once: bool,
+    /// Put confirmed changes back that somebody else altered or removed, at most three times in ten minutes each; the same
+    /// as `reapply` under [watch] of site.toml
+    #[arg(long)]
+    pub(crate) reapply: bool,
 }
 
 #[derive(Debug, Args)]

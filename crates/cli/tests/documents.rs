@@ -248,7 +248,9 @@ fn subcommands(help: &str) -> Vec<String> {
 fn asked_keys(source: &str) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let mut keys = BTreeSet::new();
-    for verb in ["section", "sections", "required", "text", "texts", "parsed"] {
+    for verb in [
+        "section", "sections", "required", "text", "texts", "parsed", "flag",
+    ] {
         for call in code.split(&format!(".{verb}")).skip(1) {
             // A call may name its type first: `.parsed::<Port>("ports")`.
             let call = match call.strip_prefix("::<") {

@@ -197,6 +197,21 @@ impl<'d, 's> Section<'d, 's> {
         }
     }
 
+    /// A yes or no; a missing key is no.
+    pub(crate) fn flag(&mut self, key: &'static str) -> bool {
+        let Some(value) = self.ask(key) else {
+            return false;
+        };
+        match value.get_ref() {
+            DeValue::Boolean(flag) => *flag,
+            _ => {
+                let what = format!("`{key}` must be true or false, without quotes");
+                self.document.problem(value.span().start, what);
+                false
+            }
+        }
+    }
+
     /// A list of texts; a missing key gives an empty list.
     pub(crate) fn texts(&mut self, key: &'static str) -> Vec<Located<String>> {
         let Some(value) = self.ask(key) else {

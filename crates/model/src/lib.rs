@@ -69,6 +69,6 @@ pub use permission::{Denial, Hours, Permission, Standing, covered, may_scan};
 pub use plan::{AllowedSource, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};
 pub use port::{Port, PortError, PortRange, Transport};
 pub use secret::Secret;
-pub use site::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, Zone};
+pub use site::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, WatchPolicy, Zone};
 pub use untrusted::{Untrusted, sanitize};
 pub use window::{MaintenanceWindow, WindowError};

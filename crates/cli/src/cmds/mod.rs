@@ -16,6 +16,7 @@ mod logs;
 mod plan;
 mod scan;
 mod verify;
+mod watch;
 
 use portcullis_model::{Exit, Fault};
 use portcullis_ops::{Desk, OpsError, Stop};
@@ -117,6 +118,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Apply(arguments) => change::apply(&frame, arguments).await,
             Command::Confirm(arguments) => change::confirm(&frame, arguments).await,
             Command::Changes => change::list(&frame).await,
+            Command::Watch(arguments) => watch::run(&frame, arguments).await,
             Command::Verify(arguments) => verify::run(&frame, arguments).await,
             Command::Logs(arguments) => logs::run(&frame, arguments),
             Command::Rollback(_)

@@ -30,6 +30,15 @@ pub struct Site {
     pub windows: Vec<MaintenanceWindow>,
     /// Connections that must always get through.
     pub keep: Vec<KeptConnection>,
+    /// What is done when somebody else alters a change.
+    pub watch: WatchPolicy,
+}
+
+/// What `portcullis watch` does beside telling.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WatchPolicy {
+    /// Whether confirmed changes that somebody else altered or removed are put back.
+    pub reapply: bool,
 }
 
 /// A zone: a set of networks with the same need of protection.

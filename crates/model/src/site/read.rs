@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
-use super::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, Zone};
+use super::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, WatchPolicy, Zone};
 use crate::{
     ConfigError, Digest, MaintenanceWindow, Port, ServiceName,
     config::{Document, Located, Section, nearest},
@@ -47,6 +47,7 @@ pub(super) fn site(
             .collect();
         let windows = windows(document, top.sections("window"), &timezone);
         let keep = keep(document, top.section("keep"), &zones);
+        let watch = watch(top.section("watch"));
         Site {
             digest: Digest::of(text),
             name,
@@ -56,6 +57,7 @@ pub(super) fn site(
             services: overrides,
             windows,
             keep,
+            watch,
         }
     })
 }
@@ -79,6 +81,15 @@ fn header(document: &Document<'_>, top: &mut Section<'_, '_>) -> (String, TimeZo
     });
     section.finish();
     (name, timezone.unwrap_or(TimeZone::UTC))
+}
+
+fn watch(section: Option<Section<'_, '_>>) -> WatchPolicy {
+    let Some(mut section) = section else {
+        return WatchPolicy::default();
+    };
+    let reapply = section.flag("reapply");
+    section.finish();
+    WatchPolicy { reapply }
 }
 
 fn zones(document: &Document<'_>, sections: Vec<Section<'_, '_>>) -> Vec<Zone> {

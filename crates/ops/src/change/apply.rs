@@ -13,7 +13,7 @@ use portcullis_firewall::{
 use portcullis_model::{Change, ChangeId, ChangeState, MaintenanceWindow, Plan};
 use serde_json::json;
 
-use super::{lock, plan, remove, subject_of, sweep, tag_of};
+use super::{lock_soon, plan, remove, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop, check, error::next_opening};
 
 /// What is to be applied, and how.
@@ -55,7 +55,7 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
         });
     }
     window(desk, request.emergency.as_deref())?;
-    let _lock = lock()?;
+    let _lock = lock_soon()?;
     sweep::sweep_locked(desk).await?;
     let current = compare(desk, &plan)?;
 
@@ -172,6 +172,16 @@ fn compare(desk: &Desk, plan: &Plan) -> Result<Plan, OpsError> {
         };
         return Err(OpsError::Firewall(stale));
     }
+    planned_anew(desk, plan, &checked, snapshot)
+}
+
+/// What a plan would be if it were made now. It is refused where it would lock somebody out who has come since.
+pub(super) fn planned_anew(
+    desk: &Desk,
+    plan: &Plan,
+    checked: &check::Checked,
+    snapshot: state::Snapshot,
+) -> Result<Plan, OpsError> {
     portcullis_firewall::plan(PlanInput {
         now: (desk.now)(),
         host: desk.host.clone(),

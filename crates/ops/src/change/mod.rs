@@ -5,6 +5,7 @@ mod confirm;
 mod plan;
 mod rollback;
 pub(crate) mod sweep;
+pub mod watch;
 
 pub use apply::{ApplyRequest, apply};
 pub use confirm::{Confirmed, confirm};

@@ -147,7 +147,7 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
 }
 
 /// Where a change really stands, when the store says something else. `faults` are those of the whole table.
-fn correction(
+pub(super) fn correction(
     change: &Change,
     loaded: Option<&Loaded>,
     faults: &[String],
