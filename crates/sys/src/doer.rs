@@ -21,15 +21,20 @@ const MOST_ANCESTORS: usize = 4;
 /// one process of that name in the same network namespace is meant, if there is exactly one.
 pub fn trace(pid: u32, program: &Untrusted) -> Doer {
     let is_it = |folder: &Path| comm(folder).as_ref() == Some(program);
-    let folder = if counts_as_the_kernel() {
-        Some(PathBuf::from(format!("/proc/{pid}"))).filter(|folder| pid != 0 && is_it(folder))
+    let process = if counts_as_the_kernel() {
+        let folder = PathBuf::from(format!("/proc/{pid}"));
+        // Read first, asked afterwards whether it was the right one: that costs the least time before it may be gone.
+        (pid != 0)
+            .then(|| read(&folder))
+            .flatten()
+            .filter(|_| is_it(&folder))
     } else {
-        only_one(&is_it)
+        only_one(&is_it).as_deref().and_then(read)
     };
     Doer {
         program: program.clone(),
         pid,
-        process: folder.as_deref().and_then(read),
+        process,
     }
 }
 

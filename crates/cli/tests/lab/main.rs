@@ -29,4 +29,5 @@ mod segments;
 mod servers;
 mod story;
 mod trial;
+mod watching;
 mod wire;

@@ -140,6 +140,13 @@ impl Remembered {
         self.stands.insert(change, (state, held));
     }
 
+    /// Whether a change is not in force.
+    pub(super) fn drift(&self) -> bool {
+        self.stands
+            .values()
+            .any(|(state, _)| *state == ChangeState::NotInForce)
+    }
+
     fn what(&self, before: Option<(ChangeState, Option<Digest>)>, now: &Stand) -> Option<What> {
         use ChangeState::{Applying, Confirmed, Failed, FellBack, NotInForce, OnTrial, RolledBack};
         let broken = if now.held.is_some() {

@@ -43,8 +43,10 @@ pub(super) async fn look(desk: &Desk, touches: bool) -> Result<Looked, OpsError>
         .filter(|change| matches!(change.state, ChangeState::OnTrial | ChangeState::Applying));
     Ok(Looked {
         next_end: on_trial.filter_map(|change| change.trial_until).min(),
+        // What came first is told first.
         stands: changes
             .iter()
+            .rev()
             .map(|change| stand(desk, change, &own, swept))
             .collect(),
         trouble,

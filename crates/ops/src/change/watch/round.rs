@@ -24,8 +24,9 @@ use crate::{Desk, OpsError, change::subject_of};
 const MOST_DOERS: usize = 4;
 /// Who flushes often loads anew at once: what is put back waits for that, so that it is not flushed with it.
 const SETTLED: Duration = Duration::from_millis(500);
-/// Even where nothing seems to have changed.
+/// Even where nothing seems to have changed. A change that is not in force can be taken back without a word of the kernel.
 const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST_IN_DRIFT: Duration = Duration::from_secs(2);
 /// Who holds the lock for so long does not change the firewall: it is looked at without touching anything.
 const LOCKED: Duration = Duration::from_secs(60);
 
@@ -113,7 +114,12 @@ impl<'d> Round<'d> {
             Err(_) => true,
         };
         let over = self.next_end.is_some_and(|end| end <= (self.desk.now)());
-        if untold || over || self.looked.elapsed() > LONGEST || self.trouble.is_some() {
+        let longest = if self.remembered.drift() {
+            LONGEST_IN_DRIFT
+        } else {
+            LONGEST
+        };
+        if untold || over || self.looked.elapsed() > longest || self.trouble.is_some() {
             self.look.get_or_insert_with(Instant::now);
         }
     }
