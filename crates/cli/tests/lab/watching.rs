@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::plant::{GATEWAY, GATEWAY_ADDRESS, PROGRAM, Plant, eventually};
+use crate::plant::{Ended, GATEWAY, GATEWAY_ADDRESS, PROGRAM, Plant, eventually};
 
 /// Long enough for a busy machine; how soon something is told is measured elsewhere.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -276,16 +276,29 @@ fn ctrl_c_ends_it_cleanly_and_it_holds_no_lock_meanwhile() {
     let plant = Plant::up();
     let mut watch = Watch::begin(&plant, &[], 0);
     eventually("the watch has looked and holds no lock", PATIENCE, || {
-        let script =
-            "pgrep -f '^[^ ]*portcullis watch' >/dev/null && ! grep -q portcullis/firewall /proc/net/unix";
-        plant.shell(GATEWAY, script).code == 0
+        let unlocked = "! grep -q portcullis/firewall /proc/net/unix";
+        plant.shell(GATEWAY, &of_the_watch("true")).code == 0 && plant.shell(GATEWAY, unlocked).code == 0
     });
     let trial = plant.apply(&plant.plan(&["--port", "54321"]), "60s");
     watch.tells(&format!("change {trial} tcp/54321 on trial"));
     plant.portcullis(GATEWAY, &["confirm", &trial]).with(0);
     watch.tells(&format!("change {trial} tcp/54321 confirmed"));
-    plant
-        .shell(GATEWAY, "pkill -INT -f '^[^ ]*portcullis watch'")
-        .with(0);
+    plant.shell(GATEWAY, &of_the_watch("kill -INT")).with(0);
     assert_eq!(watch.child.wait().unwrap().code(), Some(0));
+}
+
+/// Does something with the id of the `watch` on the gateway; fails when there is none.
+fn of_the_watch(deed: &str) -> String {
+    format!(
+        "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^[^ ]*portcullis watch' \
+         && {deed} ${{p#/proc/}} && exit 0; done; exit 1"
+    )
+}
+
+#[test]
+fn without_the_right_to_follow_the_ruleset_it_says_so() {
+    let plant = Plant::up();
+    let drop = ["--bounding-set=-all", "--inh-caps=-all", PROGRAM, "watch"];
+    let refused = Ended::of(&mut plant.command(GATEWAY, "setpriv", &drop)).refused(5, "SY011");
+    assert!(refused.stderr.contains("CAP_NET_ADMIN"), "{}", refused.stderr);
 }

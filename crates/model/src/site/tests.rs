@@ -124,3 +124,16 @@ proptest::proptest! {
         let _ = Site::parse("x", &text);
     }
 }
+
+#[test]
+fn changes_are_put_back_only_where_the_site_says_so() {
+    let site = Site::parse("site.toml", PLANT).unwrap();
+    assert!(!site.watch.reapply);
+    let text = format!("{PLANT}[watch]\nreapply = true\n");
+    assert!(Site::parse("site.toml", &text).unwrap().watch.reapply);
+    let wrong = format!("{PLANT}[watch]\nreapply = \"yes\"\nreaply = true\n");
+    let error = Site::parse("site.toml", &wrong).unwrap_err().to_string();
+    for mistake in ["`reapply` must be true or false", "did you mean `reapply`?"] {
+        assert!(error.contains(mistake), "{error}");
+    }
+}
