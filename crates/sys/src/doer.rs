@@ -20,17 +20,12 @@ const MOST_ANCESTORS: usize = 4;
 /// was given to somebody else meanwhile. In a process-id namespace of its own (a container) the id means nothing; there the
 /// one process of that name in the same network namespace is meant, if there is exactly one.
 pub fn trace(pid: u32, program: &Untrusted) -> Doer {
-    let is_it = |folder: &Path| comm(folder).as_ref() == Some(program);
-    let process = if counts_as_the_kernel() {
-        let folder = PathBuf::from(format!("/proc/{pid}"));
-        // Read first, asked afterwards whether it was the right one: that costs the least time before it may be gone.
-        (pid != 0)
-            .then(|| read(&folder))
-            .flatten()
-            .filter(|_| is_it(&folder))
+    let folder = if counts_as_the_kernel() {
+        (pid != 0).then(|| PathBuf::from(format!("/proc/{pid}")))
     } else {
-        only_one(&is_it).as_deref().and_then(read)
+        only_one(program)
     };
+    let process = folder.and_then(|folder| read(&folder, program));
     Doer {
         program: program.clone(),
         pid,
@@ -42,7 +37,7 @@ fn counts_as_the_kernel() -> bool {
     fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == INITIAL_PIDS)
 }
 
-fn only_one(is_it: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+fn only_one(program: &Untrusted) -> Option<PathBuf> {
     let network = |folder: &Path| fs::metadata(folder.join("ns/net")).ok().map(|file| file.ino());
     let own = network(Path::new("/proc/self"))?;
     let mut found = fs::read_dir("/proc")
@@ -56,14 +51,17 @@ fn only_one(is_it: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
                 .is_some_and(u8::is_ascii_digit)
         })
         .map(|entry| entry.path())
-        .filter(|folder| is_it(folder) && network(folder) == Some(own));
+        .filter(|folder| comm(folder).as_ref() == Some(program) && network(folder) == Some(own));
     let first = found.next()?;
     found.next().is_none().then_some(first)
 }
 
-/// What goes first when a process ends is read first.
-fn read(folder: &Path) -> Option<Traced> {
+/// What goes first when a process ends is read first, and next whether it is the right process.
+fn read(folder: &Path, program: &Untrusted) -> Option<Traced> {
     let command = some_of(&folder.join("cmdline")).and_then(command_of);
+    if comm(folder).as_ref() != Some(program) {
+        return None;
+    }
     let executable = fs::read_link(folder.join("exe"))
         .ok()
         .map(|path| Untrusted::from_bytes(path.as_os_str().as_bytes()));
@@ -162,7 +160,8 @@ mod tests {
         while some_of(&folder.join("cmdline")).is_none_or(|command| !command.starts_with(b"sleep")) {
             std::thread::yield_now();
         }
-        let traced = read(&folder).unwrap();
+        let sleep = Untrusted::new("sleep");
+        let traced = read(&folder, &sleep).unwrap();
         let stranger = trace(child.id(), &Untrusted::new("nft-of-another"));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -173,7 +172,11 @@ mod tests {
             stranger.process, None,
             "a process of another name was taken for it"
         );
-        assert_eq!(read(&folder), None, "a process that has ended told something");
+        assert_eq!(
+            read(&folder, &sleep),
+            None,
+            "a process that has ended told something"
+        );
     }
 
     #[test]
