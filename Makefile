@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help setup build demo test fuzz fuzz-short bench-scan soak-scan bench-import bench-capture bench-identify clean
+.PHONY: help setup build demo test fuzz fuzz-short bench-scan crash-firewall soak-scan bench-import bench-capture bench-identify clean
 
 help:
 	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
@@ -12,6 +12,7 @@ help:
 	@echo 'make fuzz-short  every parser of outside bytes, FUZZ_SECONDS each on the stable toolchain (part of make test)'
 	@echo 'make fuzz    the same with libFuzzer (nightly toolchain, C++ compiler), FUZZ_SECONDS each'
 	@echo 'make bench-scan  measure the scan engine against the installed scanners (root; minutes)'
+	@echo 'make crash-firewall  kill firewall changes at CRASHES (200) moments in every firewall system (half an hour)'
 	@echo 'make soak-scan   kill and resume scans, and scan a silent wire, many times (half an hour)'
 	@echo 'make bench-import  measure the memory of imports of 200 MB (minutes)'
 	@echo 'make bench-identify  count connections, payloads and false names beside nmap -sV (root; minutes)'
@@ -50,6 +51,9 @@ fuzz:
 # Not a timed test: it prints what it measured and fails only when it cannot measure.
 bench-scan:
 	@BENCH_INSTALL=1 bench/scan.sh
+
+crash-firewall: setup
+	PORTCULLIS_TEST_CRASHES=$(or $(CRASHES),200) scripts/with-namespaces cargo test --quiet --locked -p portcullis-cli --test lab -- --nocapture crash::
 
 soak-scan: setup
 	@bench/soak-scan.sh

@@ -24,20 +24,16 @@ fn falls_back(plant: &Plant, before: &str) {
 }
 
 #[test]
-fn finding_01_a_closed_terminal_does_not_keep_the_rules() {
+fn finding_01_a_signal_while_a_confirmation_is_awaited_does_not_keep_the_rules() {
     let plant = Plant::up();
     let before = plant.ruleset(GATEWAY);
     let plan = plant.plan(&["--port", "54321"]);
-    let hung_up = plant.shell(
+    let ended = plant.shell(
         GATEWAY,
-        &format!("'{PROGRAM}' apply {plan} --trial 5s; kill -HUP $$"),
+        &format!("'{PROGRAM}' apply {plan} --trial 5s; kill -TERM $$"),
     );
-    assert_ne!(hung_up.code, 0, "the shell was not hung up: {}", hung_up.stderr);
-    assert!(
-        hung_up.stdout.contains("is closed on trial"),
-        "{}",
-        hung_up.stderr
-    );
+    assert_ne!(ended.code, 0, "the shell was not ended: {}", ended.stderr);
+    assert!(ended.stdout.contains("is closed on trial"), "{}", ended.stderr);
     falls_back(&plant, &before);
 }
 

@@ -11,6 +11,7 @@ mod bad_input;
 mod caps;
 mod capture;
 mod changes;
+mod crash;
 mod ends;
 mod finding;
 mod findings;
