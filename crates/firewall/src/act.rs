@@ -73,8 +73,14 @@ impl Act {
     }
 }
 
-/// Ends what a program reads, where acts are printed; no rule is called so.
-const END: &str = "END";
+/// Ends what a program reads, where acts are printed: a word that is no line of it, for it may hold acts itself.
+fn end_of(text: &str) -> String {
+    let mut end = "END".to_owned();
+    while text.lines().any(|line| line == end) {
+        end.push('_');
+    }
+    end
+}
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,11 +94,12 @@ impl fmt::Display for Act {
         if self.stdin.is_empty() {
             return Ok(());
         }
-        write!(f, " <<'{END}'\n{}", self.stdin)?;
+        let end = end_of(&self.stdin);
+        write!(f, " <<'{end}'\n{}", self.stdin)?;
         if !self.stdin.ends_with('\n') {
             f.write_str("\n")?;
         }
-        f.write_str(END)
+        f.write_str(&end)
     }
 }
 
@@ -159,6 +166,14 @@ mod tests {
         ]);
         let run = portcullis_sys::run("sh", &["-s"], &acts.to_string(), PATIENCE).unwrap();
         assert_eq!(run.stdout, "it's $HOME\nit's|$HOME `x`||");
+    }
+
+    #[test]
+    fn a_script_that_holds_acts_is_read_whole() {
+        let inner = Act::reading("cat", &[], "one\n".into());
+        let outer = Act::reading("sh", &["-s"], format!("{inner}\n"));
+        let run = portcullis_sys::run("sh", &["-s"], &outer.to_string(), PATIENCE).unwrap();
+        assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("one\n", ""));
     }
 
     #[test]
