@@ -29,6 +29,13 @@ pub trait Backend: std::fmt::Debug + Sync {
 
     /// Who takes a trial back when nobody confirms it.
     fn dead_man(&self) -> DeadMan;
+
+    /// A POSIX shell script that loads a confirmed closing where it is not loaded, whatever else of ours is; `None` where
+    /// the firewall system keeps it over a restart by itself.
+    fn at_boot(&self, closing: &Closing) -> Option<String> {
+        let _ = closing;
+        None
+    }
 }
 
 /// Who takes a trial back when nobody confirms it, whatever has become of Portcullis.

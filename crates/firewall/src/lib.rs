@@ -15,6 +15,7 @@
 
 pub mod act;
 pub mod backend;
+pub mod boot;
 pub mod closing;
 mod error;
 mod guard;

@@ -46,10 +46,13 @@ pub(super) async fn confirm(frame: &Frame<'_>, arguments: &OfChange) -> Outcome 
     if confirmed.rest_as_planned == Some(false) {
         frame.say("The rest of the ruleset is no longer the one of the plan: run `portcullis verify` again.");
     }
+    let lasting = change.steps.last();
     let text = format!(
-        "Change {} is confirmed: {} stays closed until it is rolled back, the ruleset is flushed, or the host reboots.",
+        "Change {} is confirmed: {} stays closed until it is rolled back or somebody flushes the ruleset.\n\
+         After a restart of the host: {}.",
         change.id.short(),
-        change.port
+        change.port,
+        lasting.map_or("not known", |step| step.outcome.as_str()),
     );
     show(frame, text, &change)
 }

@@ -22,6 +22,7 @@ mod neighbours;
 mod plant;
 mod profinet;
 mod real_servers;
+mod reboot;
 mod recorder;
 mod refusals;
 mod resume;

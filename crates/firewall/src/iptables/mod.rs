@@ -139,4 +139,17 @@ impl Backend for Iptables {
     fn dead_man(&self) -> DeadMan {
         DeadMan::Guard
     }
+
+    fn at_boot(&self, closing: &Closing) -> Option<String> {
+        let families = Family::BOTH.into_iter().filter(|f| rules::concerns(closing, *f));
+        let loads = families.map(|family| {
+            format!(
+                "{save} -t mangle | grep -q '^:{chain} ' || {load}\nloaded=$((loaded | $?))\n",
+                save = self.program(family, "save"),
+                chain = rules::chain(&closing.tag),
+                load = self.restore(family, rules::load(closing, family, Mark::Kept)),
+            )
+        });
+        Some(format!("loaded=0\n{}exit $loaded\n", loads.collect::<String>()))
+    }
 }

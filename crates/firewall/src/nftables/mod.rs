@@ -58,6 +58,18 @@ impl Backend for Nftables {
     fn dead_man(&self) -> DeadMan {
         DeadMan::Kernel
     }
+
+    fn at_boot(&self, closing: &Closing) -> Option<String> {
+        let load = |joins| Acts::from(Transaction::load(closing, None, joins));
+        let there = |what: &str| format!("nft list {what} >/dev/null 2>&1");
+        Some(format!(
+            "{chain} && exit 0\nif {table}; then\n{join}else\n{alone}fi\n",
+            chain = there(&format!("chain {TABLE} change_{}", closing.tag)),
+            table = there(&format!("table {TABLE}")),
+            join = load(true),
+            alone = load(false),
+        ))
+    }
 }
 
 /// Reads the whole loaded ruleset.

@@ -5,7 +5,7 @@ use portcullis_firewall::{FirewallError, backend, closing::Closing, own::Loaded,
 use portcullis_model::{Change, ChangeState, NetworkSet};
 use serde_json::json;
 
-use super::{lock_soon, plan, subject_of, sweep, tag_of};
+use super::{lasting, lock_soon, plan, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop};
 
 /// A change that was confirmed.
@@ -17,7 +17,7 @@ pub struct Confirmed {
     pub rest_as_planned: Option<bool>,
 }
 
-/// Confirms a change: from now on it holds until it is rolled back.
+/// Confirms a change: from now on it holds until it is rolled back, also over a restart where systemd runs.
 ///
 /// # Errors
 /// When it is not on trial any more, or when the session is the one that applied it.
@@ -74,6 +74,7 @@ pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed
             let outcome = "the kernel holds it without a time limit".to_owned();
             desk.step(&mut change, ChangeState::Confirmed, "confirm", true, outcome)
                 .await?;
+            lasting::install(desk, &mut change, &held).await?;
             let planned = desk.store.plan(&change.plan.to_string()).await.ok();
             let rest_as_planned = match planned {
                 Some(plan) => state::read(&desk.machine, &[], &[])

@@ -2,6 +2,7 @@
 
 mod apply;
 mod confirm;
+mod lasting;
 mod plan;
 mod rollback;
 pub(crate) mod sweep;

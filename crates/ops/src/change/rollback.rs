@@ -9,7 +9,7 @@ use portcullis_model::{Change, ChangeState};
 use portcullis_sys::Machine;
 use serde_json::json;
 
-use super::{lock_soon, remove, subject_of, sweep, tag_of};
+use super::{lasting, lock_soon, remove, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop};
 
 /// A change that was taken back.
@@ -59,7 +59,10 @@ pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBa
         }
         let change = desk.store.change(prefix).await.map_err(OpsError::Store)?;
         return match change.state {
-            ChangeState::NotInForce => finish(desk, change, "there was nothing left of it".into()).await,
+            ChangeState::NotInForce => {
+                lasting::remove(&desk.machine, change.backend, &tag_of(&change))?;
+                finish(desk, change, "there was nothing left of it".into()).await
+            }
             state => Err(OpsError::WrongState {
                 change: tag_of(&change),
                 state,
@@ -144,6 +147,9 @@ fn tag_in(own: &Own, prefix: &str) -> Option<String> {
 }
 
 fn take_out(machine: &Machine, own: &Own, tag: &str) -> Result<String, OpsError> {
+    if let Some(loaded) = own.changes.get(tag) {
+        lasting::remove(machine, loaded.backend, tag)?;
+    }
     remove(machine, own, tag)?;
     let after = backend::own(machine).map_err(OpsError::Firewall)?;
     if after.changes.contains_key(tag) {

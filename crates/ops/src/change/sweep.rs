@@ -12,7 +12,7 @@ use portcullis_sys::{SysError, lock::Lock};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{lock_soon, remove, subject_of, tag_of};
+use super::{lasting, lock_soon, remove, subject_of, tag_of};
 use crate::{Desk, OpsError};
 
 /// A change, and what the kernel says of it now.
@@ -141,6 +141,12 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
                 change.since = let_go;
                 desk.store.save_change(&change).await.map_err(OpsError::Store)?;
             }
+        }
+        // The `confirm` was killed between its two steps.
+        if let (ChangeState::Confirmed, Some(held)) = (change.state, loaded)
+            && !lasting::is_tried(&change)
+        {
+            lasting::install(desk, &mut change, held).await?;
         }
     }
     clear_away(desk, own)
