@@ -86,7 +86,8 @@ impl Host {
 
     fn shell(&self, script: &str) -> Ended {
         let mut command = as_root("nsenter");
-        command.args(["--target", &self.init]);
+        // Its root as well: the tests may run below a root of their own.
+        command.args(["--target", &self.init, "--root"]);
         command.args(["--net", "--pid", "--mount", "--uts", "--ipc", "--cgroup"]);
         command.args(["sh", "-c", &format!("PATH=$PATH:/usr/sbin:/sbin\n{script}")]);
         command.env_remove("SSH_CONNECTION");
