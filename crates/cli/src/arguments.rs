@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Assets(Assets),
     /// Think a closing through: who is cut, who still gets through, what is loaded and how it is taken back
     Plan(Plan),
+    /// Have a plan approved by a second person, where the site asks for it
+    Approve(Approve),
     /// Make a planned change on trial: the kernel itself lets go unless it is confirmed in time
     Apply(Apply),
     /// Keep a change that is on trial
@@ -283,6 +285,21 @@ pub(crate) struct Apply {
     /// Why it cannot wait for a maintenance window; goes into the audit record
     #[arg(long, value_name = "REASON")]
     pub(crate) emergency: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without --signature it prints what is to be signed. The approver reads it and signs it, on any machine:\n  \
+                  portcullis approve PLAN > plan.txt\n  ssh-keygen -Y sign -n portcullis-plan -f KEY plan.txt\n  portcullis \
+                  approve PLAN --signature plan.txt.sig\nWhose signature counts: [approval] in site.toml."
+)]
+pub(crate) struct Approve {
+    /// The plan, by the beginning of its id
+    #[arg(value_name = "PLAN", value_parser = id)]
+    pub(crate) plan: String,
+    /// The approver's signature of the plan
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

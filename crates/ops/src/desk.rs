@@ -119,7 +119,13 @@ impl Desk {
 
 fn read_site(path: &Path, knowledge: &Knowledge) -> Result<Site, OpsError> {
     let text = read_text(path)?;
-    Site::parse_knowing(&path.to_string_lossy(), &text, &knowledge.names()).map_err(OpsError::Config)
+    let mut site =
+        Site::parse_knowing(&path.to_string_lossy(), &text, &knowledge.names()).map_err(OpsError::Config)?;
+    if let (Some(approval), Some(folder)) = (&mut site.approval, path.parent()) {
+        // A name in the file is meant from where the file stands.
+        approval.signers = folder.join(&approval.signers);
+    }
+    Ok(site)
 }
 
 /// A larger file is none of ours.

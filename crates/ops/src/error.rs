@@ -180,8 +180,16 @@ pub enum OpsError {
         why: String,
     },
     /// The program that checks signatures is not installed.
-    #[error("cannot check the signature of the permission: the program `ssh-keygen` is not installed")]
+    #[error("cannot check a signature: the program `ssh-keygen` is not installed")]
     NoKeygen,
+    /// The site wants a second person's approval, and it is missing or wrong.
+    #[error("plan {plan} is not approved: {why}")]
+    NotApproved {
+        /// The plan.
+        plan: String,
+        /// What is missing or wrong.
+        why: String,
+    },
     /// No maintenance window is open.
     #[error("no maintenance window is open now; {next}")]
     OutsideWindow {
@@ -334,6 +342,7 @@ impl Fault for OpsError {
             Self::OtherSite { .. } => "OP016",
             Self::Signature { .. } => "OP017",
             Self::NoKeygen => "OP018",
+            Self::NotApproved { .. } => "OP021",
         }
     }
 
@@ -408,6 +417,9 @@ impl Fault for OpsError {
                  permission.toml` (see docs/permission.md)"
             }
             Self::NoKeygen => "install it: `apt install openssh-client`; nothing was sent",
+            Self::NotApproved { .. } => {
+                "`portcullis approve PLAN` prints what somebody else must sign, and says how; nothing was changed"
+            }
             Self::OutsideWindow { .. } => "wait for the window, or say why not: --emergency \"reason\"",
             Self::EmptyReason => "write what would happen if it waited: --emergency \"reason\"",
             Self::OtherHost { .. } => "run it there, or make a plan for this host: `portcullis plan`",
@@ -439,6 +451,7 @@ impl Fault for OpsError {
             Self::NotPermitted { .. }
             | Self::Signature { .. }
             | Self::OtherSite { .. }
+            | Self::NotApproved { .. }
             | Self::OutsideWindow { .. }
             | Self::SameSession
             | Self::WrongState { .. } => Exit::Refused,

@@ -23,6 +23,7 @@ pub mod learn;
 pub mod logs;
 pub mod scan;
 pub mod services;
+mod signature;
 pub mod verify;
 
 pub use desk::{Desk, Stop};

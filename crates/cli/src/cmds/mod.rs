@@ -1,5 +1,6 @@
 //! One file per noun: arguments to request, use-case, view.
 
+mod approve;
 mod assessed;
 mod assets;
 mod audit;
@@ -115,6 +116,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Assets(arguments) => assets::run(&frame, arguments).await,
             Command::Check(arguments) => check::keep(&frame, arguments).await,
             Command::Plan(arguments) => plan::run(&frame, arguments).await,
+            Command::Approve(arguments) => approve::run(&frame, arguments).await,
             Command::Apply(arguments) => change::apply(&frame, arguments).await,
             Command::Confirm(arguments) => change::confirm(&frame, arguments).await,
             Command::Changes => change::list(&frame).await,

@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "figures are for whoever measures")]
 
+mod approving;
 mod backends;
 mod bad_input;
 mod caps;

@@ -4,7 +4,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -32,6 +32,15 @@ pub struct Site {
     pub keep: Vec<KeptConnection>,
     /// What is done when somebody else alters a change.
     pub watch: WatchPolicy,
+    /// Whose approval a change needs; `None` when nobody's.
+    pub approval: Option<ApprovalPolicy>,
+}
+
+/// Who approves changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalPolicy {
+    /// The list of those whose signature counts, as `ssh-keygen` reads it.
+    pub signers: PathBuf,
 }
 
 /// What `portcullis watch` does beside telling.

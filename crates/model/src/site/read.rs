@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
-use super::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, WatchPolicy, Zone};
+use super::{
+    ApprovalPolicy, Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, WatchPolicy, Zone,
+};
 use crate::{
     ConfigError, Digest, MaintenanceWindow, Port, ServiceName,
     config::{Document, Located, Section, nearest},
@@ -48,6 +50,7 @@ pub(super) fn site(
         let windows = windows(document, top.sections("window"), &timezone);
         let keep = keep(document, top.section("keep"), &zones);
         let watch = watch(top.section("watch"));
+        let approval = approval(top.section("approval"));
         Site {
             digest: Digest::of(text),
             name,
@@ -58,6 +61,7 @@ pub(super) fn site(
             windows,
             keep,
             watch,
+            approval,
         }
     })
 }
@@ -90,6 +94,15 @@ fn watch(section: Option<Section<'_, '_>>) -> WatchPolicy {
     let reapply = section.flag("reapply");
     section.finish();
     WatchPolicy { reapply }
+}
+
+fn approval(section: Option<Section<'_, '_>>) -> Option<ApprovalPolicy> {
+    let mut section = section?;
+    let signers = section.required("signers");
+    section.finish();
+    Some(ApprovalPolicy {
+        signers: signers?.value.into(),
+    })
 }
 
 fn zones(document: &Document<'_>, sections: Vec<Section<'_, '_>>) -> Vec<Zone> {

@@ -129,6 +129,12 @@ proptest::proptest! {
 fn changes_are_put_back_only_where_the_site_says_so() {
     let site = Site::parse("site.toml", PLANT).unwrap();
     assert!(!site.watch.reapply);
+    assert_eq!(site.approval, None);
+    let text = format!("{PLANT}[approval]\nsigners = \"approvers\"\n");
+    let approval = Site::parse("site.toml", &text).unwrap().approval.unwrap();
+    assert_eq!(approval.signers, std::path::Path::new("approvers"));
+    let nobody = format!("{PLANT}[approval]\n");
+    assert!(Site::parse("site.toml", &nobody).is_err());
     let text = format!("{PLANT}[watch]\nreapply = true\n");
     assert!(Site::parse("site.toml", &text).unwrap().watch.reapply);
     let wrong = format!("{PLANT}[watch]\nreapply = \"yes\"\nreaply = true\n");

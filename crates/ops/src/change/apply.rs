@@ -13,7 +13,7 @@ use portcullis_firewall::{
 use portcullis_model::{Change, ChangeId, ChangeState, MaintenanceWindow, Plan};
 use serde_json::json;
 
-use super::{lock_soon, plan, remove, subject_of, sweep, tag_of};
+use super::{approve, lock_soon, plan, remove, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop, check, error::next_opening};
 
 /// What is to be applied, and how.
@@ -35,7 +35,7 @@ const LONGEST_TRIAL: Duration = Duration::from_secs(24 * 3600);
 /// The steps, each recorded: read, compare, announce (audit record), load, read back.
 ///
 /// # Errors
-/// Outside the windows, for another host, when the ruleset is not the one that the plan was made for, when it would
+/// Not approved where the site wants it, outside the windows, for another host, when the ruleset is not the one that the plan was made for, when it would
 /// lock somebody out, when `nft` refuses, when another change is being made, when the operator stops it.
 pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<Change, OpsError> {
     if !(SHORTEST_TRIAL..=LONGEST_TRIAL).contains(&request.trial) {
@@ -54,6 +54,7 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
             plan: plan.id.short(),
         });
     }
+    approve::asked_for(desk, &plan).await?;
     window(desk, request.emergency.as_deref())?;
     let _lock = lock_soon()?;
     sweep::sweep_locked(desk).await?;

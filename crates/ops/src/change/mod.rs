@@ -1,6 +1,7 @@
 //! A change from plan to end: plan, apply, confirm, rollback, and what became of changes that nobody looked after.
 
 mod apply;
+mod approve;
 mod confirm;
 mod lasting;
 mod plan;
@@ -9,6 +10,7 @@ pub(crate) mod sweep;
 pub mod watch;
 
 pub use apply::{ApplyRequest, apply};
+pub use approve::{NAMESPACE as APPROVAL_NAMESPACE, approve, to_sign};
 pub use confirm::{Confirmed, confirm};
 pub use plan::{PlanRequest, Planned, plan};
 pub use rollback::{RolledBack, rollback, rollback_unrecorded};

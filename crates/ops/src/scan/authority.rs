@@ -1,7 +1,5 @@
 //! The owner's permission of one scan: read and verified before it begins, read again every second while it runs.
 
-mod signature;
-
 use std::{
     io::ErrorKind,
     net::IpAddr,
@@ -12,13 +10,13 @@ use std::{
 };
 
 use jiff::Timestamp;
-use portcullis_model::{Denial, Digest, Fault, Permission, Port, Standing};
+use portcullis_model::{Denial, Digest, Fault, Permission, Port, Standing, sanitize};
 use portcullis_scan::{Brake, Pace, pace::UNLIMITED};
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Request;
-use crate::{OpsError, desk::read_regular};
+use crate::{OpsError, desk::read_regular, signature::Signed};
 
 /// How often the file is looked at while the scan runs.
 const EVERY: Duration = Duration::from_secs(1);
@@ -99,7 +97,7 @@ impl Source {
         let permission = Permission::parse(&name, text).map_err(OpsError::Config)?;
         let signature = match (&self.signers, &permission.signed_by) {
             (Some(signers), signer) => {
-                signature::verify(&self.file, text, signers, signer.as_deref())?;
+                verify(&self.file, text, signers, signer.as_deref())?;
                 Signature::Checked
             }
             (None, Some(_)) => Signature::NotChecked,
@@ -248,6 +246,39 @@ fn in_one_line(error: &OpsError) -> String {
         OpsError::Read { path, source } => format!("{} cannot be read: {source}", path.display()),
         other => format!("{other} ({})", other.code()),
     }
+}
+
+/// A signature says what it is meant for, so that one for another purpose is none for a permission.
+const NAMESPACE: &str = "portcullis-permission";
+
+/// Verifies that the text of a permission was signed by the one whom it names.
+///
+/// # Errors
+/// A signature that is missing, of somebody else, or of another text; `ssh-keygen` that is missing.
+fn verify(file: &Path, text: &str, signers: &Path, signer: Option<&str>) -> Result<(), OpsError> {
+    let refuse = |why: String| OpsError::Signature {
+        path: file.into(),
+        why,
+    };
+    let Some(signer) = signer else {
+        return Err(refuse("it names nobody in `signed_by`".into()));
+    };
+    let signed = Signed {
+        text,
+        signature: &signature_file(file),
+        signers,
+        namespace: NAMESPACE,
+    };
+    let possible = signed
+        .possible_signers()
+        .map_err(|error| error.into_error(refuse))?;
+    if !possible.iter().any(|possible| possible == signer) {
+        let other = sanitize(&possible.join(", "));
+        return Err(refuse(format!(
+            "the signature is of {other}, and `signed_by` names {signer}"
+        )));
+    }
+    signed.is_by(signer).map_err(|error| error.into_error(refuse))
 }
 
 /// The file beside a permission that holds its signature, as `ssh-keygen -Y sign` names it.
