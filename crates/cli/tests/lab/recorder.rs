@@ -111,6 +111,7 @@ enum Flag {
 /// Addresses and ports of a segment of TCP, as they stand in it, and what it is. Half a handshake and its reset are not kept:
 /// they carry no payload and make no connection, and a fast scan sends very many. What belongs to a connection that began
 /// before the recording is not this command's: another program of the host holds it, or a scan that was killed left it behind.
+/// Nor is one that somebody else began, whose first segment from here answers another (RFC 9293, 3.5).
 fn segment(frame: &[u8]) -> Option<(Vec<u8>, Flag)> {
     let at = |place: usize| frame.get(place).copied().unwrap_or_default();
     let (addresses, tcp) = match (at(12), at(13)) {
@@ -121,7 +122,7 @@ fn segment(frame: &[u8]) -> Option<(Vec<u8>, Flag)> {
     let flow = [frame.get(addresses)?, frame.get(tcp..tcp + 4)?].concat();
     let flag = match at(tcp + 13) {
         flags if flags & 0b100 != 0 => Flag::Reset,
-        flags if flags & 0b010 != 0 => Flag::Syn,
+        flags if flags & 0b1_0010 == 0b0010 => Flag::Syn,
         _ => Flag::Neither,
     };
     Some((flow, flag))
@@ -208,23 +209,28 @@ fn record_on_a_host() {
 }
 
 #[test]
-fn what_another_program_says_on_an_older_connection_is_not_recorded() {
-    if !inside("recorder::what_another_program_says_on_an_older_connection_is_not_recorded") {
+fn what_another_program_says_on_an_older_connection_or_in_answer_is_not_recorded() {
+    if !inside("recorder::what_another_program_says_on_an_older_connection_or_in_answer_is_not_recorded") {
         return;
     }
     let wire = Wire::new();
     wire.network(1..=1);
     wire.serve(54321, silent);
     let connect = || TcpStream::connect("10.80.0.1:54321").unwrap();
+    let here = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sent.pcap");
     let mut older = connect();
     let recorder = Recorder::into_file(file.clone());
     let mut younger = connect();
+    let port = here.local_addr().unwrap().port();
+    let _asking = wire.far(|| TcpStream::connect(("10.77.0.1", port)).unwrap());
+    let (mut answering, _) = here.accept().unwrap();
     older.write_all(b"of an older one").unwrap();
+    answering.write_all(b"of an answer").unwrap();
     younger.write_all(b"of a younger one").unwrap();
     drop(recorder);
     let recorded = std::fs::read(file).unwrap();
     let holds = |said: &[u8]| recorded.windows(said.len()).any(|window| window == said);
-    assert!(!holds(b"of an older one") && holds(b"of a younger one"));
+    assert!(!holds(b"of an older one") && !holds(b"of an answer") && holds(b"of a younger one"));
 }
