@@ -12,7 +12,7 @@ help:
 	@echo 'make fuzz-short  every parser of outside bytes, FUZZ_SECONDS each on the stable toolchain (part of make test)'
 	@echo 'make fuzz    the same with libFuzzer (nightly toolchain, C++ compiler), FUZZ_SECONDS each'
 	@echo 'make bench-scan  measure the scan engine against the installed scanners (root; minutes)'
-	@echo 'make crash-firewall  kill firewall changes at CRASHES (200) moments in every firewall system (half an hour)'
+	@echo 'make crash-firewall  kill firewall changes at CRASHES (200) moments and after every step in every firewall system (hours)'
 	@echo 'make soak-scan   kill and resume scans, and scan a silent wire, many times (half an hour)'
 	@echo 'make bench-import  measure the memory of imports of 200 MB (minutes)'
 	@echo 'make bench-identify  count connections, payloads and false names beside nmap -sV (root; minutes)'

@@ -41,16 +41,33 @@ impl Act {
     /// Several acts as one process, which goes on when the one that started it is killed in the middle. When one of
     /// them fails, what is given as `undo` is done, and the whole has failed.
     pub fn together(acts: &Acts, undo: &Acts) -> Self {
-        let each: Vec<String> = acts.0.iter().map(|act| format!("{{ {act}\n}}")).collect();
+        let each: Vec<String> = acts
+            .0
+            .iter()
+            .map(|act| format!("{{ {}\n}}", act.call()))
+            .collect();
         // What was not there to be undone is no news; why the first one failed is.
         let script = format!(
-            "{} || {{\n{{\n{undo}:\n}} 2>/dev/null\nexit 1\n}}\n",
-            each.join(" && ")
+            "{} || {{\n{{\n{}:\n}} 2>/dev/null\nexit 1\n}}\n",
+            each.join(" && "),
+            undo.script()
         );
         Self {
             shown: Some(acts.to_string().trim_end().to_owned()),
             ..Self::new("sh", &["-c", &script])
         }
+    }
+
+    /// The call itself, as a shell would run it, whatever is shown of it.
+    fn call(&self) -> String {
+        let words = std::iter::once(&self.program).chain(&self.arguments);
+        let call = words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        if self.stdin.is_empty() {
+            return call;
+        }
+        let end = end_of(&self.stdin);
+        let newline = if self.stdin.ends_with('\n') { "" } else { "\n" };
+        format!("{call} <<'{end}'\n{}{newline}{end}", self.stdin)
     }
 
     /// Runs it.
@@ -84,22 +101,10 @@ fn end_of(text: &str) -> String {
 
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(shown) = &self.shown {
-            return f.write_str(shown);
+        match &self.shown {
+            Some(shown) => f.write_str(shown),
+            None => f.write_str(&self.call()),
         }
-        f.write_str(&self.program)?;
-        for argument in &self.arguments {
-            write!(f, " {}", quoted(argument))?;
-        }
-        if self.stdin.is_empty() {
-            return Ok(());
-        }
-        let end = end_of(&self.stdin);
-        write!(f, " <<'{end}'\n{}", self.stdin)?;
-        if !self.stdin.ends_with('\n') {
-            f.write_str("\n")?;
-        }
-        f.write_str(&end)
     }
 }
 
@@ -126,6 +131,11 @@ impl Acts {
         self.0
             .iter()
             .try_for_each(|one| one.run(act, machine).map(|_| ()))
+    }
+
+    /// A shell script that does them, whatever is shown of them.
+    pub fn script(&self) -> String {
+        self.0.iter().map(|act| act.call() + "\n").collect()
     }
 
     /// Runs all of them, also after one has failed; the first failure is what is told.
@@ -193,6 +203,19 @@ mod tests {
         let error = Act::together(&bad, &undo).run("try", &Machine::Here).unwrap_err();
         assert!(error.to_string().contains("/no/such/place"), "{error}");
         assert!(folder.path().join("undone").exists() && !folder.path().join("two").exists());
+    }
+
+    #[test]
+    fn what_is_shown_of_an_act_is_not_what_is_run() {
+        let act = Act {
+            shown: Some("# says something".into()),
+            ..Act::new("printf", &["done"])
+        };
+        let acts = Acts::from(act);
+        assert_eq!(acts.script(), "printf done\n");
+        let together = Act::together(&acts, &Acts::default());
+        assert_eq!(together.to_string(), "# says something");
+        assert_eq!(together.run("try", &Machine::Here).unwrap().stdout, "done");
     }
 
     #[test]

@@ -3,9 +3,18 @@
 use std::time::Duration;
 
 use portcullis_model::BackendName;
-use portcullis_sys::{Machine, SysError};
+use portcullis_sys::Machine;
 
-use crate::{FirewallError, act::Acts, closing::Closing, iptables::Iptables, nftables::Nftables, own::Own};
+use crate::{
+    FirewallError,
+    act::{Act, Acts},
+    closing::Closing,
+    firewalld::Firewalld,
+    iptables::Iptables,
+    nftables::Nftables,
+    own::Own,
+    ufw::Ufw,
+};
 
 /// A firewall system. What it makes of a closing are values; only [`Backend::read`] asks the machine.
 pub trait Backend: std::fmt::Debug + Sync {
@@ -30,12 +39,28 @@ pub trait Backend: std::fmt::Debug + Sync {
     /// Who takes a trial back when nobody confirms it.
     fn dead_man(&self) -> DeadMan;
 
-    /// A POSIX shell script that loads a confirmed closing where it is not loaded, whatever else of ours is; `None` where
-    /// the firewall system keeps it over a restart by itself.
-    fn at_boot(&self, closing: &Closing) -> Option<String> {
-        let _ = closing;
+    /// How a confirmed closing outlasts a restart of the host.
+    fn lasting(&self, closing: &Closing) -> Lasting;
+
+    /// Takes away what [`Lasting::OwnPlace`] has put there, if there is any; `None` where nothing ever is.
+    fn forget(&self, tag: &str) -> Option<Act> {
+        let _ = tag;
         None
     }
+}
+
+/// How a confirmed closing outlasts a restart of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lasting {
+    /// A POSIX shell script that loads it where it is not loaded, whatever else of ours is: a unit of ours runs it.
+    Script(String),
+    /// The firewall system loads it by itself from a place of its own.
+    OwnPlace {
+        /// The place, e.g. a file.
+        place: String,
+        /// Puts it there.
+        put: Acts,
+    },
 }
 
 /// Who takes a trial back when nobody confirms it, whatever has become of Portcullis.
@@ -53,6 +78,8 @@ pub fn of(name: BackendName) -> &'static dyn Backend {
         BackendName::Nftables => &Nftables,
         BackendName::IptablesNft => &Iptables::Nft,
         BackendName::IptablesLegacy => &Iptables::Legacy,
+        BackendName::Firewalld => &Firewalld,
+        BackendName::Ufw => &Ufw,
     }
 }
 
@@ -66,49 +93,4 @@ pub fn own(machine: &Machine) -> Result<Own, FirewallError> {
         own.join(of(name).read(machine)?);
     }
     Ok(own)
-}
-
-/// The backend that a change is to be made in on a machine, and why.
-///
-/// # Errors
-/// When the one that is asked for is not installed, or none is.
-pub fn choose(asked: Option<BackendName>, machine: &Machine) -> Result<(BackendName, String), FirewallError> {
-    if let Some(name) = asked {
-        let program = program(name);
-        return if machine.has(program) {
-            Ok((name, format!("the change is made in {name}, as asked for")))
-        } else {
-            Err(missing(program))
-        };
-    }
-    let found = BackendName::ALL
-        .into_iter()
-        .find(|name| machine.has(program(*name)));
-    let Some(name) = found else {
-        return Err(missing(program(BackendName::default())));
-    };
-    let why = match name {
-        BackendName::Nftables => {
-            "a drop in its own table is final, whatever the rules of others accept, and the kernel itself ends a trial"
-        }
-        BackendName::IptablesNft | BackendName::IptablesLegacy => "`nft` is not installed",
-    };
-    Ok((name, format!("the change is made in {name}: {why}")))
-}
-
-fn program(name: BackendName) -> &'static str {
-    match name {
-        BackendName::Nftables => "nft",
-        BackendName::IptablesNft => "iptables-nft-restore",
-        BackendName::IptablesLegacy => "iptables-legacy-restore",
-    }
-}
-
-fn missing(program: &str) -> FirewallError {
-    FirewallError::Tool {
-        act: "change",
-        source: SysError::MissingProgram {
-            program: program.into(),
-        },
-    }
 }

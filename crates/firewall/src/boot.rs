@@ -12,8 +12,6 @@ use portcullis_sys::Machine;
 use crate::{
     FirewallError,
     act::{Act, Acts},
-    backend,
-    closing::Closing,
 };
 
 /// Where the scripts stand, in a folder for each firewall system.
@@ -153,19 +151,18 @@ impl fmt::Display for Unit {
     }
 }
 
-/// Makes a confirmed change outlast a restart; nothing where the firewall system itself keeps it.
-pub fn install(backend: BackendName, closing: &Closing) -> Option<Acts> {
-    let script = backend::of(backend).at_boot(closing)?;
+/// Makes our unit load a confirmed change at every start.
+pub fn install(backend: BackendName, tag: &str, script: String) -> Acts {
     let unit = Unit(backend);
     let write = |path: &str, text: String| Act::reading("sh", &["-c", WRITE, "sh", path], text);
     let acts = Acts(vec![
-        write(&unit.script(&closing.tag), script),
+        write(&unit.script(tag), script),
         write(&unit.path(), unit.to_string()),
         Act::new("systemctl", &["daemon-reload"]),
         // The rules stand already: starting it makes it follow those services from now on.
         Act::new("systemctl", &["--quiet", "enable", "--now", &unit.name()]),
     ]);
-    Some(Act::together(&acts, &remove(backend, &closing.tag)).into())
+    Act::together(&acts, &remove(backend, tag)).into()
 }
 
 /// Takes away what [`install`] has made.
@@ -199,17 +196,28 @@ mod tests {
     use portcullis_model::Port;
 
     use super::*;
+    use crate::{
+        backend::{self, Lasting},
+        closing::Closing,
+    };
 
     fn closing() -> Closing {
         let allow = ["10.7.20.0/24", "2001:db8:7:20::/64"].map(|network| network.parse().unwrap());
         Closing::new("3f2a91", Port::tcp(54321), allow.into_iter().collect())
     }
 
+    fn script_of(name: BackendName) -> Option<String> {
+        match backend::of(name).lasting(&closing()) {
+            Lasting::Script(script) => Some(script),
+            Lasting::OwnPlace { .. } => None,
+        }
+    }
+
     #[test]
     fn units() {
         let units: Vec<String> = BackendName::ALL
             .into_iter()
-            .filter(|name| backend::of(*name).at_boot(&closing()).is_some())
+            .filter_map(|name| script_of(name).map(|_| name))
             .map(|name| format!("==> {}\n{}", Unit(name).path(), Unit(name)))
             .collect();
         insta::assert_snapshot!(units.join("\n"));
@@ -220,7 +228,7 @@ mod tests {
         let scripts: Vec<String> = BackendName::ALL
             .into_iter()
             .filter_map(|name| {
-                let script = backend::of(name).at_boot(&closing())?;
+                let script = script_of(name)?;
                 Some(format!("==> {}\n{script}", Unit(name).script("3f2a91")))
             })
             .collect();
@@ -232,7 +240,7 @@ mod tests {
     fn systemd_understands_the_units_and_finds_them_safe() {
         for name in BackendName::ALL
             .into_iter()
-            .filter(|name| backend::of(*name).at_boot(&closing()).is_some())
+            .filter(|name| script_of(*name).is_some())
         {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(Unit(name).name());

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use portcullis_model::{Digest, Exit, Fault, Port};
+use portcullis_model::{BackendName, Digest, Exit, Fault, Port};
 use portcullis_sys::SysError;
 
 /// An error of the firewall.
@@ -69,6 +69,9 @@ pub enum FirewallError {
     /// There is nothing to confirm any more.
     #[error("the trial is over: {0} is open as before")]
     TrialOver(Port),
+    /// The firewall system that was asked for does not govern the host.
+    #[error("{0} does not govern this host: {1}")]
+    NotInUse(BackendName, &'static str),
 }
 
 impl Fault for FirewallError {
@@ -85,6 +88,7 @@ impl Fault for FirewallError {
             Self::ReadBack(_) => "FW008",
             Self::TrialOver(_) => "FW009",
             Self::Strangers(_) => "FW010",
+            Self::NotInUse(..) => "FW013",
         }
     }
 
@@ -116,6 +120,9 @@ impl Fault for FirewallError {
             Self::Strangers(_) => {
                 Some("move it to a table of its own and remove it here; Portcullis leaves it alone".into())
             }
+            Self::NotInUse(..) => {
+                Some("leave out `--backend`: the plan says which one is effective here, and why".into())
+            }
             Self::TrialOver(_) => Some("the port is open as before; apply the plan again".into()),
         }
     }
@@ -124,7 +131,7 @@ impl Fault for FirewallError {
         match self {
             Self::Tool { source, .. } => source.exit(),
             Self::Refused { .. } | Self::Unreadable(_) | Self::ReadBack(_) => Exit::Failed,
-            Self::NothingListens(_) => Exit::Usage,
+            Self::NothingListens(_) | Self::NotInUse(..) => Exit::Usage,
             Self::Stale { .. }
             | Self::WouldLockOut { .. }
             | Self::WouldCutKept(_)

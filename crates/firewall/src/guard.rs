@@ -76,9 +76,10 @@ while read -r up rest </proc/uptime; left=$(($2 - ${{up%%.*}})); [ "$left" -gt 0
 trap '' TERM
 for try in 1 2 3 4 5 6; do
 {on_trial} || exit 0
-{undo}sleep 1
+{}sleep 1
 done
-"#
+"#,
+        undo.script()
     );
     let seconds = trial.as_secs().max(1).to_string();
     Act {

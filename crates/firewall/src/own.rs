@@ -89,6 +89,15 @@ impl Loaded {
         }
     }
 
+    /// The closing that it makes of a port.
+    pub fn closing(&self, port: Port) -> Closing {
+        Closing {
+            behind: self.behind.clone(),
+            outgoing_peers: self.outgoing_peers.clone(),
+            ..Closing::new(&self.tag, port, self.allow.clone())
+        }
+    }
+
     /// What differs from the closing that should be loaded; empty when nothing does.
     pub fn differences(&self, expected: &Closing) -> Vec<String> {
         let mut differences = Vec::new();

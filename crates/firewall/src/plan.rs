@@ -156,6 +156,11 @@ pub fn allowed_by_site(site: &Site, addresses: &[IpAddr], service: &ServiceName)
 
 /// The rules of a plan, under the tag of a change.
 pub fn closing(plan: &Plan, tag: &str) -> Closing {
+    let closing = Closing::new(tag, plan.close, plan.allowed_networks());
+    if plan.backend == BackendName::Firewalld {
+        // It lets replies through before anything else, and has tracked connections for as long as it has run.
+        return closing;
+    }
     Closing {
         outgoing_peers: plan
             .connections
@@ -164,7 +169,7 @@ pub fn closing(plan: &Plan, tag: &str) -> Closing {
             .map(|live| live.connection.peer)
             .filter(|peer: &SocketAddr| !peer.ip().is_loopback())
             .collect(),
-        ..Closing::new(tag, plan.close, plan.allowed_networks())
+        ..closing
     }
 }
 
@@ -408,7 +413,7 @@ fn notes(
 
 /// The rules of others that translate an address or port to or from this one: such packets carry the other port when
 /// they pass either the chain before the translation or the one after it.
-fn translations(parts: &[StatePart], port: Port) -> Vec<String> {
+pub(crate) fn translations(parts: &[StatePart], port: Port) -> Vec<String> {
     let number = port.number.to_string();
     let names_port = |line: &str| {
         line.split(|c: char| !c.is_ascii_digit())

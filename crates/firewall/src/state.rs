@@ -22,12 +22,14 @@ pub struct Snapshot {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Parts of the state that a command prints, and whether they belong to the firewall.
-const COMMANDS: [(&str, &str, &[&str], bool); 7] = [
+const COMMANDS: [(&str, &str, &[&str], bool); 9] = [
     ("nftables", "nft", &["-s", "list", "ruleset"], false),
     ("iptables", "iptables-save", &[], true),
     ("ip6tables", "ip6tables-save", &[], true),
     ("iptables-legacy", "iptables-legacy-save", &[], true),
     ("ip6tables-legacy", "ip6tables-legacy-save", &[], true),
+    ("firewalld", "firewall-cmd", &["--list-all-zones"], false),
+    ("ufw", "ufw", &["status", "verbose"], false),
     ("routes", "ip", &["route", "show", "table", "all"], false),
     ("routes6", "ip", &["-6", "route", "show", "table", "all"], false),
 ];

@@ -15,11 +15,21 @@ pub enum BackendName {
     IptablesNft,
     /// iptables and ip6tables over the kernel's older interface.
     IptablesLegacy,
+    /// firewalld, by `firewall-cmd`.
+    Firewalld,
+    /// ufw, by its own files and iptables.
+    Ufw,
 }
 
 impl BackendName {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Nftables, Self::IptablesNft, Self::IptablesLegacy];
+    pub const ALL: [Self; 5] = [
+        Self::Nftables,
+        Self::IptablesNft,
+        Self::IptablesLegacy,
+        Self::Firewalld,
+        Self::Ufw,
+    ];
 }
 
 impl fmt::Display for BackendName {
@@ -28,6 +38,8 @@ impl fmt::Display for BackendName {
             Self::Nftables => "nftables",
             Self::IptablesNft => "iptables-nft",
             Self::IptablesLegacy => "iptables-legacy",
+            Self::Firewalld => "firewalld",
+            Self::Ufw => "ufw",
         })
     }
 }

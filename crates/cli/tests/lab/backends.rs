@@ -127,3 +127,53 @@ fn rules_in_iptables_that_somebody_changed_are_not_confirmed() {
         plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
     }
 }
+
+/// What Docker loads when it publishes the port for a container, and a rule of the older interface beside it: the chains
+/// of the host's own firewall never see the port as it was addressed.
+#[test]
+fn beside_docker_and_the_older_interface_the_change_is_made_where_it_is_effective() {
+    const DOCKER: &str =
+        "PATH=$PATH:/usr/sbin; echo 1 >/proc/sys/net/ipv4/ip_forward; iptables-nft-restore --noflush <<'E'
+*nat
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
+-A POSTROUTING -m conntrack --ctstate DNAT -j MASQUERADE
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 4840 -j DNAT --to-destination 10.7.20.5:7000
+COMMIT
+*filter
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -j DOCKER
+-A DOCKER -d 10.7.20.5/32 -p tcp -m tcp --dport 7000 -j ACCEPT
+-A DOCKER-USER -j RETURN
+COMMIT
+E
+iptables-legacy -A INPUT -p tcp --dport 4840 -j DROP";
+    let plant = Plant::up();
+    plant.shell(GATEWAY, DOCKER).with(0);
+    let before = rules(&plant);
+    assert!(
+        plant.answers("office", GATEWAY_ADDRESS, 4840),
+        "published past INPUT"
+    );
+    let asked = ["--port", "4840", "--preventive", "--allow", "10.7.20.0/24"];
+    let planned = plant
+        .portcullis(GATEWAY, &[&["plan"], &asked[..]].concat())
+        .with(0);
+    assert!(
+        planned
+            .stdout
+            .contains("made in nftables: Docker publishes this port"),
+        "{}",
+        planned.stdout
+    );
+    let change = plant.apply(&plant.plan(&asked), "60s");
+    assert!(!plant.answers("office", GATEWAY_ADDRESS, 4840));
+    assert!(plant.answers("engineering", GATEWAY_ADDRESS, 4840));
+    plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
+    assert_eq!(rules(&plant), before);
+    assert!(plant.answers("office", GATEWAY_ADDRESS, 4840));
+}

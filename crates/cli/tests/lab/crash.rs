@@ -1,12 +1,15 @@
-//! Killed at any moment: nobody is locked out, nothing stays by halves, and others keep what is theirs.
+//! Killed at any moment and after every step: nobody is locked out, nothing stays by halves, and others keep what is
+//! theirs.
 //!
-//! `make crash-firewall` runs it with 200 moments for each firewall system; without being told, there are three.
+//! `make crash-firewall` runs it with 200 moments and every step for each firewall system; without being told, there are
+//! a few of both.
 
-use std::{thread, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, thread, time::Duration};
 
 use crate::{
     backends::{GATEWAY6, rules},
-    plant::{GATEWAY, GATEWAY_ADDRESS, PROGRAM, Plant},
+    managed::Managed,
+    plant::{GATEWAY, GATEWAY_ADDRESS, PROGRAM},
 };
 
 #[derive(Default)]
@@ -17,90 +20,185 @@ struct Figures {
     foreign_changed: u32,
 }
 
+const BACKENDS: [&str; 5] = ["nftables", "iptables-nft", "iptables-legacy", "firewalld", "ufw"];
 const VERBS: [&str; 3] = ["apply", "confirm", "rollback"];
 
-/// Whether a port takes a connection within a second: a whole scan would be the larger part of the matrix.
-fn connects(plant: &Plant, from: &str, address: &str) -> bool {
-    let connect = format!("timeout 1 bash -c 'exec 3<>/dev/tcp/{address}/54321' 2>/dev/null");
-    plant.shell(from, &connect).code == 0
+/// Every program by which Portcullis reads and changes a firewall. Its steps are what it does with one of them.
+const TOOLS: [&str; 12] = [
+    "sh",
+    "nft",
+    "iptables-nft-save",
+    "iptables-nft-restore",
+    "ip6tables-nft-save",
+    "ip6tables-nft-restore",
+    "iptables-legacy-save",
+    "iptables-legacy-restore",
+    "ip6tables-legacy-save",
+    "ip6tables-legacy-restore",
+    "iptables-restore",
+    "ip6tables-restore",
+];
+
+/// When a command is killed.
+#[derive(Clone, Copy)]
+enum Moment {
+    /// After so many milliseconds.
+    After(u32),
+    /// When the so-manyth tool that was started has ended.
+    Step(u32),
 }
 
-/// One command, killed after some milliseconds, and what is there afterwards.
-fn kill(plant: &Plant, backend: &str, verb: &str, milliseconds: u32, before: &str, figures: &mut Figures) {
-    let plan = plant.plan(&["--port", "54321", "--backend", backend]);
-    let subject = if verb == "apply" {
-        format!("{plan} --trial 5s")
-    } else {
-        plant.apply(&plan, "5s")
-    };
-    let script = format!(
-        "'{PROGRAM}' {verb} {subject} >/dev/null 2>&1 & sleep {}; kill -9 $!; wait $! 2>/dev/null; true",
-        f64::from(milliseconds) / 1000.0
-    );
-    plant.shell(GATEWAY, &script).with(0);
-    figures.kills += 1;
-    // What was started before the kill may still come to its end.
-    thread::sleep(Duration::from_millis(500));
-    if !plant.answers("engineering", GATEWAY_ADDRESS, 54321)
-        || !plant.answers(GATEWAY, GATEWAY_ADDRESS, 54321)
-    {
-        figures.locked_out += 1;
+/// A host with one firewall system.
+struct Host {
+    managed: Managed,
+    backend: &'static str,
+    before: String,
+}
+
+impl Host {
+    fn up(backend: &'static str) -> Self {
+        let mut managed = Managed::up();
+        match backend {
+            "firewalld" => managed.firewalld(),
+            "ufw" => managed.ufw(),
+            _ => {}
+        }
+        let counted = managed.file("counted");
+        fs::create_dir(&counted).unwrap();
+        for tool in TOOLS {
+            let script = format!(
+                "#!/bin/sh\ncd '{}'\nstep=$(($(cat step 2>/dev/null || echo 0) + 1))\necho $step >step\n\
+                 cd - >/dev/null\nPATH=${{PATH#*:}} {tool} \"$@\"\ncode=$?\n\
+                 [ $step = \"$(cat '{}/end' 2>/dev/null)\" ] && kill -9 $PPID\nexit $code\n",
+                counted.display(),
+                counted.display()
+            );
+            fs::write(counted.join(tool), script).unwrap();
+            fs::set_permissions(counted.join(tool), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut host = Self {
+            managed,
+            backend,
+            before: String::new(),
+        };
+        host.before = host.rules();
+        host
     }
-    let open = [GATEWAY_ADDRESS, GATEWAY6].map(|address| connects(plant, "office", address));
-    // One family may have been looked at before the trial ended, and the other after.
-    if open[0] != open[1] && open[0] != connects(plant, "office", GATEWAY6) {
-        figures.half_applied += 1;
+
+    fn rules(&self) -> String {
+        let files = "[ ! -e /etc/ufw ] || cat /etc/ufw/*.rules; command -v firewall-cmd >/dev/null && \
+                     firewall-cmd --list-all-zones && firewall-cmd --permanent --list-all-policies; true";
+        rules(&self.managed.plant) + &self.managed.shell(files).with(0).stdout
     }
-    thread::sleep(Duration::from_secs(6));
-    let listed = plant
-        .portcullis(GATEWAY, &["changes", "--format", "jsonl"])
-        .with(0);
-    for line in listed
-        .stdout
-        .lines()
-        .filter(|line| line.contains("\"state\":\"confirmed\""))
-    {
-        let id = line
-            .split("\"id\":\"")
-            .nth(1)
-            .and_then(|rest| rest.split('"').next())
-            .unwrap();
-        plant.portcullis(GATEWAY, &["rollback", id]).with(0);
+
+    /// Whether a port takes a connection within a second: a whole scan would be the larger part of the matrix.
+    fn connects(&self, from: &str, address: &str) -> bool {
+        let connect = format!("timeout 1 bash -c 'exec 3<>/dev/tcp/{address}/54321' 2>/dev/null");
+        self.managed.plant.shell(from, &connect).code == 0
     }
-    let after = rules(plant);
-    if after.to_lowercase().contains("portcullis") {
-        figures.half_applied += 1;
-    } else if after != before {
-        figures.foreign_changed += 1;
+
+    /// One command, killed, and what is there afterwards. Whether it was killed: it may have come to its end before.
+    fn kill(&self, verb: &str, moment: Moment, figures: &mut Figures) -> bool {
+        let (plan, _) = self.managed.planned(&format!("--backend {}", self.backend));
+        let subject = if verb == "apply" {
+            format!("{plan} --trial 5s")
+        } else {
+            let applied = self
+                .managed
+                .portcullis(&format!("apply {plan} --trial 8s"))
+                .with(0);
+            applied.stdout.split_whitespace().nth(1).unwrap().to_owned()
+        };
+        let command = format!("'{PROGRAM}' {verb} {subject} >/dev/null 2>&1");
+        let script = match moment {
+            Moment::After(milliseconds) => format!(
+                "{command} & sleep {}; kill -9 $!; wait $! 2>/dev/null; echo $?",
+                f64::from(milliseconds) / 1000.0
+            ),
+            Moment::Step(step) => {
+                let counted = self.managed.file("counted").display().to_string();
+                format!(
+                    "rm -f {counted}/step; echo {step} >{counted}/end; (PATH={counted}:$PATH; exec {command}); echo $?; \
+                     rm -f {counted}/end"
+                )
+            }
+        };
+        let ended = self.managed.shell(&script);
+        let killed = ended.stdout.trim() == "137";
+        figures.kills += u32::from(killed);
+        // What was started before the kill may still come to its end.
+        thread::sleep(Duration::from_millis(500));
+        if !self.connects("engineering", GATEWAY_ADDRESS) || !self.connects(GATEWAY, GATEWAY_ADDRESS) {
+            figures.locked_out += 1;
+        }
+        let open = [GATEWAY_ADDRESS, GATEWAY6].map(|address| self.connects("office", address));
+        // One family may have been looked at before the trial ended, and the other after.
+        if open[0] != open[1] && open[0] != self.connects("office", GATEWAY6) {
+            figures.half_applied += 1;
+        }
+        self.comes_back(figures);
+        killed
+    }
+
+    /// After the time of the trial and the next command the ruleset is the one before.
+    fn comes_back(&self, figures: &mut Figures) {
+        thread::sleep(Duration::from_secs(6));
+        let mut after = String::new();
+        // A guard that has to ask a busy machine may need a moment more than its time.
+        for _ in 0..10 {
+            let listed = self.managed.portcullis("changes --format jsonl").with(0);
+            let confirmed = listed
+                .stdout
+                .lines()
+                .filter(|line| line.contains("\"state\":\"confirmed\""));
+            for line in confirmed {
+                let id = line
+                    .split("\"id\":\"")
+                    .nth(1)
+                    .and_then(|rest| rest.split('"').next())
+                    .unwrap();
+                self.managed.portcullis(&format!("rollback {id}")).with(0);
+            }
+            after = self.rules();
+            if after == self.before {
+                return;
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+        if after.to_lowercase().contains("portcullis") {
+            figures.half_applied += 1;
+        } else {
+            figures.foreign_changed += 1;
+        }
+        println!("{}: before\n{}\nafter\n{after}", self.backend, self.before);
     }
 }
 
-fn matrix(backend: &str, moments: u32) -> Figures {
-    let plant = Plant::up();
-    let before = rules(&plant);
+/// How many random moments, and which of the steps.
+fn matrix(backend: &'static str, moments: u32, every: u32) -> Figures {
+    let host = Host::up(backend);
     let mut figures = Figures::default();
     for (moment, verb) in (0..moments).zip(VERBS.into_iter().cycle()) {
         // Spread over the second that a command takes at most, each at another place.
-        kill(
-            &plant,
-            backend,
-            verb,
-            5 + (moment * 37 + 11) % 400,
-            &before,
-            &mut figures,
-        );
+        host.kill(verb, Moment::After(5 + (moment * 37 + 11) % 400), &mut figures);
+    }
+    for (offset, verb) in (0..).zip(VERBS) {
+        // A command starts some dozen tools; the bound is for one that never ends.
+        for step in (1 + offset..100).step_by(every as usize) {
+            if !host.kill(verb, Moment::Step(step), &mut figures) {
+                break;
+            }
+        }
     }
     figures
 }
 
 #[test]
-fn killed_at_any_moment_in_any_firewall_system() {
-    let moments = std::env::var("PORTCULLIS_TEST_CRASHES")
-        .ok()
-        .and_then(|moments| moments.parse().ok())
-        .unwrap_or(3);
-    let running = ["nftables", "iptables-nft", "iptables-legacy"]
-        .map(|backend| thread::spawn(move || matrix(backend, moments)));
+fn killed_at_any_moment_and_after_every_step_in_any_firewall_system() {
+    let asked = std::env::var("PORTCULLIS_TEST_CRASHES").ok();
+    let asked: Option<u32> = asked.and_then(|moments| moments.parse().ok());
+    let (moments, every) = asked.map_or((2, 29), |moments| (moments, 1));
+    let running = BACKENDS.map(|backend| thread::spawn(move || matrix(backend, moments, every)));
     let all = running.map(|matrix| matrix.join().unwrap());
     let sum = |of: fn(&Figures) -> u32| all.iter().map(of).sum::<u32>();
     for (name, value) in [
@@ -111,7 +209,10 @@ fn killed_at_any_moment_in_any_firewall_system() {
     ] {
         println!("figure {name} {value}");
     }
-    assert_eq!(sum(|figures| figures.kills), 3 * moments);
+    assert!(
+        sum(|figures| figures.kills) >= 5 * 3,
+        "hardly anything was killed"
+    );
     assert_eq!(
         sum(|figures| figures.locked_out + figures.half_applied + figures.foreign_changed),
         0

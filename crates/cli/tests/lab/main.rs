@@ -19,6 +19,7 @@ mod findings;
 mod health;
 mod learn;
 mod loss;
+mod managed;
 mod neighbours;
 mod plant;
 mod profinet;

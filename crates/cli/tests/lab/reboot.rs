@@ -157,7 +157,11 @@ fn a_confirmed_change_outlasts_a_restart_until_it_is_rolled_back() {
         let is_in_force = |host: &Host, after: &str| {
             // The unit runs as soon as the service has ended its own start, not before.
             let what = format!("{backend} after {after}");
-            eventually(&what, Duration::from_secs(10), || closed(host) == chains);
+            // A reload that comes while the unit still starts is not handed on to it (docs/known-issues.md).
+            let is_settled = || host.shell(&format!("systemctl is-active {unit}")).code == 0;
+            eventually(&what, Duration::from_secs(30), || {
+                closed(host) == chains && is_settled()
+            });
             let listed = portcullis(host, "changes").with(0).stdout;
             assert!(listed.contains("confirmed"), "{backend} after {after}: {listed}");
         };

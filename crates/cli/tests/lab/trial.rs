@@ -11,7 +11,24 @@ fn finding_06_office_is_cut_and_engineering_and_the_host_s_own_connections_live_
     let engineering = plant.hold("engineering", "10.7.10.10:54321", &[]);
     let outgoing = plant.hold(GATEWAY, "10.7.20.5:7000", &["--source-port", "54321"]);
     let plan = plant.plan(&["--port", "54321"]);
-    plant.apply(&plan, "60s");
+    let applied = plant
+        .portcullis(GATEWAY, &["apply", &plan, "--trial", "60s"])
+        .with(0);
+    for (held, fate) in [
+        (&office.local, "(office): cut, nothing arrives any more"),
+        (&engineering.local, "(engineering): alive, "),
+    ] {
+        assert!(
+            applied.stdout.contains(&format!("{held} {fate}")),
+            "{}",
+            applied.stdout
+        );
+    }
+    assert!(
+        applied.stdout.contains("10.7.20.5:7000 (engineering): "),
+        "{}",
+        applied.stdout
+    );
     office.is_cut();
     engineering.is_alive();
     outgoing.is_alive();

@@ -5,7 +5,7 @@
 //! only one of the two came to be.
 
 mod read;
-mod rules;
+pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +17,13 @@ use portcullis_sys::{Machine, SysError};
 use crate::{
     FirewallError,
     act::{Act, Acts},
-    backend::{Backend, DeadMan},
+    backend::{Backend, DeadMan, Lasting},
     closing::Closing,
+    family::Family,
     guard,
     own::Own,
 };
-use rules::{Family, Mark};
+use rules::{Mark, Place};
 
 pub use rules::CHAIN;
 
@@ -33,9 +34,18 @@ pub enum Iptables {
     Nft,
     /// The older one, whose rules `nft` does not show.
     Legacy,
+    /// That of the host, whichever it is, in the place that ufw keeps for others.
+    OfUfw,
 }
 
 impl Iptables {
+    pub(crate) fn place(self) -> Place {
+        match self {
+            Self::Nft | Self::Legacy => Place::Mangle,
+            Self::OfUfw => Place::Ufw,
+        }
+    }
+
     fn program(self, family: Family, verb: &str) -> String {
         let tool = match family {
             Family::V4 => "iptables",
@@ -44,6 +54,7 @@ impl Iptables {
         match self {
             Self::Nft => format!("{tool}-nft-{verb}"),
             Self::Legacy => format!("{tool}-legacy-{verb}"),
+            Self::OfUfw => format!("{tool}-{verb}"),
         }
     }
 
@@ -61,7 +72,7 @@ impl Iptables {
         let mut acts = Vec::new();
         for family in Family::BOTH.into_iter().filter(|f| rules::concerns(closing, *f)) {
             for mark in [Mark::Trial, Mark::Kept] {
-                acts.push(self.restore(family, rules::remove(closing, family, mark)));
+                acts.push(self.restore(family, rules::remove(closing, self.place(), family, mark)));
             }
         }
         Acts(acts)
@@ -70,8 +81,9 @@ impl Iptables {
     /// A command that succeeds as long as something of a change is on trial, or the rules cannot be asked.
     fn on_trial(self, tag: &str) -> String {
         let mark = Mark::Trial.comment(tag);
-        let saved =
-            Family::BOTH.map(|family| format!("{} -t mangle || echo '{mark}'", self.program(family, "save")));
+        let table = self.place().table();
+        let saved = Family::BOTH
+            .map(|family| format!("{} -t {table} || echo '{mark}'", self.program(family, "save")));
         format!("( {} ) 2>/dev/null | grep -q '{mark}'", saved.join("; "))
     }
 }
@@ -81,6 +93,7 @@ impl Backend for Iptables {
         match self {
             Self::Nft => BackendName::IptablesNft,
             Self::Legacy => BackendName::IptablesLegacy,
+            Self::OfUfw => BackendName::Ufw,
         }
     }
 
@@ -113,15 +126,20 @@ impl Backend for Iptables {
         }
         let mark = if trial.is_some() { Mark::Trial } else { Mark::Kept };
         let families = Family::BOTH.into_iter().filter(|f| rules::concerns(closing, *f));
-        let loads = families.map(|family| self.restore(family, rules::load(closing, family, mark)));
+        let loads =
+            families.map(|family| self.restore(family, rules::load(closing, self.place(), family, mark)));
         acts.push(Act::together(&Acts(loads.collect()), &self.undo(closing)));
         Acts(acts)
     }
 
     fn keep(&self, closing: &Closing) -> Acts {
         let families = Family::BOTH.into_iter().filter(|f| rules::concerns(closing, *f));
-        let marks = families
-            .map(|family| self.restore(family, rules::remark(closing, family, Mark::Trial, Mark::Kept)));
+        let marks = families.map(|family| {
+            self.restore(
+                family,
+                rules::remark(closing, self.place(), family, Mark::Trial, Mark::Kept),
+            )
+        });
         // Its guard is ended last: up to here it would have taken back what was kept by halves.
         Acts(vec![
             Act::together(&Acts(marks.collect()), &Acts::default()),
@@ -131,8 +149,8 @@ impl Backend for Iptables {
 
     fn inverse(&self, closing: &Closing, _beside: &Own) -> Acts {
         let families = Family::BOTH.into_iter().filter(|f| rules::concerns(closing, *f));
-        let removed =
-            families.map(|family| self.restore(family, rules::remove(closing, family, Mark::Trial)));
+        let removed = families
+            .map(|family| self.restore(family, rules::remove(closing, self.place(), family, Mark::Trial)));
         Acts(removed.collect())
     }
 
@@ -140,16 +158,16 @@ impl Backend for Iptables {
         DeadMan::Guard
     }
 
-    fn at_boot(&self, closing: &Closing) -> Option<String> {
+    fn lasting(&self, closing: &Closing) -> Lasting {
         let families = Family::BOTH.into_iter().filter(|f| rules::concerns(closing, *f));
         let loads = families.map(|family| {
             format!(
                 "{save} -t mangle | grep -q '^:{chain} ' || {load}\nloaded=$((loaded | $?))\n",
                 save = self.program(family, "save"),
                 chain = rules::chain(&closing.tag),
-                load = self.restore(family, rules::load(closing, family, Mark::Kept)),
+                load = self.restore(family, rules::load(closing, self.place(), family, Mark::Kept)),
             )
         });
-        Some(format!("loaded=0\n{}exit $loaded\n", loads.collect::<String>()))
+        Lasting::Script(format!("loaded=0\n{}exit $loaded\n", loads.collect::<String>()))
     }
 }

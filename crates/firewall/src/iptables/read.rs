@@ -1,4 +1,4 @@
-//! Reading back what stands in `mangle`: it is read into a closing, and that closing written again must give the same
+//! Reading back what stands in our table: it is read into a closing, and that closing written again must give the same
 //! lines. Whatever differs, somebody else has changed.
 
 use std::collections::BTreeSet;
@@ -8,12 +8,13 @@ use portcullis_model::{Digest, Port, Transport};
 
 use super::{
     Iptables,
-    rules::{self, CHAIN, Family, Mark},
+    rules::{self, CHAIN, Mark},
 };
 use crate::{
     act::{Act, Acts},
     backend::Backend,
     closing::Closing,
+    family::Family,
     guard::{self, Guard},
     own::{Loaded, Own},
 };
@@ -21,7 +22,7 @@ use crate::{
 /// What `iptables-save -c` printed of one family, sorted by change.
 struct Lines<'a> {
     family: Family,
-    /// The rules of `mangle` without `-A` and without counters.
+    /// The rules of the table without `-A` and without counters.
     rules: Vec<&'a str>,
     dropped: Vec<(&'a str, u64)>,
     chains: Vec<&'a str>,
@@ -31,7 +32,7 @@ struct Lines<'a> {
 pub(super) fn own(backend: Iptables, saved: &[(Family, String)], guards: &[Guard]) -> Own {
     let saved: Vec<Lines<'_>> = saved
         .iter()
-        .map(|(family, text)| of_mangle(*family, text))
+        .map(|(family, text)| of_table(backend.place().table(), *family, text))
         .collect();
     let tags: BTreeSet<&str> = saved
         .iter()
@@ -45,18 +46,18 @@ pub(super) fn own(backend: Iptables, saved: &[(Family, String)], guards: &[Guard
     own
 }
 
-fn of_mangle(family: Family, text: &str) -> Lines<'_> {
+fn of_table<'a>(wanted: &str, family: Family, text: &'a str) -> Lines<'a> {
     let mut lines = Lines {
         family,
         rules: Vec::new(),
         dropped: Vec::new(),
         chains: Vec::new(),
     };
-    let mut in_mangle = false;
+    let mut in_table = false;
     for line in text.lines() {
         if let Some(table) = line.strip_prefix('*') {
-            in_mangle = table == "mangle";
-        } else if !in_mangle {
+            in_table = table == wanted;
+        } else if !in_table {
         } else if let Some(chain) = line.strip_prefix(':') {
             lines.chains.extend(chain.split_whitespace().next());
         } else if let Some((counters, rule)) = line.split_once("] -A ") {
@@ -91,11 +92,7 @@ fn change(backend: Iptables, tag: &str, saved: &[Lines<'_>], guards: &[Guard]) -
                 marks.insert(rule.contains(&format!("\"{}\"", Mark::Trial.comment(tag))));
             } else if rule.ends_with(" -j RETURN") {
                 let network = word_after(rule, "-s").and_then(|from| from.parse::<IpNet>().ok());
-                let all = match lines.family {
-                    Family::V4 => "0.0.0.0/0",
-                    Family::V6 => "::/0",
-                };
-                let network = network.or_else(|| all.parse().ok());
+                let network = network.or_else(|| lines.family.everything().parse().ok());
                 match (
                     word_after(rule, "--sport").and_then(|port| port.parse().ok()),
                     network,
@@ -123,7 +120,7 @@ fn change(backend: Iptables, tag: &str, saved: &[Lines<'_>], guards: &[Guard]) -
         let mut made = Vec::new();
         if rules::concerns(&closing, family) {
             made.extend(
-                rules::entries(&closing, family, mark)
+                rules::entries(&closing, backend.place(), family, mark)
                     .into_iter()
                     .map(|(base, rest)| format!("{base} {rest}")),
             );
@@ -179,8 +176,7 @@ fn removal(backend: Iptables, tag: &str, saved: &[Lines<'_>]) -> Acts {
             .collect();
         script.push(format!("-F {chain}"));
         script.push(format!("-X {chain}"));
-        let script = format!("*mangle\n{}\nCOMMIT\n", script.join("\n"));
-        acts.push(backend.restore(lines.family, script));
+        acts.push(backend.restore(lines.family, rules::script(backend.place(), &script)));
     }
     // The guard would only find nothing to take back; it goes last, for it is needed until all is gone.
     Acts(vec![

@@ -6,40 +6,37 @@ use ipnet::IpNet;
 
 use crate::{
     closing::Closing,
+    family::Family,
     nftables::{LOG_GROUP, LOG_PREFIX},
 };
 
-/// One of the two tools that together make one firewall.
+/// Where the rules stand that lead into the chain of a change, and the chain itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    V4,
-    V6,
+pub(crate) enum Place {
+    /// Before every chain of others and before any translation of addresses.
+    Mangle,
+    /// First in what ufw runs before its own rules (ufw-framework(8)), which it loads anew by itself.
+    Ufw,
 }
 
-impl Family {
-    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    fn is_of(self, address: IpAddr) -> bool {
-        address.is_ipv4() == (self == Self::V4)
-    }
-
-    fn whole_length(self) -> u8 {
+impl Place {
+    pub(crate) fn table(self) -> &'static str {
         match self {
-            Self::V4 => 32,
-            Self::V6 => 128,
+            Self::Mangle => "mangle",
+            Self::Ufw => "filter",
         }
     }
 }
 
 /// What the comment of an entry says of the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     Trial,
     Kept,
 }
 
 impl Mark {
-    pub(super) fn comment(self, tag: &str) -> String {
+    pub(crate) fn comment(self, tag: &str) -> String {
         match self {
             Self::Trial => format!("portcullis {tag} trial"),
             Self::Kept => format!("portcullis {tag}"),
@@ -48,7 +45,7 @@ impl Mark {
 }
 
 /// The chain of a change; names of chains have at most 28 letters.
-pub(super) fn chain(tag: &str) -> String {
+pub(crate) fn chain(tag: &str) -> String {
     format!("{CHAIN}{tag}")
 }
 
@@ -56,12 +53,12 @@ pub(super) fn chain(tag: &str) -> String {
 pub const CHAIN: &str = "PORTCULLIS-";
 
 /// Whether a closing has rules in this family: that of this host in both, that of hosts behind it in theirs.
-pub(super) fn concerns(closing: &Closing, family: Family) -> bool {
+pub(crate) fn concerns(closing: &Closing, family: Family) -> bool {
     closing.behind.is_empty() || closing.behind.iter().any(|host| family.is_of(*host))
 }
 
 /// The rules of the change's own chain, in order, without `-A`.
-pub(super) fn own_rules(closing: &Closing, family: Family) -> Vec<String> {
+pub(crate) fn own_rules(closing: &Closing, family: Family) -> Vec<String> {
     let (tag, transport) = (&closing.tag, closing.port.transport);
     let chain = chain(tag);
     let networks = closing.allow.networks().iter();
@@ -93,7 +90,12 @@ fn from(network: IpNet, further: &str) -> String {
 }
 
 /// The rules that lead into the change's chain: the base chain, and the rest.
-pub(super) fn entries(closing: &Closing, family: Family, mark: Mark) -> Vec<(&'static str, String)> {
+pub(crate) fn entries(
+    closing: &Closing,
+    place: Place,
+    family: Family,
+    mark: Mark,
+) -> Vec<(&'static str, String)> {
     let Closing { tag, port, .. } = closing;
     let transport = port.transport;
     let entry = |to: &str, kind: &str| {
@@ -105,6 +107,13 @@ pub(super) fn entries(closing: &Closing, family: Family, mark: Mark) -> Vec<(&'s
             chain(tag)
         )
     };
+    if place == Place::Ufw {
+        let base = match family {
+            Family::V4 => "ufw-before-input",
+            Family::V6 => "ufw6-before-input",
+        };
+        return vec![(base, entry("", ""))];
+    }
     if closing.behind.is_empty() {
         // There is no broadcast in IPv6, and the kernel refuses to look for one.
         let local = match family {
@@ -118,51 +127,59 @@ pub(super) fn entries(closing: &Closing, family: Family, mark: Mark) -> Vec<(&'s
     let hosts = hosts.into_iter().filter(|host| family.is_of(*host));
     hosts
         .flat_map(|host| {
-            let to = format!("-d {host}/{} ", family.whole_length());
+            let to = format!("-d {host}/{} ", family.host_length());
             ["PREROUTING", "FORWARD"].map(|base| (base, entry(&to, "")))
         })
         .collect()
 }
 
 /// A script for `iptables-restore --noflush` that makes all of a closing in one family.
-pub(super) fn load(closing: &Closing, family: Family, mark: Mark) -> String {
+pub(crate) fn load(closing: &Closing, place: Place, family: Family, mark: Mark) -> String {
+    script(place, &lines(closing, place, family, mark))
+}
+
+/// The lines that make all of a closing in one family, within the section of its table.
+pub(crate) fn lines(closing: &Closing, place: Place, family: Family, mark: Mark) -> Vec<String> {
     let mut lines = vec![format!(":{} - [0:0]", chain(&closing.tag))];
     lines.extend(own_rules(closing, family).iter().map(|rule| format!("-A {rule}")));
     // Each is put at the top, so that the last one that is put there is the first.
-    let entries = entries(closing, family, mark);
+    let entries = entries(closing, place, family, mark);
     lines.extend(
         entries
             .iter()
             .rev()
             .map(|(base, rest)| format!("-I {base} 1 {rest}")),
     );
-    script(&lines)
+    lines
 }
 
 /// A script that puts one mark in the place of another.
-pub(super) fn remark(closing: &Closing, family: Family, old: Mark, new: Mark) -> String {
-    let (old, new) = (entries(closing, family, old), entries(closing, family, new));
+pub(crate) fn remark(closing: &Closing, place: Place, family: Family, old: Mark, new: Mark) -> String {
+    let (old, new) = (
+        entries(closing, place, family, old),
+        entries(closing, place, family, new),
+    );
     let mut lines: Vec<String> = old
         .iter()
         .map(|(base, rest)| format!("-D {base} {rest}"))
         .collect();
     lines.extend(new.iter().rev().map(|(base, rest)| format!("-I {base} 1 {rest}")));
-    script(&lines)
+    script(place, &lines)
 }
 
 /// A script that takes a closing out.
-pub(super) fn remove(closing: &Closing, family: Family, mark: Mark) -> String {
-    let entries = entries(closing, family, mark);
+pub(crate) fn remove(closing: &Closing, place: Place, family: Family, mark: Mark) -> String {
+    let entries = entries(closing, place, family, mark);
     let mut lines: Vec<String> = entries
         .iter()
         .map(|(base, rest)| format!("-D {base} {rest}"))
         .collect();
     lines.push(format!("-F {}", chain(&closing.tag)));
     lines.push(format!("-X {}", chain(&closing.tag)));
-    script(&lines)
+    script(place, &lines)
 }
 
 /// The kernel takes the lines for one table together or not at all.
-fn script(lines: &[String]) -> String {
-    format!("*mangle\n{}\nCOMMIT\n", lines.join("\n"))
+pub(crate) fn script(place: Place, lines: &[String]) -> String {
+    format!("*{}\n{}\nCOMMIT\n", place.table(), lines.join("\n"))
 }

@@ -13,7 +13,7 @@ fn closing() -> Closing {
 /// What the tools print after a closing was loaded: rules in the order in which they stand.
 fn saved(closing: &Closing, mark: Mark) -> Vec<(Family, String)> {
     let of = |family: Family| {
-        let entries = rules::entries(closing, family, mark);
+        let entries = rules::entries(closing, Place::Mangle, family, mark);
         let entries = entries
             .iter()
             .map(|(base, rest)| format!("[0:0] -A {base} {rest}\n"));

@@ -19,7 +19,7 @@ pub use transaction::{TABLE, Transaction};
 use crate::{
     FirewallError,
     act::{Act, Acts},
-    backend::{Backend, DeadMan},
+    backend::{Backend, DeadMan, Lasting},
     closing::Closing,
     own::Own,
 };
@@ -59,10 +59,10 @@ impl Backend for Nftables {
         DeadMan::Kernel
     }
 
-    fn at_boot(&self, closing: &Closing) -> Option<String> {
+    fn lasting(&self, closing: &Closing) -> Lasting {
         let load = |joins| Acts::from(Transaction::load(closing, None, joins));
         let there = |what: &str| format!("nft list {what} >/dev/null 2>&1");
-        Some(format!(
+        Lasting::Script(format!(
             "{chain} && exit 0\nif {table}; then\n{join}else\n{alone}fi\n",
             chain = there(&format!("chain {TABLE} change_{}", closing.tag)),
             table = there(&format!("table {TABLE}")),

@@ -50,6 +50,7 @@ impl Ruleset {
         let mut reader = OwnReader::default();
         let mut foreign = String::new();
         let mut foreign_tables = Vec::new();
+        let mut of_firewalld = OfFirewalld::default();
         for object in objects {
             let Some((kind, body)) = object.as_object().and_then(|object| object.iter().next()) else {
                 continue;
@@ -66,7 +67,7 @@ impl Ruleset {
                 reader.take(kind, body);
                 continue;
             }
-            if of_iptables(kind, table, body) {
+            if of_iptables(kind, table, body) || of_firewalld.is_ours(kind, table, body) {
                 continue;
             }
             if kind == "table" {
@@ -95,6 +96,58 @@ fn of_iptables(kind: &str, table: &str, body: &Value) -> bool {
     };
     let leads_to_ours = || body.to_string().contains(&format!("\"target\":\"{CHAIN}"));
     frame || chain.starts_with(CHAIN) || kind == "rule" && leads_to_ours()
+}
+
+/// What is ours by way of firewalld: its policies, and of each rich rule one rule that logs and one that drops, which
+/// says the same but for that.
+#[derive(Default)]
+struct OfFirewalld {
+    /// The chain of the last rule that logs for us, and what it matches.
+    logs: Option<(String, String)>,
+}
+
+impl OfFirewalld {
+    fn is_ours(&mut self, kind: &str, table: &str, body: &Value) -> bool {
+        if (text(body, "family"), table) != ("inet", "firewalld") {
+            return false;
+        }
+        let of_policy = |name: &str| name.contains("_policy_portcullis-");
+        let chain = match kind {
+            "chain" => text(body, "name"),
+            _ => text(body, "chain"),
+        };
+        if of_policy(chain) {
+            return true;
+        }
+        let expressions = body.get("expr").and_then(Value::as_array);
+        let expressions = expressions.map(Vec::as_slice).unwrap_or_default();
+        let jumps = |expression: &Value| {
+            expression
+                .get("jump")
+                .is_some_and(|to| of_policy(text(to, "target")))
+        };
+        if expressions.iter().any(jumps) {
+            return true;
+        }
+        let matches: String = expressions
+            .iter()
+            .filter(|expression| expression.get("match").is_some())
+            .map(Value::to_string)
+            .collect();
+        let here = (chain.to_owned(), matches);
+        let logs = |expression: &Value| {
+            let log = expression.get("log");
+            log.is_some_and(|log| text(log, "prefix").starts_with(super::LOG_PREFIX))
+        };
+        if expressions.iter().any(logs) {
+            self.logs = Some(here);
+            return true;
+        }
+        let drops = expressions
+            .last()
+            .is_some_and(|expression| expression.get("drop").is_some());
+        drops && self.logs.take_if(|logs| *logs == here).is_some()
+    }
 }
 
 /// Removes what the kernel changes by itself.

@@ -56,14 +56,9 @@ pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed
         json!({ "session": session }),
     )
     .await?;
-    let closing = Closing {
-        behind: desk
-            .own()?
-            .changes
-            .get(&tag)
-            .map(|held| held.behind.clone())
-            .unwrap_or_default(),
-        ..Closing::new(&tag, change.port, NetworkSet::default())
+    let closing = match desk.own()?.changes.get(&tag) {
+        Some(held) => held.closing(change.port),
+        None => Closing::new(&tag, change.port, NetworkSet::default()),
     };
     let loaded = backend::of(change.backend)
         .keep(&closing)

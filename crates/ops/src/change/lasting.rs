@@ -1,13 +1,12 @@
 //! Making a confirmed change outlast a restart of the host.
 
 use portcullis_firewall::{
+    backend::{self, Lasting},
     boot::{self, Keeper, Unit},
-    closing::Closing,
     own::Loaded,
 };
 use portcullis_model::{Change, ChangeState};
 
-use super::tag_of;
 use crate::{Desk, OpsError};
 
 /// The step as it is recorded.
@@ -21,24 +20,24 @@ pub(super) fn is_tried(change: &Change) -> bool {
 
 /// Puts what the kernel holds of a confirmed change where it is loaded again at boot, and notes what came of it.
 pub(super) async fn install(desk: &Desk, change: &mut Change, held: &Loaded) -> Result<(), OpsError> {
-    let closing = Closing {
-        behind: held.behind.clone(),
-        outgoing_peers: held.outgoing_peers.clone(),
-        ..Closing::new(&tag_of(change), change.port, held.allow.clone())
+    let closing = held.closing(change.port);
+    let tag = &closing.tag;
+    let (place, acts) = match backend::of(change.backend).lasting(&closing) {
+        Lasting::OwnPlace { place, put } => (place, put),
+        Lasting::Script(_) if Keeper::on(&desk.machine) == Keeper::Nobody => {
+            let outcome = "systemd does not run here: it holds until the host restarts".to_owned();
+            return desk
+                .step(change, ChangeState::Confirmed, STEP, false, outcome)
+                .await;
+        }
+        Lasting::Script(script) => {
+            let acts = boot::install(change.backend, tag, script);
+            (Unit(change.backend).name(), acts)
+        }
     };
-    let (done, outcome) = match (boot::install(change.backend, &closing), Keeper::on(&desk.machine)) {
-        (None, _) => (true, format!("{} itself keeps it over a restart", change.backend)),
-        (Some(_), Keeper::Nobody) => (
-            false,
-            "systemd does not run here: it holds until the host restarts".to_owned(),
-        ),
-        (Some(acts), Keeper::Systemd) => match acts.run("keep", &desk.machine) {
-            Ok(()) => (
-                true,
-                format!("{} loads it again at every start", Unit(change.backend).name()),
-            ),
-            Err(error) => (false, format!("it holds until the host restarts: {error}")),
-        },
+    let (done, outcome) = match acts.run("keep", &desk.machine) {
+        Ok(()) => (true, format!("{place} loads it again at every start")),
+        Err(error) => (false, format!("it holds until the host restarts: {error}")),
     };
     desk.step(change, ChangeState::Confirmed, STEP, done, outcome)
         .await
@@ -51,10 +50,14 @@ pub(super) fn remove(
     backend: portcullis_model::BackendName,
     tag: &str,
 ) -> Result<(), OpsError> {
-    if boot::is_installed(backend, tag, machine).map_err(OpsError::Firewall)? {
+    let failed = OpsError::Firewall;
+    if let Some(forget) = backend::of(backend).forget(tag) {
+        return forget.run("change", machine).map(|_| ()).map_err(failed);
+    }
+    if boot::is_installed(backend, tag, machine).map_err(failed)? {
         boot::remove(backend, tag)
             .run("change", machine)
-            .map_err(OpsError::Firewall)?;
+            .map_err(failed)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::{
 use ipnet::IpNet;
 use portcullis_firewall::{
     PlanInput, backend,
+    governing::Governing,
     plan::{allowed_by_site, closing},
     state,
 };
@@ -66,6 +67,9 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
     };
     allow.extend(request.allow.iter().map(asked));
     let checked = check::this_host()?;
+    let snapshot =
+        state::read(&desk.machine, &checked.listeners, &checked.connections).map_err(OpsError::Firewall)?;
+    let governing = Governing::read(&desk.machine, &snapshot, port);
     let plan = portcullis_firewall::plan(PlanInput {
         now: (desk.now)(),
         host: desk.host.clone(),
@@ -74,15 +78,14 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
         allow,
         exposure,
         site: desk.site.as_ref(),
-        snapshot: state::read(&desk.machine, &checked.listeners, &checked.connections)
-            .map_err(OpsError::Firewall)?,
+        backend: governing.choose(request.backend).map_err(OpsError::Firewall)?,
+        snapshot,
         listeners: &checked.listeners,
         connections: &checked.connections,
         tracked: &tracked(),
         above: &above(&checked.connections)?,
         ephemeral: portcullis_sys::host::ephemeral_ports(),
         preventive: request.preventive,
-        backend: backend::choose(request.backend, &desk.machine).map_err(OpsError::Firewall)?,
     })
     .map_err(OpsError::Firewall)?;
     desk.store.save_plan(&plan).await.map_err(OpsError::Store)?;
