@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use portcullis_model::{BackendName, Digest, Exit, Fault, Port};
 use portcullis_sys::SysError;
 
+use crate::dialect::Dialect;
+
 /// An error of the firewall.
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
@@ -72,6 +74,12 @@ pub enum FirewallError {
     /// The firewall system that was asked for does not govern the host.
     #[error("{0} does not govern this host: {1}")]
     NotInUse(BackendName, &'static str),
+    /// A device that stands before the hosts must be told which.
+    #[error("a text for {0} needs the addresses of the hosts whose port is closed")]
+    NoAssets(Dialect),
+    /// Everybody is allowed.
+    #[error("closing {0} would shut out nobody: everybody is let through")]
+    NobodyShutOut(Port),
 }
 
 impl Fault for FirewallError {
@@ -89,6 +97,8 @@ impl Fault for FirewallError {
             Self::TrialOver(_) => "FW009",
             Self::Strangers(_) => "FW010",
             Self::NotInUse(..) => "FW013",
+            Self::NoAssets(_) => "FW011",
+            Self::NobodyShutOut(_) => "FW012",
         }
     }
 
@@ -124,6 +134,8 @@ impl Fault for FirewallError {
                 Some("leave out `--backend`: the plan says which one is effective here, and why".into())
             }
             Self::TrialOver(_) => Some("the port is open as before; apply the plan again".into()),
+            Self::NoAssets(_) => Some("name the hosts behind the device".into()),
+            Self::NobodyShutOut(_) => Some("let through fewer networks".into()),
         }
     }
 
@@ -131,7 +143,9 @@ impl Fault for FirewallError {
         match self {
             Self::Tool { source, .. } => source.exit(),
             Self::Refused { .. } | Self::Unreadable(_) | Self::ReadBack(_) => Exit::Failed,
-            Self::NothingListens(_) | Self::NotInUse(..) => Exit::Usage,
+            Self::NothingListens(_) | Self::NotInUse(..) | Self::NoAssets(_) | Self::NobodyShutOut(_) => {
+                Exit::Usage
+            }
             Self::Stale { .. }
             | Self::WouldLockOut { .. }
             | Self::WouldCutKept(_)

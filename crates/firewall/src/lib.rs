@@ -2,7 +2,8 @@
 //!
 //! The planner ([`plan`]) and the rules ([`nftables::Transaction`]) are pure values; [`nftables`] loads and reads them
 //! through the `nft` program, and [`state`] keeps what was there before. It owns the table `inet portcullis` and
-//! touches no other; it never loads a dump back. What is promised and why: `docs/security.md`.
+//! touches no other; it never loads a dump back. What is promised and why: `docs/security.md`. For systems that it does not
+//! drive, [`dialect`] writes down what a person is to do.
 //!
 //! ```
 //! use portcullis_firewall::{closing::Closing, nftables::Transaction};
@@ -18,18 +19,19 @@ pub mod backend;
 pub mod boot;
 pub mod closing;
 mod complement;
+pub mod dialect;
 mod error;
-mod guard;
-pub mod iptables;
-mod lockout;
 mod family;
 pub mod firewalld;
 pub mod governing;
+mod guard;
+pub mod iptables;
+mod lockout;
 pub mod nftables;
 pub mod own;
 pub mod plan;
 pub mod state;
+pub mod ufw;
 
 pub use error::FirewallError;
 pub use plan::{PlanInput, plan};
-pub mod ufw;

@@ -3,6 +3,7 @@
 mod apply;
 mod approve;
 mod confirm;
+mod instruct;
 mod lasting;
 mod plan;
 mod rollback;
@@ -14,6 +15,7 @@ pub use approve::{NAMESPACE as APPROVAL_NAMESPACE, approve, to_sign};
 pub use confirm::{Confirmed, confirm};
 pub use plan::{PlanRequest, Planned, plan};
 pub use rollback::{RolledBack, rollback, rollback_unrecorded};
+pub use instruct::{InstructRequest, instruct};
 pub use sweep::{Changes, Standing, changes};
 
 use std::time::Duration;

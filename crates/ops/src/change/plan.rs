@@ -128,7 +128,7 @@ async fn subject(
 }
 
 /// The service that a port stands for on this site: what was last seen there counts for more than its number.
-fn service_on(desk: &Desk, port: Port) -> Option<ServiceName> {
+pub(super) fn service_on(desk: &Desk, port: Port) -> Option<ServiceName> {
     let moved = desk
         .moved()
         .into_iter()

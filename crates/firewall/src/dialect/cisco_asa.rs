@@ -1,0 +1,134 @@
+//! Cisco ASA, since 9.0: one list for both families.
+//!
+//! Masks are network masks, not the wildcards of IOS ("Guidelines for ACLs", Cisco ASA Series Firewall CLI
+//! Configuration Guide). The device has no trial.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{BESIDE, Document, Order, PROVE, Step};
+
+pub(super) fn document(order: &Order) -> Document {
+    let mut document = Document::new("!");
+    let entries = entries(order);
+    document
+        .begin(Step::Before, "which list is bound, and a way back")
+        .write("show running-config access-group\nshow access-list <ACL-NAME>\nwrite memory")
+        .say(
+            "<ACL-NAME> is the list that is bound with `in` to the interface through which those come who are to be \
+             shut out; each such interface needs the same. Never begin with `clear configure access-list`, and never \
+             bind another list in its place.",
+        )
+        .say(
+            "An interface without a list lets nothing through to one of a higher security level, so there the port is \
+             closed already. A new list that ends with `permit ip any any` would open everything.",
+        )
+        .say("The list of an interface does not concern services of the ASA itself.")
+        .say(BESIDE);
+    document
+        .begin(Step::Apply, "the lines at the top of the list that is bound already")
+        .say(
+            "The device has no trial: keep a second session open with the rollback ready in it. A restart that is \
+             ordered before and cancelled afterwards is the only guard, and it cuts everything that passes the device \
+             when it comes; it stands here as a comment:",
+        )
+        .write_as_comment(format!("reload in {} noconfirm", order.minutes()))
+        .say(
+            "The permits come first, so they also let these networks through where a line of yours would not.",
+        )
+        .write("configure terminal")
+        .write(lines("access-list <ACL-NAME> line ", &entries))
+        .write("end")
+        .say("Connections that stand go on until they are cleared:")
+        .write(clear(order));
+    document
+        .begin(Step::Check, "the lines stand at the top, and the deny counts")
+        .write("show access-list <ACL-NAME>");
+    for asset in &order.assets {
+        document.write(format!(
+            "packet-tracer input <INTERFACE> {} <SOURCE-OUTSIDE> 50000 {asset} {}",
+            order.port.transport, order.port.number
+        ));
+    }
+    document
+        .say("<SOURCE-OUTSIDE> is an address of the same family that is not let through.")
+        .say(PROVE);
+    document
+        .begin(Step::Confirm, "saved; a restart that was ordered is cancelled")
+        .write_as_comment("reload cancel")
+        .write("write memory");
+    let removed: String = entries
+        .iter()
+        .rev()
+        .map(|entry| format!("no access-list <ACL-NAME> extended {entry}\n"))
+        .collect();
+    document
+        .begin(Step::Rollback, "each line by its text, a deny before its permits")
+        .write("configure terminal")
+        .write(removed)
+        .write("end\nwrite memory");
+    document.unverified(&[
+        "the whole text on a device; the form of the lines without `line` was compared with two independent readers",
+        "the word `line`, IPv6 in these lines, `clear conn`, `packet-tracer` with IPv6, `reload in`",
+        "what an interface without a list lets through (by its security level)",
+    ]);
+    document
+}
+
+fn lines(before: &str, entries: &[String]) -> String {
+    let numbered = (1..).zip(entries);
+    numbered
+        .map(|(number, entry)| format!("{before}{number} extended {entry}\n"))
+        .collect()
+}
+
+fn clear(order: &Order) -> String {
+    let port = order.port;
+    let assets = order
+        .closed()
+        .into_iter()
+        .flat_map(|family| order.assets_of(family));
+    assets
+        .map(|asset| {
+            format!(
+                "clear conn protocol {} address {asset} port {}\n",
+                port.transport, port.number
+            )
+        })
+        .collect()
+}
+
+fn entries(order: &Order) -> Vec<String> {
+    let (transport, number) = (order.port.transport, order.port.number);
+    let mut entries = Vec::new();
+    for family in order.closed() {
+        for asset in order.assets_of(family) {
+            for network in order.allowed(family) {
+                entries.push(format!(
+                    "permit {transport} {} {} eq {number}",
+                    source(network),
+                    host(asset)
+                ));
+            }
+            entries.push(format!(
+                "deny {transport} any{} {} eq {number} log",
+                family.digit(),
+                host(asset)
+            ));
+        }
+    }
+    entries
+}
+
+fn host(address: IpAddr) -> String {
+    format!("host {address}")
+}
+
+fn source(network: IpNet) -> String {
+    match network {
+        _ if network.prefix_len() == network.max_prefix_len() => host(network.addr()),
+        IpNet::V4(network) => format!("{} {}", network.network(), network.netmask()),
+        IpNet::V6(network) => network.to_string(),
+    }
+}

@@ -1,0 +1,133 @@
+//! Palo Alto Networks PAN-OS, by the command line of the firewall itself.
+//!
+//! A rule denies everybody but those who are let through (`negate-source`), one for each family, so that it opens
+//! nothing. A change is a candidate until `commit`; there is no trial.
+
+use std::net::IpAddr;
+
+use super::{BESIDE, Document, Family, Order, PROVE, Step};
+
+pub(super) fn document(order: &Order) -> Document {
+    let mut document = Document::new("#");
+    let name = order.name();
+    document
+        .begin(Step::Before, "in configuration mode: no other candidate, and a way back")
+        .write(format!("show config diff\nsave config to {name}-before.xml"))
+        .say(
+            "The difference must be empty: the commit would carry the work of others. On a firewall with several \
+             virtual systems put `vsys <VSYS>` after each `set`, `move` and `delete`. Where Panorama manages it, its \
+             pre-rules come before these: make the change there; it also goes back by itself when the commit cuts the \
+             firewall off from Panorama.",
+        )
+        .say(
+            "Without `set deviceconfig setting session ipv6-firewalling yes` IPv6 passes unfiltered.",
+        )
+        .say(BESIDE);
+    apply(order, &mut document);
+    document
+        .begin(Step::Check, "in operational mode: which rule decides")
+        .write("show running security-policy");
+    for asset in assets(order) {
+        document.write(format!(
+            "test security-policy-match source <SOURCE-OUTSIDE> destination {asset} protocol {} destination-port {}",
+            protocol_number(order),
+            order.port.number
+        ));
+    }
+    document
+        .write(sessions(order, "show"))
+        .say("<SOURCE-OUTSIDE> is an address of the same family that is not let through.")
+        .say(PROVE);
+    document
+        .begin(Step::Confirm, "nothing more is to be done")
+        .say(
+            "The firewall has no trial: what was committed stays, also over a restart. Until the proof is there keep a \
+             second session open with the rollback ready in it.",
+        );
+    let mut rollback = String::new();
+    for family in order.closed() {
+        rollback.push_str(&format!(
+            "delete rulebase security rules {name}-{}\n",
+            family.digit()
+        ));
+    }
+    document
+        .begin(Step::Rollback, "in configuration mode; only what this change made")
+        .write(rollback)
+        .write(format!("delete service {name}\ncommit"))
+        .say(&format!(
+            "`load config from {name}-before.xml` and `commit` would also take back what others have done since."
+        ));
+    document.unverified(&[
+        "the whole text on a device; the form of the rules and of `move` was compared with one independent reader",
+        "that a negated source of one family concerns no packet of the other",
+        "that lines beginning with # are taken as remarks: paste without them",
+        "the setting for IPv6, `test security-policy-match`, and the filters of `clear session all`",
+    ]);
+    document
+}
+
+fn apply(order: &Order, document: &mut Document) {
+    let (name, port) = (order.name(), order.port);
+    document
+        .begin(Step::Apply, "in configuration mode")
+        .say(
+            "The rules open nothing: for those who are let through, your own rules go on deciding. Where addresses are \
+             translated, a rule is matched with the address before the translation and the zone after it: name that \
+             address instead.",
+        )
+        .write(format!(
+            "set service {name} protocol {} port {}",
+            port.transport, port.number
+        ));
+    for family in order.closed() {
+        let rule = format!("set rulebase security rules {name}-{}", family.digit());
+        document.write(format!("{rule} from any\n{rule} to any"));
+        let allowed = order.allowed(family);
+        if allowed.is_empty() {
+            document.write(format!("{rule} source any"));
+        }
+        for network in &allowed {
+            document.write(format!("{rule} source {network}"));
+        }
+        if !allowed.is_empty() {
+            document.write(format!("{rule} negate-source yes"));
+        }
+        for asset in order.assets_of(family) {
+            document.write(format!("{rule} destination {asset}/{}", family.host_length()));
+        }
+        document.write(format!(
+            "{rule} application any\n{rule} service {name}\n{rule} action drop\n{rule} log-start yes\n{rule} log-end yes\nmove \
+             rulebase security rules {name}-{} top",
+            family.digit()
+        ));
+    }
+    document
+        .write("validate full\ncommit")
+        .say("Sessions that stand may go on. In operational mode:")
+        .write(sessions(order, "clear"));
+}
+
+fn assets(order: &Order) -> Vec<IpAddr> {
+    let of = |family: Family| order.assets_of(family);
+    order.closed().into_iter().flat_map(of).collect()
+}
+
+/// Number of the protocol, as the test of a policy wants it (IANA "Protocol Numbers").
+fn protocol_number(order: &Order) -> u8 {
+    match order.port.transport {
+        portcullis_model::Transport::Tcp => 6,
+        portcullis_model::Transport::Udp => 17,
+    }
+}
+
+fn sessions(order: &Order, verb: &str) -> String {
+    let lines = assets(order).into_iter().map(|asset| {
+        format!(
+            "{verb} session all filter destination {asset} destination-port {} protocol {}\n",
+            order.port.number,
+            protocol_number(order)
+        )
+    });
+    lines.collect()
+}
