@@ -39,5 +39,5 @@ pub use machine::Machine;
 pub use process::{Owners, identity, owners};
 pub use queue::unacknowledged;
 pub use readable::Readable;
-pub use socket_diag::{Socket, SocketState, sockets};
+pub use socket_diag::{Socket, SocketState, segments_in, sockets};
 pub use tcp_info::{segments_out, tcp_options};

@@ -1,6 +1,7 @@
 //! The socket table of this network namespace, read by netlink `sock_diag(7)`.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{IpAddr, SocketAddr},
 };
@@ -60,11 +61,34 @@ impl Socket {
 pub fn sockets() -> Result<Vec<Socket>, SysError> {
     let mut sockets = Vec::new();
     for transport in [Transport::Tcp, Transport::Udp] {
-        for family in [AF_INET, AF_INET6] {
-            dump(transport, family, &mut sockets).map_err(SysError::SocketTable)?;
-        }
+        dump(transport, &ExtensionFlags::empty(), |response| {
+            sockets.extend(socket_of(transport, response));
+        })?;
     }
     Ok(sockets)
+}
+
+/// How many segments have arrived on each TCP connection of a local port, by its local end and its peer (`tcpi_segs_in`,
+/// RFC 4898 `tcpEStatsPerfSegsIn`; since Linux 4.2). What a firewall drops has not arrived.
+///
+/// # Errors
+/// When the kernel has no `sock_diag` or does not answer.
+pub fn segments_in(port: u16) -> Result<BTreeMap<(SocketAddr, SocketAddr), u32>, SysError> {
+    let mut arrived = BTreeMap::new();
+    dump(Transport::Tcp, &ExtensionFlags::INFO, |response| {
+        let segments = response.nlas.iter().find_map(|nla| match nla {
+            Nla::TcpInfo(info) => crate::tcp_info::segments_in(info),
+            _ => None,
+        });
+        let socket = socket_of(Transport::Tcp, response);
+        if let (Some(segments), Some(socket)) = (segments, socket)
+            && socket.state == SocketState::Connected
+            && socket.local.port() == port
+        {
+            arrived.insert((socket.local, socket.peer), segments);
+        }
+    })?;
+    Ok(arrived)
 }
 
 const SHUT_DOWN_STATES: StateFlags = StateFlags::FIN_WAIT1
@@ -76,7 +100,24 @@ const STATES: StateFlags = StateFlags::LISTEN
     .union(StateFlags::CLOSE)
     .union(SHUT_DOWN_STATES);
 
-fn dump(transport: Transport, family: u8, sockets: &mut Vec<Socket>) -> io::Result<()> {
+/// All sockets of a transport, in both families.
+fn dump(
+    transport: Transport,
+    extensions: &ExtensionFlags,
+    mut take: impl FnMut(&InetResponse),
+) -> Result<(), SysError> {
+    [AF_INET, AF_INET6]
+        .into_iter()
+        .try_for_each(|family| dump_family(transport, family, extensions, &mut take))
+        .map_err(SysError::SocketTable)
+}
+
+fn dump_family(
+    transport: Transport,
+    family: u8,
+    extensions: &ExtensionFlags,
+    take: &mut impl FnMut(&InetResponse),
+) -> io::Result<()> {
     let mut socket = NetlinkSocket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
     let mut header = NetlinkHeader::default();
@@ -95,7 +136,7 @@ fn dump(transport: Transport, family: u8, sockets: &mut Vec<Socket>) -> io::Resu
     let request = InetRequest {
         family,
         protocol,
-        extensions: ExtensionFlags::empty(),
+        extensions: extensions.clone(),
         states: STATES,
         socket_id: id,
     };
@@ -111,7 +152,7 @@ fn dump(transport: Transport, family: u8, sockets: &mut Vec<Socket>) -> io::Resu
                 NetlinkPayload::Done(_) => complete = true,
                 NetlinkPayload::Error(error) => link::acknowledged(&error)?,
                 NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                    sockets.extend(socket_of(transport, &response));
+                    take(&response);
                 }
                 _ => {}
             }
@@ -178,6 +219,21 @@ mod tests {
         assert!(find(udp.local_addr().unwrap(), SocketState::Listening).is_some());
         let client = find(connected.local_addr().unwrap(), SocketState::Connected).unwrap();
         assert_eq!(client.peer, tcp.local_addr().unwrap());
+    }
+
+    #[test]
+    fn what_arrives_on_a_connection_is_counted() {
+        use std::io::{Read as _, Write as _};
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, peer) = listener.accept().unwrap();
+        let ends = (server.local_addr().unwrap(), peer);
+        let count = || segments_in(ends.0.port()).unwrap()[&ends];
+        let before = count();
+        assert_eq!(count(), before);
+        client.write_all(b"x").unwrap();
+        server.read_exact(&mut [0]).unwrap();
+        assert_eq!(count(), before + 1);
     }
 
     #[test]

@@ -11,6 +11,7 @@ const OPTIONS: usize = 5;
 const SCALES: usize = 6;
 const SEND_SEGMENT: usize = 16;
 const SEGMENTS_OUT: usize = 136;
+const SEGMENTS_IN: usize = 140;
 /// Since Linux 5.4.
 const SEND_WINDOW: usize = 228;
 
@@ -18,6 +19,11 @@ const SEND_WINDOW: usize = 228;
 /// kernel does not count them (before Linux 4.2).
 pub fn segments_out(socket: &impl AsFd) -> Option<u32> {
     word(&read(socket)?, SEGMENTS_OUT)
+}
+
+/// Segments that have arrived, in what `sock_diag` tells of a connection.
+pub(crate) fn segments_in(info: &[u8]) -> Option<u32> {
+    word(info, SEGMENTS_IN)
 }
 
 /// What the handshake agreed to, as long as nothing has come from the peer since. `None` when it is no TCP socket.

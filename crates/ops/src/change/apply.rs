@@ -13,7 +13,7 @@ use portcullis_firewall::{
 use portcullis_model::{Change, ChangeId, ChangeState, MaintenanceWindow, Plan};
 use serde_json::json;
 
-use super::{approve, lock_soon, plan, remove, subject_of, sweep, tag_of};
+use super::{approve, live, lock_soon, plan, remove, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop, check, error::next_opening};
 
 /// What is to be applied, and how.
@@ -32,7 +32,7 @@ const LONGEST_TRIAL: Duration = Duration::from_secs(24 * 3600);
 
 /// Applies a plan. When it returns an error, the ruleset is as it was.
 ///
-/// The steps, each recorded: read, compare, announce (audit record), load, read back.
+/// The steps, each recorded: read, compare, announce (audit record), load, read back, look at the connections that were up.
 ///
 /// # Errors
 /// Not approved where the site wants it, outside the windows, for another host, when the ruleset is not the one that the plan was made for, when it would
@@ -76,7 +76,7 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
         return Err(OpsError::Firewall(error));
     }
     change.trial_until = (desk.now)().checked_add(signed(request.trial)).ok();
-    match in_force(desk, &mut change, &closing, request.trial, stop).await {
+    match in_force(desk, &mut change, &current, &closing, request.trial, stop).await {
         Ok(()) => Ok(change),
         Err(error) => {
             // Whatever went wrong, an `apply` that ends with an error leaves nothing in the kernel. Should even this
@@ -101,6 +101,7 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
 async fn in_force(
     desk: &Desk,
     change: &mut Change,
+    current: &Plan,
     closing: &Closing,
     trial: Duration,
     stop: &Stop,
@@ -127,6 +128,7 @@ async fn in_force(
     let outcome = "the kernel holds what was loaded".to_owned();
     desk.step(change, ChangeState::OnTrial, "read back", true, outcome)
         .await?;
+    live::look(desk, change, &current.connections).await?;
     if *stop.borrow() {
         Err(OpsError::TakenBack)
     } else {

@@ -5,6 +5,7 @@ mod approve;
 mod confirm;
 mod instruct;
 mod lasting;
+mod live;
 mod plan;
 mod rollback;
 pub(crate) mod sweep;
