@@ -190,6 +190,9 @@ pub enum OpsError {
         /// What is missing or wrong.
         why: String,
     },
+    /// No copy of this host can be made to rehearse in.
+    #[error("the change cannot be rehearsed: {0}")]
+    CannotRehearse(String),
     /// No maintenance window is open.
     #[error("no maintenance window is open now; {next}")]
     OutsideWindow {
@@ -343,6 +346,7 @@ impl Fault for OpsError {
             Self::Signature { .. } => "OP017",
             Self::NoKeygen => "OP018",
             Self::NotApproved { .. } => "OP021",
+            Self::CannotRehearse(_) => "OP022",
         }
     }
 
@@ -420,6 +424,9 @@ impl Fault for OpsError {
             Self::NotApproved { .. } => {
                 "`portcullis approve PLAN` prints what somebody else must sign, and says how; nothing was changed"
             }
+            Self::CannotRehearse(_) => {
+                "the plan is kept and nothing was changed; `portcullis apply` makes it on trial without a rehearsal"
+            }
             Self::OutsideWindow { .. } => "wait for the window, or say why not: --emergency \"reason\"",
             Self::EmptyReason => "write what would happen if it waited: --emergency \"reason\"",
             Self::OtherHost { .. } => "run it there, or make a plan for this host: `portcullis plan`",
@@ -473,6 +480,7 @@ impl Fault for OpsError {
             | Self::Vantage { .. }
             | Self::NotProvable(_)
             | Self::TrialLength => Exit::Usage,
+            Self::CannotRehearse(_) => Exit::Partial,
             _ => Exit::Failed,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, os::unix::process::CommandExt, process::Command, thread};
 
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::SysError;
 
@@ -16,6 +16,31 @@ pub struct Network {
 }
 
 impl Network {
+    /// A new network, with nothing in it, which lives as long as this value.
+    ///
+    /// # Errors
+    /// Without the right to make one.
+    pub fn new() -> Result<Self, SysError> {
+        let failed = |source: io::Error| SysError::Namespace {
+            act: "make",
+            what: "of a network".into(),
+            source,
+        };
+        let made = || -> io::Result<Self> {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            Ok(Self {
+                network: File::open("/proc/thread-self/ns/net")?,
+                host_name: File::open("/proc/thread-self/ns/uts")?,
+                label: "outside".into(),
+            })
+        };
+        // A thread of its own goes into it and ends; the caller stays where it is.
+        let joined = thread::scope(|scope| scope.spawn(made).join());
+        joined
+            .unwrap_or_else(|_| Err(io::Error::other("it ended with a panic")))
+            .map_err(failed)
+    }
+
     /// Opens the namespaces of a process.
     ///
     /// # Errors

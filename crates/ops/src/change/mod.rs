@@ -7,6 +7,7 @@ mod instruct;
 mod lasting;
 mod live;
 mod plan;
+pub mod rehearse;
 mod rollback;
 pub(crate) mod sweep;
 pub mod watch;
@@ -14,9 +15,9 @@ pub mod watch;
 pub use apply::{ApplyRequest, apply};
 pub use approve::{NAMESPACE as APPROVAL_NAMESPACE, approve, to_sign};
 pub use confirm::{Confirmed, confirm};
+pub use instruct::{InstructRequest, instruct};
 pub use plan::{PlanRequest, Planned, plan};
 pub use rollback::{RolledBack, rollback, rollback_unrecorded};
-pub use instruct::{InstructRequest, instruct};
 pub use sweep::{Changes, Standing, changes};
 
 use std::time::Duration;
