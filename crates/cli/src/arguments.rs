@@ -1,9 +1,14 @@
 //! The command line as typed. What it means is decided in `cmds`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
+use portcullis_firewall::dialect::Dialect;
 use portcullis_model::{BackendName, Port, PortRange, ServiceName, Vantage};
 use portcullis_scan::import;
 
@@ -103,6 +108,13 @@ pub(crate) enum Command {
     /// A miniature plant in network namespaces of this machine
     #[command(subcommand)]
     Lab(Lab),
+    /// Be the copy in which a change is rehearsed
+    #[command(hide = true)]
+    Rehearsal {
+        /// Be its first process
+        #[arg(long)]
+        inside: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -272,6 +284,21 @@ pub(crate) struct Plan {
     /// governs this host and is effective there; the plan says which and why]
     #[arg(long, value_name = "SYSTEM", value_parser = backend)]
     pub(crate) backend: Option<BackendName>,
+    /// Make the change in a throw-away copy of this host's rules, addresses and listeners first, probe it there, and take
+    /// it back; the host itself is only read
+    #[arg(long, conflicts_with = "dialect")]
+    pub(crate) rehearse: bool,
+    /// Write the text for a device that Portcullis does not drive, and change nothing: windows, cisco-ios, cisco-asa,
+    /// juniper-srx, palo-alto, fortigate, pf, mikrotik, moxa-edr, aws-sg, azure-nsg, ansible, nftables, iptables, ufw,
+    /// firewalld
+    #[arg(long = "for", value_name = "DIALECT", conflicts_with_all = ["backend", "preventive"])]
+    pub(crate) dialect: Option<Dialect>,
+    /// With --for: a host whose port is closed, by its address; may be repeated
+    #[arg(long, value_name = "ADDRESS", requires = "dialect")]
+    pub(crate) host: Vec<IpAddr>,
+    /// With --for: how long the trial lasts, where the device has one
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time_span, requires = "dialect")]
+    pub(crate) trial: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -64,6 +64,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     match &cli.command {
         // The lab makes namespaces, which only a process with a single thread may enter.
         Command::Lab(arguments) => lab::run(arguments),
+        Command::Rehearsal { inside } => plan::rehearsal(*inside),
         Command::Check(arguments) if arguments.host.is_none() => check::run(global, arguments),
         Command::Knowledge(arguments) => knowledge::run(global, arguments),
         Command::Doctor => doctor::run(global),
@@ -126,6 +127,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Rollback(_)
             | Command::Audit(_)
             | Command::Lab(_)
+            | Command::Rehearsal { .. }
             | Command::Knowledge(_)
             | Command::Doctor => Ok(Exit::Clean),
         }

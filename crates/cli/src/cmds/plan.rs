@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use portcullis_firewall::dialect::Dialect;
 use portcullis_model::{Exit, StatePart};
-use portcullis_ops::change::{self, PlanRequest, Planned};
+use portcullis_ops::change::{
+    self, InstructRequest, PlanRequest, Planned,
+    rehearse::{self, Rehearsal},
+};
 use serde_json::json;
 
 use super::{Frame, Outcome, fault};
@@ -13,6 +17,9 @@ use crate::{
 };
 
 pub(super) async fn run(frame: &Frame<'_>, arguments: &arguments::Plan) -> Outcome {
+    if let Some(dialect) = arguments.dialect {
+        return instruct(frame, arguments, dialect).await;
+    }
     let request = PlanRequest {
         exposure: arguments.exposure.clone(),
         port: arguments.port,
@@ -21,18 +28,90 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &arguments::Plan) -> Outco
         backend: arguments.backend,
     };
     let planned = change::plan(frame.desk, &request).await.map_err(fault)?;
-    let mut view = View::text(text(&planned));
+    let rehearsed = arguments
+        .rehearse
+        .then(|| rehearse::rehearse(frame.desk, &planned.plan));
+    let rehearsal = rehearsed.as_ref().and_then(|rehearsed| rehearsed.as_ref().ok());
+    let mut view = View::text(text(&planned, rehearsal));
     let mut record = serde_json::to_value(&planned.plan).unwrap_or_default();
     if let Some(record) = record.as_object_mut() {
         record.insert("apply".into(), json!(planned.rules));
         record.insert("inverse".into(), json!(planned.inverse));
+        if let Some(rehearsal) = rehearsal {
+            record.insert("rehearsal".into(), json!(rehearsal));
+        }
     }
     view.record("plan", &record);
+    view.print(frame.format())?;
+    match rehearsed.transpose().map_err(fault)? {
+        Some(rehearsal) if !rehearsal.against.is_empty() => Ok(Exit::Found),
+        _ => Ok(Exit::Clean),
+    }
+}
+
+/// One of the processes of the copy.
+pub(super) fn rehearsal(inside: bool) -> Outcome {
+    let done = if inside {
+        rehearse::perform()
+    } else {
+        rehearse::first_process()
+    };
+    Ok(if done.is_ok() { Exit::Clean } else { Exit::Failed })
+}
+
+fn rehearsal_text(rehearsal: &Rehearsal) -> String {
+    let answer = |open: bool| if open { "answers" } else { "silent" };
+    let rows = rehearsal.rows.iter().map(|row| {
+        [
+            format!("  {}", row.name),
+            row.from.to_string(),
+            row.to.to_string(),
+            answer(row.before).to_owned(),
+            answer(row.on_trial).to_owned(),
+            answer(row.after).to_owned(),
+        ]
+    });
+    let header = ["  for", "from", "to", "before", "on trial", "taken back"];
+    let mut text = format!("{}\n", table(header, rows));
+    if rehearsal.against.is_empty() {
+        text.push_str("  as planned; after the rollback the ruleset was the one before\n");
+    } else {
+        let against: Vec<String> = rehearsal
+            .against
+            .iter()
+            .map(|line| format!("  NOT AS PLANNED: {line}\n"))
+            .collect();
+        text.push_str(&against.concat());
+    }
+    text
+}
+
+/// The text for a device that Portcullis does not drive.
+async fn instruct(frame: &Frame<'_>, arguments: &arguments::Plan, dialect: Dialect) -> Outcome {
+    let request = InstructRequest {
+        dialect,
+        exposure: arguments.exposure.clone(),
+        port: arguments.port,
+        allow: arguments.allow.clone(),
+        assets: arguments.host.clone(),
+        trial: arguments.trial,
+    };
+    let document = change::instruct(frame.desk, &request).await.map_err(fault)?;
+    let mut view = View::text(document.to_string().trim_end().to_owned());
+    let sections = document.sections.iter().map(
+        |section| json!({ "step": section.step.to_string(), "title": section.title, "text": section.text }),
+    );
+    let record = json!({
+        "dialect": dialect.to_string(),
+        "sections": sections.collect::<Vec<_>>(),
+        "unverified": document.unverified,
+    });
+    view.record("instructions", &record);
     view.print(frame.format())?;
     Ok(Exit::Clean)
 }
 
-fn text(planned: &Planned) -> String {
+fn text(planned: &Planned, rehearsal: Option<&Rehearsal>) -> String {
     let plan = &planned.plan;
     let mut text = format!(
         "Plan {}: close {} on {}\n",
@@ -84,6 +163,10 @@ fn text(planned: &Planned) -> String {
     rules(&mut text, &planned.rules);
     section(&mut text, "What takes it out again");
     rules(&mut text, &planned.inverse);
+    if let Some(rehearsal) = rehearsal {
+        section(&mut text, "Rehearsed in a copy of this host");
+        text.push_str(&rehearsal_text(rehearsal));
+    }
     let _ = write!(
         text,
         "\nNothing has been changed. To make it on trial: `portcullis apply {} --trial 2m`",

@@ -27,6 +27,7 @@ mod real_servers;
 mod reboot;
 mod recorder;
 mod refusals;
+mod rehearsing;
 mod resume;
 mod scanning;
 mod segments;
