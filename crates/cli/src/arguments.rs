@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
 use portcullis_firewall::dialect::Dialect;
 use portcullis_model::{BackendName, Port, PortRange, ServiceName, Vantage};
+use portcullis_ops::Target;
 use portcullis_scan::import;
 
 use crate::{environment, output::Format};
@@ -88,9 +90,9 @@ pub(crate) enum Command {
     /// Keep a change that is on trial
     Confirm(OfChange),
     /// Take a change back
-    Rollback(OfChange),
-    /// All changes of this host, held against what the kernel holds now
-    Changes,
+    Rollback(Rollback),
+    /// All changes of a host, held against what its kernel holds now
+    Changes(Changes),
     /// Tell within a second who altered or removed a change, and put it back if that is wanted
     Watch(Watch),
     /// Prove with packets, from every vantage and with a positive control, what is closed and what is not
@@ -293,12 +295,34 @@ pub(crate) struct Plan {
     /// firewalld
     #[arg(long = "for", value_name = "DIALECT", conflicts_with_all = ["backend", "preventive"])]
     pub(crate) dialect: Option<Dialect>,
-    /// With --for: a host whose port is closed, by its address; may be repeated
-    #[arg(long, value_name = "ADDRESS", requires = "dialect")]
-    pub(crate) host: Vec<IpAddr>,
+    /// The host to change, over ssh: ssh://user@host; it needs nothing but a shell and its own firewall tools [default: this
+    /// host]. With --for: a host whose port is closed, by its address; may be repeated
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Vec<PlanHost>,
     /// With --for: how long the trial lasts, where the device has one
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time_span, requires = "dialect")]
     pub(crate) trial: Duration,
+}
+
+/// What `plan --host` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PlanHost {
+    /// The host to change.
+    Ssh(Target),
+    /// A host behind the device that a text is for.
+    Address(IpAddr),
+}
+
+impl FromStr for PlanHost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
+        let target = text.parse::<Target>().map(Self::Ssh);
+        target.map_err(|error| format!("it is no address, and {error}"))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -337,6 +361,22 @@ pub(crate) struct OfChange {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    #[command(flatten)]
+    pub(crate) of: OfChange,
+    /// Where it stands, as ssh://user@host, when the store does not know the change
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<Target>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Changes {
+    /// The host, as ssh://user@host [default: this host]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<Target>,
+}
+
+#[derive(Debug, Args)]
 #[command(
     after_help = "One line for each change that is watched, then one whenever a change stands otherwise than before; nothing \
                   while nothing happens.\n\nExit codes: 0 every change was in force all the time, 1 a change was not in \
@@ -361,9 +401,12 @@ pub(crate) struct Verify {
     /// A plan or a change, by the beginning of its id: its prediction is held against the packets
     #[arg(value_name = "PLAN", value_parser = id)]
     pub(crate) subject: Option<String>,
-    /// A port of this host: the conduits of the site say what is expected
+    /// A port of the host: the conduits of the site say what is expected
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Option<Port>,
+    /// The host that has the port, as ssh://user@host [default: this host, or that of the plan]
+    #[arg(long, value_name = "HOST", conflicts_with = "subject")]
+    pub(crate) host: Option<Target>,
     /// Where to look from: this-host, lab:HOST; may be repeated [default: all there are]
     #[arg(long, value_name = "VANTAGE")]
     pub(crate) from: Vec<Vantage>,

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use portcullis_sys::{Finished, Machine};
+use portcullis_sys::{Finished, Machine, shell};
 
 use crate::FirewallError;
 
@@ -59,15 +59,8 @@ impl Act {
     }
 
     /// The call itself, as a shell would run it, whatever is shown of it.
-    fn call(&self) -> String {
-        let words = std::iter::once(&self.program).chain(&self.arguments);
-        let call = words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-        if self.stdin.is_empty() {
-            return call;
-        }
-        let end = end_of(&self.stdin);
-        let newline = if self.stdin.ends_with('\n') { "" } else { "\n" };
-        format!("{call} <<'{end}'\n{}{newline}{end}", self.stdin)
+    pub(crate) fn call(&self) -> String {
+        shell::call(&self.program, &self.arguments, &self.stdin)
     }
 
     /// Runs it.
@@ -90,31 +83,12 @@ impl Act {
     }
 }
 
-/// Ends what a program reads, where acts are printed: a word that is no line of it, for it may hold acts itself.
-fn end_of(text: &str) -> String {
-    let mut end = "END".to_owned();
-    while text.lines().any(|line| line == end) {
-        end.push('_');
-    }
-    end
-}
-
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.shown {
             Some(shown) => f.write_str(shown),
             None => f.write_str(&self.call()),
         }
-    }
-}
-
-/// One word of a POSIX shell (IEEE 1003.1, 2.2.2): between single quotes nothing has a meaning but the single quote.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

@@ -15,11 +15,11 @@ mod tests;
 use std::time::Duration;
 
 use portcullis_model::BackendName;
-use portcullis_sys::Machine;
+use portcullis_sys::{Machine, shell::quoted};
 
 use crate::{
     FirewallError,
-    act::{Act, Acts, quoted},
+    act::{Act, Acts},
     backend::{Backend, DeadMan, Lasting},
     closing::Closing,
     guard,

@@ -18,6 +18,8 @@ pub struct PlanInput<'a> {
     pub now: Timestamp,
     /// Name of this host.
     pub host: String,
+    /// How it is reached, when it is not this one.
+    pub via: Option<String>,
     /// Addresses of this host, without loopback.
     pub addresses: &'a [IpAddr],
     /// The port to close.
@@ -101,6 +103,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
         id: PlanId::of(&[]),
         made: input.now,
         host: input.host,
+        via: input.via,
         backend: input.backend.0,
         close: port,
         allow: input.allow,

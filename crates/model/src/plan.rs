@@ -17,6 +17,9 @@ pub struct Plan {
     pub made: Timestamp,
     /// Name of the host it is for.
     pub host: String,
+    /// How the host is reached, e.g. `ssh://root@gw`; `None` for the one that the plan was made on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// The firewall system that the change is made in.
     #[serde(default)]
     pub backend: BackendName,

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use portcullis_model::{Connection, HostListener, Listener, Port, Transport};
+use portcullis_model::{Connection, HostListener, Listener, Transport};
 use portcullis_scan::listing::UnreadableLine;
-use portcullis_sys::{Owners, Socket, SocketState};
+use portcullis_sys::{Holders, Socket, SocketState};
 use serde::Serialize;
 
 use crate::{OpsError, host::AdvisedProgram};
@@ -56,32 +56,37 @@ impl Checked {
 /// When the kernel does not hand it out.
 pub fn this_host() -> Result<Checked, OpsError> {
     let sockets = portcullis_sys::sockets().map_err(OpsError::System)?;
-    let owners = portcullis_sys::owners();
+    let holders = Holders::Here(portcullis_sys::owners());
+    Ok(of_sockets("this host".into(), &sockets, &holders))
+}
+
+/// What listens on a host of which this was read.
+pub(crate) fn of_sockets(source: String, sockets: &[Socket], holders: &Holders) -> Checked {
     let mut listeners: Vec<Listener> = sockets
         .iter()
         .filter(|socket| socket.is_listening())
-        .map(|socket| listener(socket, &owners))
+        .map(|socket| listener(socket, holders))
         .collect();
     listeners.sort_by_key(|listener| (listener.transport, listener.number, listener.address));
-    Ok(Checked {
-        source: "this host".into(),
+    Checked {
+        source,
         listeners,
         connections: sockets
             .iter()
-            .filter_map(|socket| connection(socket, &owners))
+            .filter_map(|socket| connection(socket, holders))
             .collect(),
         covers: vec![Transport::Tcp, Transport::Udp],
-        unreadable_processes: owners.unreadable,
+        unreadable_processes: holders.unreadable(),
         unreadable_lines: Vec::new(),
         host_listeners: Vec::new(),
         programs: Vec::new(),
         documents: Vec::new(),
         without_listing: false,
         kept_for: None,
-    })
+    }
 }
 
-fn listener(socket: &Socket, owners: &Owners) -> Listener {
+fn listener(socket: &Socket, holders: &Holders) -> Listener {
     Listener {
         transport: socket.transport,
         address: socket.local.ip(),
@@ -91,20 +96,15 @@ fn listener(socket: &Socket, owners: &Owners) -> Listener {
             .is_ipv6()
             .then(|| socket.ipv6_only.map(|only| !only))
             .flatten(),
-        process: owners.identity(socket.inode, socket.uid),
+        process: holders.identity(socket),
     }
 }
 
 /// A TCP connection, or a UDP socket with a fixed peer.
-fn connection(socket: &Socket, owners: &Owners) -> Option<Connection> {
+fn connection(socket: &Socket, holders: &Holders) -> Option<Connection> {
     (socket.state == SocketState::Connected).then(|| Connection {
         local: socket.local,
         peer: socket.peer,
-        process: owners.identity(socket.inode, socket.uid),
+        process: holders.identity(socket),
     })
-}
-
-/// Whether something listens on the port.
-pub(crate) fn listens(checked: &Checked, port: Port) -> bool {
-    checked.listeners.iter().any(|listener| listener.port() == port)
 }

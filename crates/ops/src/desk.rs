@@ -13,7 +13,7 @@ use portcullis_knowledge::Knowledge;
 use portcullis_lab::{Lab, plant};
 use portcullis_model::{AuditEntry, Port, ServiceName, Site, Vantage};
 use portcullis_store::Store;
-use portcullis_sys::Machine;
+use portcullis_sys::{Machine, ssh::Target};
 use tokio::sync::watch;
 
 use crate::{
@@ -37,7 +37,7 @@ pub struct Desk {
     pub own_services: Option<OwnServices>,
     /// Who is asking.
     pub actor: String,
-    /// Name of the host whose firewall is worked on: this one's.
+    /// Name of the host whose firewall is worked on: this one's, unless another was gone to.
     pub host: String,
     /// The way to its tools.
     pub machine: Machine,
@@ -87,9 +87,38 @@ impl Desk {
 
     /// Where this process looks from: a host of the miniature plant, or this host.
     pub fn vantage(&self) -> Vantage {
+        let here = portcullis_sys::host::name();
         match Lab::around_us() {
-            Some(_) if plant::Host::named(&self.host).is_some() => Vantage::lab(&self.host),
+            Some(_) if plant::Host::named(&here).is_some() => Vantage::lab(&here),
             _ => Vantage::this_host(),
+        }
+    }
+
+    /// Goes to another host, whose firewall is worked on from now on.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or the one who signs in is not root there.
+    pub fn go_to(&mut self, target: Target) -> Result<(), OpsError> {
+        self.host = target.name();
+        self.machine = Machine::at(Some(target)).map_err(OpsError::System)?;
+        Ok(())
+    }
+
+    /// Goes to the host of a plan or a change, where it is another one. What is not known is left to the one who asks.
+    ///
+    /// # Errors
+    /// As [`Desk::go_to`].
+    pub async fn go_to_that_of(&mut self, prefix: &str) -> Result<(), OpsError> {
+        let plan = match self.store.plan(prefix).await {
+            Ok(plan) => Ok(plan),
+            Err(no_plan) => match self.store.change(prefix).await {
+                Ok(change) => self.store.plan(&change.plan.to_string()).await,
+                Err(_) => Err(no_plan),
+            },
+        };
+        match plan.ok().and_then(|plan| plan.via?.parse().ok()) {
+            Some(target) => self.go_to(target),
+            None => Ok(()),
         }
     }
 

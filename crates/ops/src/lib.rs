@@ -28,3 +28,4 @@ pub mod verify;
 
 pub use desk::{Desk, Stop};
 pub use error::OpsError;
+pub use portcullis_sys::ssh::Target;

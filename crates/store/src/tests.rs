@@ -113,6 +113,7 @@ fn plan(second: i64) -> Plan {
         id: PlanId::of(&[]),
         made: at(second),
         host: "gw-1".into(),
+        via: None,
         backend: BackendName::Nftables,
         close: Port::tcp(54321),
         allow: Vec::new(),

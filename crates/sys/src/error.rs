@@ -76,6 +76,32 @@ pub enum SysError {
         #[source]
         source: io::Error,
     },
+    /// Another host could not be reached over ssh.
+    #[error("cannot connect to {host}: {said}")]
+    Connect {
+        /// The host.
+        host: String,
+        /// What ssh said.
+        said: String,
+    },
+    /// The connection to another host broke.
+    #[error("the connection to {host} was lost")]
+    Lost {
+        /// The host.
+        host: String,
+    },
+    /// The one who signed in may not change the firewall there.
+    #[error("the one who signed in to {host} is not root there, and may not become root without a password")]
+    NotRoot {
+        /// The host.
+        host: String,
+    },
+    /// An answer of another host that has no end.
+    #[error("what {host} tells of itself has no end")]
+    CutOff {
+        /// The host.
+        host: String,
+    },
     /// Some other system call failed.
     #[error("cannot {what}")]
     Call {
@@ -92,7 +118,7 @@ pub(crate) fn package_of(program: &str) -> &str {
     match program {
         "nft" => "nftables",
         "ip" => "iproute2",
-        "ssh-keygen" => "openssh-client",
+        "ssh" | "ssh-keygen" => "openssh-client",
         "iptables"
         | "iptables-save"
         | "ip6tables-save"
@@ -133,6 +159,10 @@ impl Fault for SysError {
             Self::Read { .. } => "SY009",
             Self::Call { .. } => "SY010",
             Self::RulesetEvents(_) => "SY011",
+            Self::Connect { .. } => "SY012",
+            Self::Lost { .. } => "SY013",
+            Self::NotRoot { .. } => "SY014",
+            Self::CutOff { .. } => "SY015",
         }
     }
 
@@ -154,6 +184,13 @@ impl Fault for SysError {
             Self::LogGroup { source, .. } if source.raw_os_error() == Some(nix::libc::EBUSY) => {
                 Some("another program listens to this group; stop it or choose another group".into())
             }
+            Self::Connect { .. } => Some("try `ssh` with the same host: what it needs there, Portcullis needs as well".into()),
+            Self::Lost { .. } => Some(
+                "a trial ends by itself and the port is open again; connect again and look at `portcullis changes --host`"
+                    .into(),
+            ),
+            Self::NotRoot { .. } => Some("sign in as root, or let the user run `sudo -n sh` there".into()),
+            Self::CutOff { .. } => Some("it needs a POSIX shell with cat, grep, ls and dd, as busybox has them".into()),
             Self::Locked => Some("wait until it has ended, then look at `portcullis changes`".into()),
             _ => None,
         }

@@ -16,7 +16,10 @@ use std::{
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, setns, unshare},
-    sys::{prctl, signal::Signal},
+    sys::{
+        prctl,
+        signal::{SigHandler, Signal},
+    },
     unistd::{Uid, chdir, chroot, fchdir, getgid, getppid, getuid, sethostname},
 };
 
@@ -65,6 +68,19 @@ pub fn die_with_parent(command: &mut Command) {
     // SAFETY: prctl and getppid are async-signal-safe.
     unsafe {
         command.pre_exec(move || die_with(parent));
+    }
+}
+
+/// Makes a command end with the thread that started it and take no notice of a Ctrl-C at the terminal, which it shares
+/// so that it can still ask a person there.
+pub(crate) fn in_the_background(command: &mut Command) {
+    let parent = nix::unistd::getpid();
+    // SAFETY: prctl, getppid and sigaction are async-signal-safe, and ignoring a signal runs no handler.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sys::signal::signal(Signal::SIGINT, SigHandler::SigIgn)?;
+            die_with(parent)
+        });
     }
 }
 

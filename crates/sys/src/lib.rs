@@ -30,7 +30,10 @@ mod process;
 mod queue;
 mod readable;
 pub mod ruleset_events;
+pub mod shell;
 mod socket_diag;
+pub mod ssh;
+mod survey;
 mod tcp_info;
 
 pub use command::{Finished, find_program, run};
@@ -39,5 +42,6 @@ pub use machine::Machine;
 pub use process::{Owners, identity, owners};
 pub use queue::unacknowledged;
 pub use readable::Readable;
-pub use socket_diag::{Socket, SocketState, segments_in, sockets};
+pub use socket_diag::{Socket, SocketState, sockets};
+pub use survey::{Holders, Survey};
 pub use tcp_info::{segments_out, tcp_options};

@@ -1,37 +1,61 @@
 //! One change at a time per firewall.
 
-use std::os::{
-    linux::net::SocketAddrExt,
-    unix::net::{SocketAddr, UnixListener},
+use std::{
+    fs, io,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener},
+    },
+    path::Path,
 };
 
-use crate::SysError;
+use crate::{SysError, ssh::RemoteLock};
 
-/// Held while the firewall of this host is being changed; released when dropped, and by the kernel when the process
-/// dies. It is a socket in the abstract namespace, which belongs to the network namespace like the firewall itself
-/// (`unix(7)`, `network_namespaces(7)`): no file is left behind, and two namespaces never wait for each other.
+/// Held while the firewall of a host is being changed; released when dropped, and by the kernel when the process dies.
 #[derive(Debug)]
-pub struct Lock {
-    _socket: UnixListener,
+pub enum Lock {
+    /// That of this host: a socket in the abstract namespace, which belongs to the network namespace like the firewall
+    /// itself (`unix(7)`, `network_namespaces(7)`). No file is left behind, and two namespaces never wait for each other.
+    Here(UnixListener),
+    /// That of another host: a process there.
+    There(RemoteLock),
 }
 
 impl Lock {
-    /// Takes the lock.
+    /// Takes the lock of this host.
     ///
     /// # Errors
-    /// [`SysError::Locked`] when somebody holds it.
+    /// [`SysError::Locked`] when somebody holds it, here or over ssh from another host.
     pub fn take() -> Result<Self, SysError> {
         let call = |source| SysError::Call {
             what: "take the lock of this firewall",
             source,
         };
         let address = SocketAddr::from_abstract_name("portcullis/firewall").map_err(call)?;
-        match UnixListener::bind_addr(&address) {
-            Ok(socket) => Ok(Self { _socket: socket }),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(SysError::Locked),
-            Err(error) => Err(call(error)),
+        let socket = match UnixListener::bind_addr(&address) {
+            Ok(socket) => socket,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(SysError::Locked),
+            Err(error) => return Err(call(error)),
+        };
+        if held_from_elsewhere() {
+            return Err(SysError::Locked);
         }
+        Ok(Self::Here(socket))
     }
+}
+
+/// How the process of a [`RemoteLock`] was called, on the host whose lock it is.
+const HELD: &[u8] = b"/bin/sh\0-s\0portcullis-lock\0";
+
+/// Whether somebody holds the lock of this network over ssh.
+fn held_from_elsewhere() -> bool {
+    let network = |process: &Path| fs::read_link(process.join("ns/net")).ok();
+    let own = network(Path::new("/proc/self"));
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.map(|entry| entry.path()).any(|process| {
+        let called = fs::read(process.join("cmdline")).unwrap_or_default();
+        called == HELD && own.is_some() && network(&process) == own
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,13 @@
 //! Where programs are run.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{Finished, SysError, command};
+use crate::{
+    Finished, Survey, SysError, command,
+    lock::Lock,
+    socket_diag,
+    ssh::{RemoteLock, Ssh, Target},
+};
 
 /// A machine whose own tools read and change its firewall.
 #[derive(Debug, Clone, Default)]
@@ -10,9 +15,30 @@ pub enum Machine {
     /// This one.
     #[default]
     Here,
+    /// Another one, over ssh.
+    There(Arc<Ssh>),
 }
 
 impl Machine {
+    /// Connects to a host; without one it is this one.
+    ///
+    /// # Errors
+    /// As [`Ssh::connect`].
+    pub fn at(host: Option<Target>) -> Result<Self, SysError> {
+        Ok(match host {
+            Some(target) => Self::There(Arc::new(Ssh::connect(target)?)),
+            None => Self::Here,
+        })
+    }
+
+    /// How it is reached, e.g. `ssh://root@gw`; `None` for this one.
+    pub fn via(&self) -> Option<String> {
+        match self {
+            Self::Here => None,
+            Self::There(ssh) => Some(ssh.target().to_string()),
+        }
+    }
+
     /// Runs a program there to its end; see [`crate::run`].
     ///
     /// # Errors
@@ -27,6 +53,7 @@ impl Machine {
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         match self {
             Self::Here => command::run(program, &arguments, stdin, timeout),
+            Self::There(ssh) => ssh.run(program, &arguments, stdin, timeout),
         }
     }
 
@@ -34,6 +61,47 @@ impl Machine {
     pub fn has(&self, program: &str) -> bool {
         match self {
             Self::Here => command::find_program(program).is_some(),
+            Self::There(ssh) => ssh.has(program),
+        }
+    }
+
+    /// Whether its kernel speaks IPv6.
+    pub fn has_ipv6(&self) -> bool {
+        let asked = self.run("test", &["-e", "/proc/net/if_inet6"], "", Duration::from_secs(30));
+        // Where it cannot be told, it counts as one that does.
+        asked.map_or(true, |finished| finished.success)
+    }
+
+    /// Reads what must be known of it before its firewall is changed.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn survey(&self) -> Result<Survey, SysError> {
+        match self {
+            Self::Here => Survey::here(),
+            Self::There(ssh) => ssh.survey(),
+        }
+    }
+
+    /// Takes the lock of its firewall.
+    ///
+    /// # Errors
+    /// [`SysError::Locked`] when somebody holds it.
+    pub fn lock(&self) -> Result<Lock, SysError> {
+        match self {
+            Self::Here => Lock::take(),
+            Self::There(ssh) => RemoteLock::take(ssh).map(Lock::There),
+        }
+    }
+
+    /// How many segments have arrived on each TCP connection of one of its ports, by its end and the peer's.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn segments_in(&self, port: u16) -> Result<BTreeMap<(SocketAddr, SocketAddr), u32>, SysError> {
+        match self {
+            Self::Here => socket_diag::segments_in(port),
+            Self::There(ssh) => ssh.segments_in(port),
         }
     }
 }

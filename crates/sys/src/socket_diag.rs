@@ -73,7 +73,7 @@ pub fn sockets() -> Result<Vec<Socket>, SysError> {
 ///
 /// # Errors
 /// When the kernel has no `sock_diag` or does not answer.
-pub fn segments_in(port: u16) -> Result<BTreeMap<(SocketAddr, SocketAddr), u32>, SysError> {
+pub(crate) fn segments_in(port: u16) -> Result<BTreeMap<(SocketAddr, SocketAddr), u32>, SysError> {
     let mut arrived = BTreeMap::new();
     dump(Transport::Tcp, &ExtensionFlags::INFO, |response| {
         let segments = response.nlas.iter().find_map(|nla| match nla {

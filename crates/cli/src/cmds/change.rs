@@ -11,7 +11,7 @@ use portcullis_ops::{
 
 use super::{Frame, Outcome, fault};
 use crate::{
-    arguments::{Apply, Global, OfChange},
+    arguments::{Apply, Global, OfChange, Rollback},
     output::{View, table},
     report,
 };
@@ -58,11 +58,19 @@ pub(super) async fn confirm(frame: &Frame<'_>, arguments: &OfChange) -> Outcome 
 }
 
 /// Takes a change back, also when the store cannot be opened: what the kernel holds is what counts.
-pub(super) async fn rollback(global: &Global, store: &str, arguments: &OfChange, stop: &Stop) -> Outcome {
+pub(super) async fn rollback(global: &Global, store: &str, arguments: &Rollback, stop: &Stop) -> Outcome {
     // The site is not needed, and a mistake in it must not keep a change in force.
+    let (prefix, host) = (&arguments.of.change, arguments.host.clone());
     let done = match Desk::open_existing(store).await {
-        Ok(desk) => change::rollback(&desk, &arguments.change, stop).await,
-        Err(error) => change::rollback_unrecorded(&arguments.change, error),
+        Ok(mut desk) => {
+            match host {
+                Some(target) => desk.go_to(target),
+                None => desk.go_to_that_of(prefix).await,
+            }
+            .map_err(fault)?;
+            change::rollback(&desk, prefix, stop).await
+        }
+        Err(error) => change::rollback_unrecorded(prefix, host, error),
     };
     let done = done.map_err(fault)?;
     let text = format!("Change {} is rolled back: {}.", done.tag, done.outcome);

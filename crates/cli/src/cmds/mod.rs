@@ -100,9 +100,10 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
         let only_reads = matches!(command, Command::Exposures | Command::Assets(_));
         let must_exist = only_reads && global.store.is_some();
         let (site, knowledge) = (global.config.as_deref(), global.knowledge.as_deref());
-        let desk = Desk::open(&store, must_exist, site, knowledge)
+        let mut desk = Desk::open(&store, must_exist, site, knowledge)
             .await
             .map_err(fault)?;
+        go_where(&mut desk, command).await?;
         let frame = Frame {
             global,
             desk: &desk,
@@ -120,7 +121,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Approve(arguments) => approve::run(&frame, arguments).await,
             Command::Apply(arguments) => change::apply(&frame, arguments).await,
             Command::Confirm(arguments) => change::confirm(&frame, arguments).await,
-            Command::Changes => change::list(&frame).await,
+            Command::Changes(_) => change::list(&frame).await,
             Command::Watch(arguments) => watch::run(&frame, arguments).await,
             Command::Verify(arguments) => verify::run(&frame, arguments).await,
             Command::Logs(arguments) => logs::run(&frame, arguments),
@@ -132,6 +133,27 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             | Command::Doctor => Ok(Exit::Clean),
         }
     })
+}
+
+/// Goes to the host that a command is about, when that is another one.
+async fn go_where(desk: &mut Desk, command: &Command) -> Result<(), Box<dyn Fault>> {
+    let host = match command {
+        Command::Plan(arguments) => plan::host(arguments)?,
+        Command::Changes(arguments) => arguments.host.clone(),
+        Command::Verify(arguments) => arguments.host.clone(),
+        _ => None,
+    };
+    let of = match command {
+        Command::Apply(arguments) => Some(&arguments.plan),
+        Command::Confirm(arguments) => Some(&arguments.change),
+        Command::Verify(arguments) => arguments.subject.as_ref(),
+        _ => None,
+    };
+    match (host, of) {
+        (Some(target), _) => desk.go_to(target).map_err(fault),
+        (None, Some(prefix)) => desk.go_to_that_of(prefix).await.map_err(fault),
+        (None, None) => Ok(()),
+    }
 }
 
 /// A format that the command has no document for.

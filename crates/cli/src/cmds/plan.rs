@@ -3,16 +3,19 @@
 use std::fmt::Write as _;
 
 use portcullis_firewall::dialect::Dialect;
-use portcullis_model::{Exit, StatePart};
-use portcullis_ops::change::{
-    self, InstructRequest, PlanRequest, Planned,
-    rehearse::{self, Rehearsal},
+use portcullis_model::{Exit, Fault, StatePart};
+use portcullis_ops::{
+    Target,
+    change::{
+        self, InstructRequest, PlanRequest, Planned,
+        rehearse::{self, Rehearsal},
+    },
 };
 use serde_json::json;
 
 use super::{Frame, Outcome, fault};
 use crate::{
-    arguments,
+    arguments::{self, PlanHost},
     output::{View, table},
 };
 
@@ -86,6 +89,51 @@ fn rehearsal_text(rehearsal: &Rehearsal) -> String {
     text
 }
 
+/// The other host that a plan is for, if it is for one.
+pub(super) fn host(arguments: &arguments::Plan) -> Result<Option<Target>, Box<dyn Fault>> {
+    let is_ssh = |host: &PlanHost| matches!(host, PlanHost::Ssh(_));
+    match (arguments.dialect, arguments.host.as_slice()) {
+        (Some(_), hosts) if !hosts.iter().any(is_ssh) => Ok(None),
+        (Some(_), _) => Err(fault(WrongHost::SshOfText)),
+        (None, []) => Ok(None),
+        (None, [PlanHost::Ssh(target)]) => Ok(Some(target.clone())),
+        (None, [PlanHost::Address(_)]) => Err(fault(WrongHost::Address)),
+        (None, _) => Err(fault(WrongHost::Several)),
+    }
+}
+
+/// A host that a plan cannot be for.
+#[derive(Debug, thiserror::Error)]
+enum WrongHost {
+    #[error("a text of --for is about addresses, and --host names a host by ssh")]
+    SshOfText,
+    #[error("--host is an address, which only a text of --for is about")]
+    Address,
+    #[error("a plan is for one host")]
+    Several,
+}
+
+impl Fault for WrongHost {
+    fn code(&self) -> &'static str {
+        "CL005"
+    }
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::SshOfText => {
+                "give the address of each host whose port the text shall close: --host 10.7.10.10"
+            }
+            Self::Address => {
+                "name the host to change as ssh://user@host, or the device to write a text for: --for DIALECT"
+            }
+            Self::Several => "make a plan for each of them",
+        };
+        Some(hint.into())
+    }
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}
+
 /// The text for a device that Portcullis does not drive.
 async fn instruct(frame: &Frame<'_>, arguments: &arguments::Plan, dialect: Dialect) -> Outcome {
     let request = InstructRequest {
@@ -93,7 +141,14 @@ async fn instruct(frame: &Frame<'_>, arguments: &arguments::Plan, dialect: Diale
         exposure: arguments.exposure.clone(),
         port: arguments.port,
         allow: arguments.allow.clone(),
-        assets: arguments.host.clone(),
+        assets: arguments
+            .host
+            .iter()
+            .filter_map(|host| match host {
+                PlanHost::Address(address) => Some(*address),
+                PlanHost::Ssh(_) => None,
+            })
+            .collect(),
         trial: arguments.trial,
     };
     let document = change::instruct(frame.desk, &request).await.map_err(fault)?;
@@ -114,10 +169,14 @@ async fn instruct(frame: &Frame<'_>, arguments: &arguments::Plan, dialect: Diale
 fn text(planned: &Planned, rehearsal: Option<&Rehearsal>) -> String {
     let plan = &planned.plan;
     let mut text = format!(
-        "Plan {}: close {} on {}\n",
+        "Plan {}: close {} on {}{}\n",
         plan.id.short(),
         plan.close,
-        plan.host
+        plan.host,
+        plan.via
+            .as_ref()
+            .map(|via| format!(" (over {via})"))
+            .unwrap_or_default()
     );
     section(&mut text, "Still gets through");
     text.push_str("  this host itself, over loopback\n");

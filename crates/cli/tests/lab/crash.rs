@@ -24,7 +24,7 @@ const BACKENDS: [&str; 5] = ["nftables", "iptables-nft", "iptables-legacy", "fir
 const VERBS: [&str; 3] = ["apply", "confirm", "rollback"];
 
 /// Every program by which Portcullis reads and changes a firewall. Its steps are what it does with one of them.
-const TOOLS: [&str; 12] = [
+pub(crate) const TOOLS: [&str; 12] = [
     "sh",
     "nft",
     "iptables-nft-save",

@@ -28,6 +28,7 @@ mod reboot;
 mod recorder;
 mod refusals;
 mod rehearsing;
+mod remote;
 mod resume;
 mod scanning;
 mod segments;

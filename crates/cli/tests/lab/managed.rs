@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// Where `scripts/setup` has unpacked them.
-const UNPACKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/debian");
+pub(crate) const UNPACKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/debian");
 
 /// What is written to `/etc` stays in memory and is the plant's own.
-const OWN_ETC: &str = "mkdir -p /run/etc/up /run/etc/work && mount -t overlay overlay -o \
+pub(crate) const OWN_ETC: &str = "mkdir -p /run/etc/up /run/etc/work && mount -t overlay overlay -o \
                        lowerdir=/etc,upperdir=/run/etc/up,workdir=/run/etc/work /etc";
 
 const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"

@@ -92,6 +92,7 @@ impl Case {
         plan(PlanInput {
             now: Timestamp::UNIX_EPOCH,
             host: "gw".into(),
+            via: None,
             addresses: &["10.7.10.10".parse().unwrap()],
             port: Port::tcp(port),
             allow: sources,

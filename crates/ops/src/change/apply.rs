@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use portcullis_firewall::{
-    FirewallError, PlanInput,
+    FirewallError,
     backend::{self, DeadMan},
     closing::Closing,
     plan::closing,
-    state,
 };
 use portcullis_model::{Change, ChangeId, ChangeState, MaintenanceWindow, Plan};
 use serde_json::json;
 
-use super::{approve, live, lock_soon, plan, remove, subject_of, sweep, tag_of};
-use crate::{Desk, OpsError, Stop, check, error::next_opening};
+use super::{
+    approve,
+    facts::{Facts, Wanted},
+    live, lock_soon, remove, subject_of, sweep, tag_of,
+};
+use crate::{Desk, OpsError, Stop, error::next_opening};
 
 /// What is to be applied, and how.
 #[derive(Debug, Clone)]
@@ -29,6 +32,12 @@ pub struct ApplyRequest {
 
 const SHORTEST_TRIAL: Duration = Duration::from_secs(5);
 const LONGEST_TRIAL: Duration = Duration::from_secs(24 * 3600);
+
+/// The plan as it would be made now, and the session that it was read in.
+struct Compared {
+    plan: Plan,
+    session: Option<String>,
+}
 
 /// Applies a plan. When it returns an error, the ruleset is as it was.
 ///
@@ -56,11 +65,14 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
     }
     approve::asked_for(desk, &plan).await?;
     window(desk, request.emergency.as_deref())?;
-    let _lock = lock_soon()?;
+    let _lock = lock_soon(&desk.machine)?;
     sweep::sweep_locked(desk).await?;
-    let current = compare(desk, &plan)?;
+    let Compared {
+        plan: current,
+        session,
+    } = compare(desk, &plan)?;
 
-    let mut change = announce(desk, request, &plan).await?;
+    let mut change = announce(desk, request, &plan, session).await?;
     let tag = tag_of(&change);
     if *stop.borrow() {
         let outcome = "stopped by the operator before loading".to_owned();
@@ -164,50 +176,41 @@ fn window(desk: &Desk, emergency: Option<&str>) -> Result<(), OpsError> {
 
 /// Reads everything again and plans the same closing anew: the ruleset must be the one of the plan, and nobody may be
 /// locked out who has come since. What the new plan says of live connections is what counts for the rules.
-fn compare(desk: &Desk, plan: &Plan) -> Result<Plan, OpsError> {
-    let checked = check::this_host()?;
-    let snapshot =
-        state::read(&desk.machine, &checked.listeners, &checked.connections).map_err(OpsError::Firewall)?;
-    if snapshot.foreign != plan.ruleset {
+fn compare(desk: &Desk, plan: &Plan) -> Result<Compared, OpsError> {
+    let facts = Facts::read(desk)?;
+    if facts.snapshot.foreign != plan.ruleset {
         let stale = FirewallError::Stale {
             expected: plan.ruleset,
-            found: snapshot.foreign,
+            found: facts.snapshot.foreign,
         };
         return Err(OpsError::Firewall(stale));
     }
-    planned_anew(desk, plan, &checked, snapshot)
+    Ok(Compared {
+        session: facts.survey.session.clone(),
+        plan: planned_anew(desk, plan, facts)?,
+    })
 }
 
 /// What a plan would be if it were made now. It is refused where it would lock somebody out who has come since.
-pub(super) fn planned_anew(
-    desk: &Desk,
-    plan: &Plan,
-    checked: &check::Checked,
-    snapshot: state::Snapshot,
-) -> Result<Plan, OpsError> {
-    portcullis_firewall::plan(PlanInput {
-        now: (desk.now)(),
-        host: desk.host.clone(),
-        addresses: &portcullis_sys::host::addresses(),
+pub(super) fn planned_anew(desk: &Desk, plan: &Plan, facts: Facts) -> Result<Plan, OpsError> {
+    let wanted = Wanted {
         port: plan.close,
         allow: plan.allow.clone(),
         exposure: plan.exposure,
-        site: desk.site.as_ref(),
-        snapshot,
-        listeners: &checked.listeners,
-        connections: &checked.connections,
-        tracked: &plan::tracked(),
-        above: &plan::above(&checked.connections)?,
-        ephemeral: portcullis_sys::host::ephemeral_ports(),
         // Whether something listens was judged when the plan was made.
         preventive: true,
         backend: (plan.backend, String::new()),
-    })
-    .map_err(OpsError::Firewall)
+    };
+    facts.plan(desk, wanted)
 }
 
 /// Writes down what is about to happen, before it happens.
-async fn announce(desk: &Desk, request: &ApplyRequest, plan: &Plan) -> Result<Change, OpsError> {
+async fn announce(
+    desk: &Desk,
+    request: &ApplyRequest,
+    plan: &Plan,
+    session: Option<String>,
+) -> Result<Change, OpsError> {
     let now = (desk.now)();
     let mut change = Change {
         id: ChangeId::of(&[plan.id.to_string().as_bytes(), now.to_string().as_bytes()]),
@@ -223,7 +226,7 @@ async fn announce(desk: &Desk, request: &ApplyRequest, plan: &Plan) -> Result<Ch
         actor: desk.actor.clone(),
         emergency: request.emergency.clone(),
         fingerprint: None,
-        session: plan::session()?,
+        session,
         steps: Vec::new(),
     };
     let details = json!({

@@ -5,7 +5,7 @@ use portcullis_firewall::{FirewallError, backend, closing::Closing, own::Loaded,
 use portcullis_model::{Change, ChangeState, NetworkSet};
 use serde_json::json;
 
-use super::{lasting, lock_soon, plan, subject_of, sweep, tag_of};
+use super::{lasting, lock_soon, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop};
 
 /// A change that was confirmed.
@@ -22,7 +22,7 @@ pub struct Confirmed {
 /// # Errors
 /// When it is not on trial any more, or when the session is the one that applied it.
 pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed, OpsError> {
-    let _lock = lock_soon()?;
+    let _lock = lock_soon(&desk.machine)?;
     sweep::sweep_locked(desk).await?;
     let mut change = desk.store.change(prefix).await.map_err(OpsError::Store)?;
     let tag = tag_of(&change);
@@ -46,7 +46,7 @@ pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed
     if *stop.borrow() {
         return Err(OpsError::Interrupted);
     }
-    let session = plan::session()?;
+    let session = desk.machine.survey().map_err(OpsError::System)?.session;
     if change.session.is_some() && change.session == session {
         return Err(OpsError::SameSession);
     }

@@ -4,7 +4,6 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 use portcullis_model::{Change, ChangeState, LiveConnection, Transport};
-use portcullis_sys::Machine;
 
 use crate::{Desk, OpsError};
 
@@ -81,8 +80,8 @@ pub(super) async fn look(
     if connections.is_empty() || change.port.transport != Transport::Tcp {
         return Ok(());
     }
-    let Machine::Here = desk.machine;
-    let arrived = || portcullis_sys::segments_in(change.port.number);
+    let number = change.port.number;
+    let arrived = || desk.machine.segments_in(number);
     let before = arrived();
     tokio::time::sleep(LOOK).await;
     let (done, outcome) = match (before, arrived()) {

@@ -3,6 +3,7 @@
 mod apply;
 mod approve;
 mod confirm;
+mod facts;
 mod instruct;
 mod lasting;
 mod live;
@@ -38,19 +39,15 @@ fn subject_of(change: &Change) -> String {
     format!("change {} host {} {}", change.id, change.host, change.port)
 }
 
-fn lock() -> Result<Lock, OpsError> {
-    Lock::take().map_err(OpsError::System)
-}
-
 /// Takes the lock, and waits a moment for one who holds it only to look.
-fn lock_soon() -> Result<Lock, OpsError> {
+fn lock_soon(machine: &Machine) -> Result<Lock, OpsError> {
     for _ in 0..20 {
-        match Lock::take() {
+        match machine.lock() {
             Err(SysError::Locked) => std::thread::sleep(Duration::from_millis(50)),
             taken => return taken.map_err(OpsError::System),
         }
     }
-    lock()
+    machine.lock().map_err(OpsError::System)
 }
 
 /// Takes one change out of the ruleset, and with the last one what it stood in.

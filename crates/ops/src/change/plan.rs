@@ -1,21 +1,20 @@
 //! Making a plan for this host.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use portcullis_firewall::{
-    PlanInput, backend,
+    backend,
     governing::Governing,
     plan::{allowed_by_site, closing},
-    state,
 };
-use portcullis_model::{AllowedSource, BackendName, Connection, ExposureId, Plan, Port, ServiceName};
+use portcullis_model::{AllowedSource, BackendName, ExposureId, Plan, Port, ServiceName};
 
-use super::sweep;
-use crate::{Desk, OpsError, check, exposures};
+use super::{
+    facts::{Facts, Wanted},
+    sweep,
+};
+use crate::{Desk, OpsError, exposures};
 
 const SHOWN_TRIAL: Duration = Duration::from_secs(120);
 
@@ -52,12 +51,13 @@ pub struct Planned {
 /// See [`portcullis_firewall::plan()`]; an exposure that is not known or not on this host; without privileges.
 pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsError> {
     sweep::sweep(desk).await?;
-    let addresses = portcullis_sys::host::addresses();
-    let (port, service, exposure) = subject(desk, request, &addresses).await?;
+    let facts = Facts::read(desk)?;
+    let addresses = &facts.survey.addresses;
+    let (port, service, exposure) = subject(desk, request, addresses).await?;
     let mut allow = match &desk.site {
         Some(site) => service
             .iter()
-            .flat_map(|service| allowed_by_site(site, &addresses, service))
+            .flat_map(|service| allowed_by_site(site, addresses, service))
             .collect(),
         None => Vec::new(),
     };
@@ -66,28 +66,16 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
         because: "asked for with --allow".into(),
     };
     allow.extend(request.allow.iter().map(asked));
-    let checked = check::this_host()?;
-    let snapshot =
-        state::read(&desk.machine, &checked.listeners, &checked.connections).map_err(OpsError::Firewall)?;
-    let governing = Governing::read(&desk.machine, &snapshot, port);
-    let plan = portcullis_firewall::plan(PlanInput {
-        now: (desk.now)(),
-        host: desk.host.clone(),
-        addresses: &addresses,
+    let governing = Governing::read(&desk.machine, &facts.snapshot, port);
+    let backend = governing.choose(request.backend).map_err(OpsError::Firewall)?;
+    let wanted = Wanted {
         port,
         allow,
         exposure,
-        site: desk.site.as_ref(),
-        backend: governing.choose(request.backend).map_err(OpsError::Firewall)?,
-        snapshot,
-        listeners: &checked.listeners,
-        connections: &checked.connections,
-        tracked: &tracked(),
-        above: &above(&checked.connections)?,
-        ephemeral: portcullis_sys::host::ephemeral_ports(),
         preventive: request.preventive,
-    })
-    .map_err(OpsError::Firewall)?;
+        backend,
+    };
+    let plan = facts.plan(desk, wanted)?;
     desk.store.save_plan(&plan).await.map_err(OpsError::Store)?;
     let closing = closing(&plan, "TAG");
     let beside = desk.own()?;
@@ -142,70 +130,4 @@ pub(super) fn service_on(desk: &Desk, port: Port) -> Option<ServiceName> {
                 .is_some_and(|known| known.ports.contains(&port))
         })
     })
-}
-
-/// The tracked connections; none when the tracker cannot be read, which the planner can live with.
-pub(super) fn tracked() -> Vec<(SocketAddr, SocketAddr)> {
-    match portcullis_sys::conntrack::flows() {
-        Ok(flows) => flows
-            .iter()
-            .map(|flow| (flow.originator, flow.responder))
-            .collect(),
-        Err(error) => {
-            tracing::debug!(%error, "the connection tracker cannot be read");
-            Vec::new()
-        }
-    }
-}
-
-/// The connections over which the operator works: those of processes above, and the one that ssh tells of.
-pub(super) fn above(connections: &[Connection]) -> Result<Vec<Connection>, OpsError> {
-    let mut above = held_above()?;
-    let told = told_by_ssh(&std::env::var("SSH_CONNECTION").unwrap_or_default());
-    above.extend(
-        connections
-            .iter()
-            .filter(|c| told == Some((c.peer, c.local)))
-            .cloned(),
-    );
-    Ok(above)
-}
-
-fn held_above() -> Result<Vec<Connection>, OpsError> {
-    let sockets = portcullis_sys::sockets().map_err(OpsError::System)?;
-    let held = portcullis_sys::host::sockets_above(&sockets);
-    Ok(held
-        .iter()
-        .map(|socket| Connection {
-            local: socket.local,
-            peer: socket.peer,
-            process: None,
-        })
-        .collect())
-}
-
-/// The remote session that this process runs in, as `client -> server`: what ssh tells of, or the connections that
-/// the processes above hold, for `sudo` takes the word of ssh away. `None` on a console.
-pub(super) fn session() -> Result<Option<String>, OpsError> {
-    let shown = |peer: SocketAddr, local: SocketAddr| format!("{peer} -> {local}");
-    if let Some((peer, local)) = told_by_ssh(&std::env::var("SSH_CONNECTION").unwrap_or_default()) {
-        return Ok(Some(shown(peer, local)));
-    }
-    let held: Vec<String> = held_above()?
-        .iter()
-        .map(|one| shown(one.peer, one.local))
-        .collect();
-    Ok((!held.is_empty()).then(|| held.join(", ")))
-}
-
-/// Both ends of `SSH_CONNECTION`, which is `client port server port` (ssh(1)).
-fn told_by_ssh(text: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let mut words = text.split_whitespace();
-    let mut end = || {
-        Some(SocketAddr::new(
-            words.next()?.parse().ok()?,
-            words.next()?.parse().ok()?,
-        ))
-    };
-    Some((end()?, end()?))
 }

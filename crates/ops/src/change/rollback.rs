@@ -6,7 +6,7 @@ use portcullis_firewall::{
     own::{Loaded, Own},
 };
 use portcullis_model::{Change, ChangeState};
-use portcullis_sys::Machine;
+use portcullis_sys::{Machine, ssh::Target};
 use serde_json::json;
 
 use super::{lasting, lock_soon, remove, subject_of, sweep, tag_of};
@@ -31,7 +31,7 @@ pub struct RolledBack {
 /// # Errors
 /// When it is not in force, or `nft` refuses.
 pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBack, OpsError> {
-    let _lock = lock_soon()?;
+    let _lock = lock_soon(&desk.machine)?;
     let own = desk.own()?;
     let known = desk.store.change(prefix).await;
     // What the store knows by this id goes before what the kernel's shorter tags could stand for.
@@ -96,17 +96,22 @@ pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBa
     }
 }
 
-/// Takes a change out of the kernel when there is no store to work with.
+/// Takes a change out of the kernel of this or another host when there is no store to work with.
 ///
 /// # Errors
-/// When the kernel holds no such change, or `nft` refuses.
-pub fn rollback_unrecorded(prefix: &str, why: OpsError) -> Result<RolledBack, OpsError> {
-    let _lock = lock_soon()?;
-    let own = backend::own(&Machine::Here).map_err(OpsError::Firewall)?;
+/// When the kernel holds no such change, `nft` refuses, or the other host cannot be reached.
+pub fn rollback_unrecorded(
+    prefix: &str,
+    host: Option<Target>,
+    why: OpsError,
+) -> Result<RolledBack, OpsError> {
+    let machine = Machine::at(host).map_err(OpsError::System)?;
+    let _lock = lock_soon(&machine)?;
+    let own = backend::own(&machine).map_err(OpsError::Firewall)?;
     let Some(tag) = tag_in(&own, prefix) else {
         return Err(why);
     };
-    let outcome = take_out(&Machine::Here, &own, &tag)?;
+    let outcome = take_out(&machine, &own, &tag)?;
     Ok(RolledBack {
         tag,
         outcome,

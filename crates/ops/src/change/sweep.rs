@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use portcullis_firewall::own::{Loaded, Own};
 use portcullis_model::{Change, ChangeState, Port};
-use portcullis_sys::{SysError, lock::Lock};
+use portcullis_sys::SysError;
 use serde::Serialize;
 use serde_json::json;
 
@@ -45,7 +45,7 @@ pub struct Changes {
 /// # Errors
 /// When the store cannot be read.
 pub async fn changes(desk: &Desk) -> Result<Changes, OpsError> {
-    let asked = match Lock::take() {
+    let asked = match desk.machine.lock() {
         Ok(_held) => sweep_locked(desk).await,
         // Somebody is changing something now: look, but do not touch.
         Err(SysError::Locked) => desk.own(),
@@ -90,7 +90,7 @@ pub async fn changes(desk: &Desk) -> Result<Changes, OpsError> {
 
 /// Takes the lock and sweeps.
 pub(crate) async fn sweep(desk: &Desk) -> Result<(), OpsError> {
-    let _lock = lock_soon()?;
+    let _lock = lock_soon(&desk.machine)?;
     sweep_locked(desk).await.map(|_| ())
 }
 

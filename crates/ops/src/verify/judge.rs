@@ -135,7 +135,7 @@ pub(super) fn expected(
     vantage: &Vantage,
     seen: &Observation,
 ) -> Option<bool> {
-    if *vantage == Vantage::this_host() {
+    if *vantage == Vantage::this_host() && desk.machine.via().is_none() {
         return Some(true);
     }
     let source = seen.source.map(|source| source.to_canonical());

@@ -5,6 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use portcullis_lab::Lab;
 use portcullis_model::{Port, PortState, Vantage};
 use portcullis_scan::{ProbeSettings, probe};
+use portcullis_sys::Machine;
 
 use super::{Control, Seen};
 use crate::{Desk, OpsError};
@@ -37,10 +38,14 @@ impl Looker<'_> {
         })
     }
 
-    /// Looks from one vantage. From this host loopback is looked at as well.
+    /// Looks from one vantage. A host looks at its own loopback as well.
     fn look(&self, vantage: &Vantage) -> Result<Vec<Seen>, OpsError> {
         let Some(host) = vantage.lab_host() else {
-            let loopback = ["127.0.0.1", "::1"].iter().filter_map(|text| text.parse().ok());
+            let loopback = match self.desk.machine {
+                Machine::Here => ["127.0.0.1", "::1"].as_slice(),
+                Machine::There(_) => &[],
+            };
+            let loopback = loopback.iter().filter_map(|text| text.parse().ok());
             let addresses: Vec<IpAddr> = loopback.chain(self.addresses.iter().copied()).collect();
             return self.all(&addresses).map_err(|why| OpsError::Vantage {
                 vantage: vantage.clone(),

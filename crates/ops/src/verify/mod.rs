@@ -11,12 +11,13 @@ use portcullis_firewall::FirewallError;
 use portcullis_lab::{Lab, plant};
 use portcullis_model::{Coverage, Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage};
 use portcullis_scan::Sighting;
+use portcullis_sys::{Socket, Survey};
 use serde::Serialize;
 use serde_json::json;
 
 pub use judge::{Row, Verdict};
 
-use crate::{Desk, OpsError, Stop, change::sweep::alterations, check};
+use crate::{Desk, OpsError, Stop, change::sweep::alterations};
 use control::Control;
 
 /// What is to be verified.
@@ -81,19 +82,16 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
     } else {
         request.from.clone()
     };
-    let addresses = portcullis_sys::host::addresses();
-    let addresses: Vec<IpAddr> = addresses
-        .into_iter()
-        .filter(|address| !is_link_local(*address))
-        .collect();
-
-    if plan.is_none() && !check::listens(&check::this_host()?, port) {
+    let survey = desk.machine.survey().map_err(OpsError::System)?;
+    let mut addresses = survey.addresses.clone();
+    addresses.retain(|address| !is_link_local(*address));
+    if plan.is_none() && !listens(&survey, port) {
         return Err(OpsError::Firewall(FirewallError::NothingListens(port)));
     }
     let earlier = Earlier::read(desk).await?;
 
     let run = begin(desk, port, &vantages).await?;
-    let control = Control::open();
+    let control = Control::open(&desk.machine);
     let dropped_before = dropped(desk, port);
     let looker = look::Looker {
         desk,
@@ -136,7 +134,7 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         .map_err(OpsError::Store)?;
     let dropped_while_looking =
         dropped_before.and_then(|before| Some(dropped(desk, port)?.saturating_sub(before)));
-    let listening = check::listens(&check::this_host()?, port);
+    let listening = listens(&desk.machine.survey().map_err(OpsError::System)?, port);
     let smoke = request.smoke.as_deref().map(look::smoke).transpose()?;
     let altered = altered(desk, port).await?;
     let verdict = judge::overall(&rows, listening, smoke, &altered);
@@ -177,6 +175,15 @@ fn every_vantage() -> Vec<Vantage> {
         vantages.extend(stations.map(|host| Vantage::lab(host.name)));
     }
     vantages
+}
+
+/// Whether something listens on the port.
+fn listens(survey: &Survey, port: Port) -> bool {
+    let on_port = |socket: &Socket| socket.transport == port.transport && socket.local.port() == port.number;
+    survey
+        .sockets
+        .iter()
+        .any(|socket| socket.is_listening() && on_port(socket))
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -9,15 +9,13 @@ use portcullis_firewall::{
     closing::Closing,
     own::Own,
     plan::closing,
-    state,
 };
 use portcullis_model::{Change, ChangeId, ChangeState, Doer, StepRecord};
 use serde_json::json;
 
 use crate::{
     Desk, OpsError,
-    change::{apply, lock_soon, subject_of, sweep, tag_of},
-    check,
+    change::{apply, facts::Facts, lock_soon, subject_of, sweep, tag_of},
 };
 
 /// How often one change is put back within [`SPAN`]; then somebody means it, and two programs would only take turns.
@@ -41,7 +39,7 @@ pub(super) enum Attempt {
 /// When it would lock somebody out, when strangers stand in our table, when `nft` refuses, when another portcullis is at
 /// work, when it cannot be recorded.
 pub(super) async fn reapply(desk: &Desk, id: ChangeId, by: &[Doer]) -> Result<Attempt, OpsError> {
-    let _lock = lock_soon()?;
+    let _lock = lock_soon(&desk.machine)?;
     let beside = sweep::sweep_locked(desk).await?;
     let mut change = desk
         .store
@@ -126,12 +124,10 @@ async fn planned_anew(desk: &Desk, change: &Change, tag: &str) -> Result<Closing
         .plan(&change.plan.to_string())
         .await
         .map_err(OpsError::Store)?;
-    let checked = check::this_host()?;
-    let mut snapshot =
-        state::read(&desk.machine, &checked.listeners, &checked.connections).map_err(OpsError::Firewall)?;
+    let mut facts = Facts::read(desk)?;
     // What is left of it does not stand in its own way.
-    snapshot.own.changes.remove(tag);
-    let anew = apply::planned_anew(desk, &plan, &checked, snapshot)?;
+    facts.snapshot.own.changes.remove(tag);
+    let anew = apply::planned_anew(desk, &plan, facts)?;
     Ok(closing(&anew, tag))
 }
 

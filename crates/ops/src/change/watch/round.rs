@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use portcullis_model::{ChangeId, ChangeState, Digest, Doer};
-use portcullis_sys::{SysError, lock::Lock};
+use portcullis_sys::SysError;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -156,7 +156,7 @@ impl<'d> Round<'d> {
     /// # Errors
     /// When the ruleset or the store cannot be read.
     pub(super) async fn compare(&mut self, tell: Tell<'_>) -> Result<bool, OpsError> {
-        let lock = match Lock::take() {
+        let lock = match self.desk.machine.lock() {
             Ok(lock) => Some(lock),
             Err(SysError::Locked) => {
                 let since = *self.locked_since.get_or_insert_with(Instant::now);

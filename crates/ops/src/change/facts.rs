@@ -1,0 +1,77 @@
+//! What is read of a host before its firewall is changed, and planning from that alone.
+
+use std::net::SocketAddr;
+
+use portcullis_firewall::{
+    PlanInput,
+    state::{self, Snapshot},
+};
+use portcullis_model::{AllowedSource, BackendName, Connection, ExposureId, Plan, Port};
+use portcullis_sys::Survey;
+
+use crate::{
+    Desk, OpsError,
+    check::{self, Checked},
+};
+
+/// What was read of the host that is worked on.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) survey: Survey,
+    pub(super) checked: Checked,
+    pub(super) snapshot: Snapshot,
+}
+
+/// What is to be planned.
+pub(super) struct Wanted {
+    pub(super) port: Port,
+    pub(super) allow: Vec<AllowedSource>,
+    pub(super) exposure: Option<ExposureId>,
+    /// Whether a port on which nothing listens is closed all the same.
+    pub(super) preventive: bool,
+    /// The firewall system, and why it is this one.
+    pub(super) backend: (BackendName, String),
+}
+
+impl Facts {
+    pub(super) fn read(desk: &Desk) -> Result<Self, OpsError> {
+        let survey = desk.machine.survey().map_err(OpsError::System)?;
+        let checked = check::of_sockets(desk.host.clone(), &survey.sockets, &survey.holders);
+        let snapshot = state::read(&desk.machine, &checked.listeners, &checked.connections)
+            .map_err(OpsError::Firewall)?;
+        Ok(Self {
+            survey,
+            checked,
+            snapshot,
+        })
+    }
+
+    /// The plan, as it is made now. It is refused where it would lock somebody out.
+    pub(super) fn plan(self, desk: &Desk, wanted: Wanted) -> Result<Plan, OpsError> {
+        let connection = |(local, peer): &(SocketAddr, SocketAddr)| Connection {
+            local: *local,
+            peer: *peer,
+            process: None,
+        };
+        let ends = |flow: &portcullis_sys::conntrack::Flow| (flow.originator, flow.responder);
+        portcullis_firewall::plan(PlanInput {
+            now: (desk.now)(),
+            host: desk.host.clone(),
+            via: desk.machine.via(),
+            addresses: &self.survey.addresses,
+            port: wanted.port,
+            allow: wanted.allow,
+            exposure: wanted.exposure,
+            site: desk.site.as_ref(),
+            snapshot: self.snapshot,
+            listeners: &self.checked.listeners,
+            connections: &self.checked.connections,
+            tracked: &self.survey.tracked.iter().map(ends).collect::<Vec<_>>(),
+            above: &self.survey.above.iter().map(connection).collect::<Vec<_>>(),
+            ephemeral: self.survey.ephemeral,
+            preventive: wanted.preventive,
+            backend: wanted.backend,
+        })
+        .map_err(OpsError::Firewall)
+    }
+}
