@@ -282,8 +282,8 @@ pub(crate) struct Plan {
     /// Close the port although nothing listens on it
     #[arg(long)]
     pub(crate) preventive: bool,
-    /// The firewall system to make the change in: nftables, iptables-nft, iptables-legacy, firewalld, ufw [default: what
-    /// governs this host and is effective there; the plan says which and why]
+    /// The firewall system to make the change in: nftables, iptables-nft, iptables-legacy, iptables (on hosts that
+    /// have only that), firewalld, ufw [default: what governs this host and is effective there; the plan says which and why]
     #[arg(long, value_name = "SYSTEM", value_parser = backend)]
     pub(crate) backend: Option<BackendName>,
     /// Make the change in a throw-away copy of this host's rules, addresses and listeners first, probe it there, and take

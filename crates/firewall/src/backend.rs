@@ -78,6 +78,7 @@ pub fn of(name: BackendName) -> &'static dyn Backend {
         BackendName::Nftables => &Nftables,
         BackendName::IptablesNft => &Iptables::Nft,
         BackendName::IptablesLegacy => &Iptables::Legacy,
+        BackendName::Iptables => &Iptables::Only,
         BackendName::Firewalld => &Firewalld,
         BackendName::Ufw => &Ufw,
     }

@@ -95,7 +95,7 @@ impl fmt::Display for Unit {
         );
         // The older interface opens raw sockets, keeps its lock under /run, and does not load its own modules.
         let (modules, capabilities, writable) = match self.0 {
-            BackendName::IptablesLegacy => (
+            BackendName::IptablesLegacy | BackendName::Iptables => (
                 " modprobe@ip_tables.service modprobe@ip6_tables.service",
                 "CAP_NET_ADMIN CAP_NET_RAW",
                 "\nReadWritePaths=/run",

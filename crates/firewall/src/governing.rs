@@ -44,10 +44,14 @@ impl Governing {
                 .is_ok_and(|finished| finished.success);
         let chain_of_ufw = |name: &str, chain: &str| says(name, &|line: &str| line.starts_with(chain));
         let is_rule = |line: &str| line.starts_with("-A ");
+        let named = [BackendName::IptablesNft, BackendName::IptablesLegacy]
+            .iter()
+            .any(|name| machine.has(program(*name)));
         Self {
             installed: BackendName::ALL
                 .into_iter()
                 .filter(|name| machine.has(program(*name)))
+                .filter(|name| *name != BackendName::Iptables || !named)
                 .collect(),
             firewalld: runs,
             ufw: chain_of_ufw("iptables", ":ufw-before-input ")
@@ -100,7 +104,12 @@ impl Governing {
             } else {
                 BackendName::IptablesNft
             };
-            let found = [of_others, BackendName::IptablesNft, BackendName::IptablesLegacy];
+            let found = [
+                of_others,
+                BackendName::IptablesNft,
+                BackendName::IptablesLegacy,
+                BackendName::Iptables,
+            ];
             let Some(name) = found.into_iter().find(|name| has(*name)) else {
                 return Err(missing(program(BackendName::default())));
             };
@@ -159,7 +168,7 @@ fn program(name: BackendName) -> &'static str {
         BackendName::IptablesNft => "iptables-nft-restore",
         BackendName::IptablesLegacy => "iptables-legacy-restore",
         BackendName::Firewalld => "firewall-cmd",
-        BackendName::Ufw => "iptables-restore",
+        BackendName::Iptables | BackendName::Ufw => "iptables-restore",
     }
 }
 
@@ -174,7 +183,7 @@ fn missing(program: &str) -> FirewallError {
 
 #[cfg(test)]
 mod tests {
-    use BackendName::{Firewalld, IptablesLegacy, IptablesNft, Nftables, Ufw};
+    use BackendName::{Firewalld, Iptables, IptablesLegacy, IptablesNft, Nftables, Ufw};
 
     use super::*;
 
@@ -265,6 +274,7 @@ mod tests {
                 "both are asked",
             ),
             (old(), IptablesNft, "`nft` is not installed"),
+            (with(&[Iptables]), Iptables, "`nft` is not installed"),
             (
                 Governing {
                     legacy_rules: true,

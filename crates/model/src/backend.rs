@@ -15,6 +15,8 @@ pub enum BackendName {
     IptablesNft,
     /// iptables and ip6tables over the kernel's older interface.
     IptablesLegacy,
+    /// iptables and ip6tables of hosts that have only one kind of them: older than nftables, or without it.
+    Iptables,
     /// firewalld, by `firewall-cmd`.
     Firewalld,
     /// ufw, by its own files and iptables.
@@ -23,10 +25,11 @@ pub enum BackendName {
 
 impl BackendName {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Nftables,
         Self::IptablesNft,
         Self::IptablesLegacy,
+        Self::Iptables,
         Self::Firewalld,
         Self::Ufw,
     ];
@@ -38,6 +41,7 @@ impl fmt::Display for BackendName {
             Self::Nftables => "nftables",
             Self::IptablesNft => "iptables-nft",
             Self::IptablesLegacy => "iptables-legacy",
+            Self::Iptables => "iptables",
             Self::Firewalld => "firewalld",
             Self::Ufw => "ufw",
         })

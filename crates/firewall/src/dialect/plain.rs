@@ -114,7 +114,7 @@ pub(super) fn check(name: BackendName, tag: &str) -> String {
     match name {
         BackendName::Nftables => "nft list table inet portcullis".into(),
         BackendName::IptablesNft => saved("-nft", "mangle"),
-        BackendName::IptablesLegacy => saved("-legacy", "mangle"),
+        BackendName::IptablesLegacy | BackendName::Iptables => saved("-legacy", "mangle"),
         BackendName::Ufw => saved("", "filter"),
         BackendName::Firewalld => format!("firewall-cmd --list-all-zones | grep {tag}"),
     }

@@ -34,14 +34,35 @@ pub enum Iptables {
     Nft,
     /// The older one, whose rules `nft` does not show.
     Legacy,
+    /// The only one that a host has, whichever it is.
+    Only,
     /// That of the host, whichever it is, in the place that ufw keeps for others.
     OfUfw,
 }
 
+/// Loads what it reads with a tool of any age: those before 1.6.2 know no `-w`, and a host without IPv6 in its kernel needs
+/// no rules for it.
+const RESTORE: &str = r#"
+if ! command -v "$1" >/dev/null; then
+    [ "$1" = ip6tables-restore ] && [ ! -e /proc/net/if_inet6 ] && exit 0
+    echo "$1 is not installed" >&2
+    exit 1
+fi
+"$1" -w 5 --noflush </dev/null >/dev/null 2>&1 && exec "$1" -w 5 --noflush
+exec "$1" --noflush
+"#;
+
 impl Iptables {
+    /// Whether this host has tools that say which interface they speak, so that none of them is the only one.
+    fn has_named_ones(machine: &Machine) -> bool {
+        [Self::Nft, Self::Legacy]
+            .iter()
+            .any(|one| machine.has(&one.program(Family::V4, "save")))
+    }
+
     pub(crate) fn place(self) -> Place {
         match self {
-            Self::Nft | Self::Legacy => Place::Mangle,
+            Self::Nft | Self::Legacy | Self::Only => Place::Mangle,
             Self::OfUfw => Place::Ufw,
         }
     }
@@ -54,17 +75,21 @@ impl Iptables {
         match self {
             Self::Nft => format!("{tool}-nft-{verb}"),
             Self::Legacy => format!("{tool}-legacy-{verb}"),
-            Self::OfUfw => format!("{tool}-{verb}"),
+            Self::Only | Self::OfUfw => format!("{tool}-{verb}"),
         }
     }
 
     fn restore(self, family: Family, script: String) -> Act {
+        let program = self.program(family, "restore");
+        if self == Self::Only {
+            let shown = Act::reading(&program, &["--noflush"], script.clone()).to_string();
+            return Act {
+                shown: Some(shown),
+                ..Act::reading("sh", &["-c", RESTORE, "sh", &program], script)
+            };
+        }
         // It waits for another one that is changing the rules at the same moment.
-        Act::reading(
-            &self.program(family, "restore"),
-            &["-w", "5", "--noflush"],
-            script,
-        )
+        Act::reading(&program, &["-w", "5", "--noflush"], script)
     }
 
     /// Takes out whatever there is of a closing, on trial or kept; what is not there is refused and does no harm.
@@ -93,11 +118,15 @@ impl Backend for Iptables {
         match self {
             Self::Nft => BackendName::IptablesNft,
             Self::Legacy => BackendName::IptablesLegacy,
+            Self::Only => BackendName::Iptables,
             Self::OfUfw => BackendName::Ufw,
         }
     }
 
     fn read(&self, machine: &Machine) -> Result<Own, FirewallError> {
+        if *self == Self::Only && Self::has_named_ones(machine) {
+            return Ok(Own::default());
+        }
         let mut saved = Vec::new();
         for family in Family::BOTH {
             let act = Act::new(&self.program(family, "save"), &["-c"]);
@@ -106,7 +135,11 @@ impl Backend for Iptables {
                 Err(FirewallError::Tool {
                     source: SysError::MissingProgram { .. },
                     ..
-                }) => {}
+                }) => {
+                    if family == Family::V4 || machine.has_ipv6() {
+                        saved.push((family, String::new()));
+                    }
+                }
                 // Without privileges the older tools say nothing of use; nftables says it better.
                 Err(FirewallError::Refused { .. }) if *self == Self::Legacy => {}
                 Err(error) => return Err(error),
@@ -165,7 +198,9 @@ impl Backend for Iptables {
                 "{save} -t mangle | grep -q '^:{chain} ' || {load}\nloaded=$((loaded | $?))\n",
                 save = self.program(family, "save"),
                 chain = rules::chain(&closing.tag),
-                load = self.restore(family, rules::load(closing, self.place(), family, Mark::Kept)),
+                load = self
+                    .restore(family, rules::load(closing, self.place(), family, Mark::Kept))
+                    .call(),
             )
         });
         Lasting::Script(format!("loaded=0\n{}exit $loaded\n", loads.collect::<String>()))

@@ -112,11 +112,9 @@ fn change(backend: Iptables, tag: &str, saved: &[Lines<'_>], guards: &[Guard]) -
     let mark = if on_trial { Mark::Trial } else { Mark::Kept };
     let mut damage = Vec::new();
     let mut lasting = String::new();
-    for family in Family::BOTH {
-        let rules = saved.iter().filter(|lines| lines.family == family);
-        let found: Vec<&str> = rules
-            .flat_map(|lines| lines.rules.iter().filter(ours).copied())
-            .collect();
+    for lines in saved {
+        let family = lines.family;
+        let found: Vec<&str> = lines.rules.iter().filter(ours).copied().collect();
         let mut made = Vec::new();
         if rules::concerns(&closing, family) {
             made.extend(

@@ -82,11 +82,14 @@ fn halves_tampering_and_trials_without_a_guard_are_known() {
     let whole = saved(&closing(), Mark::Trial);
     let unguarded = read::own(Iptables::Nft, &whole, &[]);
     assert_eq!(unguarded.changes["3f2a91"].port, None);
-    let half = read::own(Iptables::Nft, &whole[..1], &guards());
+    let half = [whole[0].clone(), (Family::V6, String::new())];
+    let half = read::own(Iptables::Nft, &half, &guards());
     assert_eq!(
         half.changes["3f2a91"].differences(&closing())[1..],
         ["there are no rules for IPv6"]
     );
+    let without_ipv6 = read::own(Iptables::Only, &whole[..1], &guards());
+    assert_eq!(without_ipv6.changes["3f2a91"].damage, Vec::<String>::new());
     let mixed = [whole[0].clone(), saved(&closing(), Mark::Kept)[1].clone()];
     assert!(
         !read::own(Iptables::Nft, &mixed, &guards()).changes["3f2a91"]
