@@ -53,7 +53,7 @@ bench-scan:
 	@BENCH_INSTALL=1 bench/scan.sh
 
 crash-firewall: setup
-	PORTCULLIS_TEST_CRASHES=$(or $(CRASHES),200) scripts/with-namespaces cargo test --quiet --locked -p portcullis-cli --test lab -- --nocapture crash::
+	PORTCULLIS_TEST_CRASHES=$(or $(CRASHES),200) scripts/with-namespaces cargo test --quiet --locked -p portcullis-cli --test lab -- --nocapture crash:: remote::a_connection
 
 soak-scan: setup
 	@bench/soak-scan.sh
