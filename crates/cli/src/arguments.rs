@@ -276,6 +276,10 @@ pub(crate) struct Plan {
     /// The port to close, such as 54321 or udp/4800
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Option<Port>,
+    /// Close the port of hosts behind this one, which is their router, by their addresses; may be repeated [default: the port
+    /// of this host itself]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "dialect")]
+    pub(crate) behind: Vec<IpAddr>,
     /// Who gets through beside those who have a conduit; may be repeated
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) allow: Vec<IpNet>,

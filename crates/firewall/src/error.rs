@@ -1,6 +1,6 @@
 //! Why a firewall change cannot be planned, made or read.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use portcullis_model::{BackendName, Digest, Exit, Fault, Port};
 use portcullis_sys::SysError;
@@ -72,8 +72,11 @@ pub enum FirewallError {
     #[error("the trial is over: {0} is open as before")]
     TrialOver(Port),
     /// The firewall system that was asked for does not govern the host.
-    #[error("{0} does not govern this host: {1}")]
+    #[error("the change cannot be made in {0}: {1}")]
     NotInUse(BackendName, &'static str),
+    /// A host that is to be behind this one is this one.
+    #[error("{0} is an address of this host, not of one behind it")]
+    NotBehind(IpAddr),
     /// A device that stands before the hosts must be told which.
     #[error("a text for {0} needs the addresses of the hosts whose port is closed")]
     NoAssets(Dialect),
@@ -97,6 +100,7 @@ impl Fault for FirewallError {
             Self::TrialOver(_) => "FW009",
             Self::Strangers(_) => "FW010",
             Self::NotInUse(..) => "FW013",
+            Self::NotBehind(_) => "FW014",
             Self::NoAssets(_) => "FW011",
             Self::NobodyShutOut(_) => "FW012",
         }
@@ -134,6 +138,7 @@ impl Fault for FirewallError {
                 Some("leave out `--backend`: the plan says which one is effective here, and why".into())
             }
             Self::TrialOver(_) => Some("the port is open as before; apply the plan again".into()),
+            Self::NotBehind(_) => Some("leave out --behind: its own port is what a plan closes".into()),
             Self::NoAssets(_) => Some("name the hosts behind the device".into()),
             Self::NobodyShutOut(_) => Some("let through fewer networks".into()),
         }
@@ -143,9 +148,11 @@ impl Fault for FirewallError {
         match self {
             Self::Tool { source, .. } => source.exit(),
             Self::Refused { .. } | Self::Unreadable(_) | Self::ReadBack(_) => Exit::Failed,
-            Self::NothingListens(_) | Self::NotInUse(..) | Self::NoAssets(_) | Self::NobodyShutOut(_) => {
-                Exit::Usage
-            }
+            Self::NothingListens(_)
+            | Self::NotInUse(..)
+            | Self::NotBehind(_)
+            | Self::NoAssets(_)
+            | Self::NobodyShutOut(_) => Exit::Usage,
             Self::Stale { .. }
             | Self::WouldLockOut { .. }
             | Self::WouldCutKept(_)

@@ -23,6 +23,8 @@ pub struct Governing {
     /// Whether addresses are translated at the port (DNAT, redirection): what a zone or the chain INPUT sees of it is not
     /// what the sender addressed.
     pub translated: bool,
+    /// Whether it is about what passes through the host to hosts behind it.
+    pub passing: bool,
     /// Whether there is a tool that ends connections which firewalld would let live on.
     pub cutter: bool,
 }
@@ -31,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Governing {
     /// Asks a machine. The parts of the snapshot that were read anyway are not read again.
-    pub fn read(machine: &Machine, snapshot: &Snapshot, port: Port) -> Self {
+    pub fn read(machine: &Machine, snapshot: &Snapshot, port: Port, passing: bool) -> Self {
         let parts = &snapshot.parts;
         let says = |name: &str, found: &dyn Fn(&str) -> bool| {
             parts
@@ -59,6 +61,7 @@ impl Governing {
             legacy_rules: says("iptables-legacy", &is_rule) || says("ip6tables-legacy", &is_rule),
             docker: parts.iter().any(of_docker),
             translated: !plan::translations(parts, port).is_empty(),
+            passing,
             cutter: machine.has("conntrack")
                 || port.transport == portcullis_model::Transport::Tcp && machine.has("ss"),
         }
@@ -74,6 +77,12 @@ impl Governing {
                 return Err(missing(program(name)));
             }
             match name {
+                BackendName::Firewalld | BackendName::Ufw if self.passing => {
+                    return Err(FirewallError::NotInUse(
+                        name,
+                        "in it only ports of the host itself are closed",
+                    ));
+                }
                 BackendName::Firewalld if !self.firewalld => {
                     return Err(FirewallError::NotInUse(name, "it does not run"));
                 }
@@ -94,9 +103,9 @@ impl Governing {
         let has = |name: BackendName| self.installed.contains(&name);
         let (name, why) = if has(BackendName::Nftables) {
             self.beside_nft()
-        } else if self.firewalld && self.cutter && !self.translated {
+        } else if self.firewalld && self.cutter && !self.translated && !self.passing {
             (BackendName::Firewalld, "firewalld governs this host".to_owned())
-        } else if self.ufw && !self.translated {
+        } else if self.ufw && !self.translated && !self.passing {
             (BackendName::Ufw, "ufw governs this host".to_owned())
         } else {
             let of_others = if self.legacy_rules {
@@ -133,6 +142,10 @@ impl Governing {
             "addresses are translated at"
         };
         match manager {
+            Some(manager) if self.passing => (
+                BackendName::Nftables,
+                format!("{manager} runs, but what passes through this host is closed elsewhere; {own_table}"),
+            ),
             Some(manager) if self.translated => (
                 BackendName::Nftables,
                 format!("{manager} runs, but {translates} this port before {manager} sees it; {own_table}"),
@@ -237,6 +250,15 @@ mod tests {
                 },
                 Nftables,
                 "before firewalld sees it",
+            ),
+            (
+                Governing {
+                    ufw: true,
+                    passing: true,
+                    ..all()
+                },
+                Nftables,
+                "what passes through",
             ),
             (
                 Governing {

@@ -9,6 +9,8 @@ use portcullis_model::{
     Networks, Note, NoteLevel, Plan, PlanId, Port, Prediction, ServiceName, Site, StatePart, Transport,
 };
 
+use portcullis_sys::conntrack::Flow;
+
 use crate::{FirewallError, closing::Closing, lockout, state::Snapshot};
 
 /// Everything that a plan follows from.
@@ -22,6 +24,8 @@ pub struct PlanInput<'a> {
     pub via: Option<String>,
     /// Addresses of this host, without loopback.
     pub addresses: &'a [IpAddr],
+    /// The hosts behind this one whose port is closed; that of this host when empty.
+    pub behind: &'a [IpAddr],
     /// The port to close.
     pub port: Port,
     /// Who shall still get through.
@@ -36,8 +40,8 @@ pub struct PlanInput<'a> {
     pub listeners: &'a [Listener],
     /// All live connections of this host.
     pub connections: &'a [Connection],
-    /// Tracked connections as (originator, responder), when the connection tracker could be read.
-    pub tracked: &'a [(SocketAddr, SocketAddr)],
+    /// Tracked connections, when the connection tracker could be read.
+    pub tracked: &'a [Flow],
     /// Connections that the processes above this one hold: the operator's way in.
     pub above: &'a [Connection],
     /// Range of source ports for outgoing connections, inclusive.
@@ -55,13 +59,17 @@ pub struct PlanInput<'a> {
 pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
     let port = input.port;
     let allow: NetworkSet = input.allow.iter().map(|source| source.network).collect();
+    let of_this_host = input.behind.is_empty();
+    if let Some(own) = input.behind.iter().find(|host| input.addresses.contains(host)) {
+        return Err(FirewallError::NotBehind(*own));
+    }
     let listeners: Vec<Listener> = input
         .listeners
         .iter()
-        .filter(|listener| listener.port() == port)
+        .filter(|listener| of_this_host && listener.port() == port)
         .cloned()
         .collect();
-    if listeners.is_empty() && !input.preventive {
+    if of_this_host && listeners.is_empty() && !input.preventive {
         return Err(FirewallError::NothingListens(port));
     }
     let governing = input
@@ -80,24 +88,45 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
     if !strangers.is_empty() {
         return Err(FirewallError::Strangers(strangers.join(", ")));
     }
-    lockout::operator(port, &allow, input.above)?;
+    let closed_on = if of_this_host {
+        lockout::operator(port, &allow, input.above)?;
+        input.addresses
+    } else {
+        input.behind
+    };
     if let Some(site) = input.site {
-        lockout::kept(port, &allow, site, input.addresses)?;
+        lockout::kept(port, &allow, site, closed_on)?;
     }
-    let connections: Vec<LiveConnection> = input
-        .connections
-        .iter()
-        .filter(|connection| connection.local.port() == port.number && port.transport == Transport::Tcp)
-        .map(|connection| {
-            outlook(
-                connection,
-                &allow,
-                opened_here(connection, &listeners, input.tracked),
-                input.site,
-            )
-        })
-        .collect();
-    let predictions = predictions(&allow, input.site);
+    let connections: Vec<LiveConnection> = if port.transport != Transport::Tcp {
+        Vec::new()
+    } else if of_this_host {
+        let on_port = |connection: &&Connection| connection.local.port() == port.number;
+        let connections = input.connections.iter().filter(on_port);
+        connections
+            .map(|connection| {
+                let opened_here = opened_here(connection, &listeners, input.tracked);
+                outlook(connection, &allow, opened_here, &input)
+            })
+            .collect()
+    } else {
+        let led_there = |flow: &&Flow| {
+            flow.responder.port() == port.number && input.behind.contains(&flow.responder.ip())
+        };
+        let flows = input.tracked.iter().filter(led_there);
+        flows
+            .map(|flow| {
+                let connection = Connection {
+                    local: flow.responder,
+                    peer: flow.originator,
+                    process: None,
+                    silent_seconds: None,
+                };
+                let own = input.addresses.contains(&flow.originator.ip());
+                outlook(&connection, &allow, own, &input)
+            })
+            .collect()
+    };
+    let predictions = predictions(&allow, input.site, of_this_host);
     let notes = notes(&input, &allow, &listeners, &connections);
     Ok(Plan {
         id: PlanId::of(&[]),
@@ -106,6 +135,7 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
         via: input.via,
         backend: input.backend.0,
         close: port,
+        behind: input.behind.to_vec(),
         allow: input.allow,
         exposure: input.exposure,
         site: input.site.map(|site| site.digest),
@@ -159,9 +189,13 @@ pub fn allowed_by_site(site: &Site, addresses: &[IpAddr], service: &ServiceName)
 
 /// The rules of a plan, under the tag of a change.
 pub fn closing(plan: &Plan, tag: &str) -> Closing {
-    let closing = Closing::new(tag, plan.close, plan.allowed_networks());
-    if plan.backend == BackendName::Firewalld {
-        // It lets replies through before anything else, and has tracked connections for as long as it has run.
+    let closing = Closing {
+        behind: plan.behind.clone(),
+        ..Closing::new(tag, plan.close, plan.allowed_networks())
+    };
+    // What this host opens itself does not pass through it to hosts behind.
+    if plan.backend == BackendName::Firewalld || !plan.behind.is_empty() {
+        // firewalld lets replies through before anything else, and has tracked connections for as long as it has run.
         return closing;
     }
     Closing {
@@ -181,7 +215,7 @@ fn outlook(
     connection: &Connection,
     allow: &NetworkSet,
     opened_here: bool,
-    site: Option<&Site>,
+    input: &PlanInput<'_>,
 ) -> LiveConnection {
     let peer = connection.peer.ip();
     let (cut, because) = if peer.is_loopback() {
@@ -189,16 +223,28 @@ fn outlook(
     } else if allow.contains(peer) {
         (false, "its source is allowed")
     } else if opened_here {
-        (
-            false,
-            "this host's own outgoing connection: its source port only happens to be the closed one",
-        )
+        let because = if input.behind.is_empty() {
+            "this host's own outgoing connection: its source port only happens to be the closed one"
+        } else {
+            "this host's own connection, which does not pass through it"
+        };
+        (false, because)
     } else {
         (true, "its source is not allowed")
     };
+    let ends = (connection.peer, connection.local);
+    let same =
+        |flow: &&Flow| (flow.originator, flow.responder) == ends || (flow.responder, flow.originator) == ends;
     LiveConnection {
         connection: connection.clone(),
-        zone: site
+        age_seconds: input
+            .tracked
+            .iter()
+            .find(same)
+            .and_then(|flow| flow.age)
+            .map(|age| age.as_secs()),
+        zone: input
+            .site
             .and_then(|site| site.zone_of(peer))
             .map(|zone| zone.name.clone()),
         cut,
@@ -210,16 +256,16 @@ fn outlook(
 /// for connections that are older than the tracker's use, the holder tells: a server's connections are held by the
 /// process that listens or by one of the same program, all others are somebody's outgoing ones. When the holder cannot
 /// be read and something listens, it is taken for incoming: the closing must not fail open.
-fn opened_here(
-    connection: &Connection,
-    listeners: &[Listener],
-    tracked: &[(SocketAddr, SocketAddr)],
-) -> bool {
+fn opened_here(connection: &Connection, listeners: &[Listener], tracked: &[Flow]) -> bool {
     let (local, peer) = (connection.local, connection.peer);
-    if tracked.contains(&(local, peer)) {
+    let opened_by = |from: SocketAddr, to: SocketAddr| {
+        let flow = |flow: &Flow| (flow.originator, flow.responder) == (from, to);
+        tracked.iter().any(flow)
+    };
+    if opened_by(local, peer) {
         return true;
     }
-    if tracked.contains(&(peer, local)) {
+    if opened_by(peer, local) {
         return false;
     }
     let Some(holder) = &connection.process else {
@@ -234,9 +280,14 @@ fn opened_here(
     })
 }
 
-fn predictions(allow: &NetworkSet, site: Option<&Site>) -> Vec<Prediction> {
+fn predictions(allow: &NetworkSet, site: Option<&Site>, of_this_host: bool) -> Vec<Prediction> {
     let mut predictions = vec![Prediction {
-        from: "this host (loopback)".into(),
+        from: if of_this_host {
+            "this host (loopback)"
+        } else {
+            "this host"
+        }
+        .into(),
         networks: NetworkSet::default(),
         passes: true,
     }];
@@ -362,7 +413,15 @@ fn notes(
             }
         }
     }
-    if listeners.is_empty() {
+    if !input.behind.is_empty() {
+        let hosts: Vec<String> = input.behind.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "it is closed for what passes through this host to {}; who reaches a host by another way, or from its own \
+             network, still gets through",
+            hosts.join(", ")
+        );
+        note(NoteLevel::Warning, text);
+    } else if listeners.is_empty() {
         note(
             NoteLevel::Warning,
             format!("nothing listens on {port}: it is closed in advance"),
@@ -377,7 +436,7 @@ fn notes(
         );
     }
     let (first, last) = input.ephemeral;
-    if (first..=last).contains(&port.number) {
+    if input.behind.is_empty() && (first..=last).contains(&port.number) {
         let text = "this host may use the port as the source port of its own connections; their replies pass, \
                     because replies are let through before anything is dropped";
         note(NoteLevel::Info, text.into());

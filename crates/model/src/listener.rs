@@ -99,4 +99,7 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The process that holds it, when it could be read.
     pub process: Option<ProcessIdentity>,
+    /// Seconds since something came from the peer, or since it came up; `None` when the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_seconds: Option<u64>,
 }

@@ -1,6 +1,6 @@
 //! A plan: one firewall change, thought through before anything is touched. It is immutable.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -23,8 +23,11 @@ pub struct Plan {
     /// The firewall system that the change is made in.
     #[serde(default)]
     pub backend: BackendName,
-    /// The port that is closed, on every address of the host.
+    /// The port that is closed, on every address of the host or of the hosts behind it.
     pub close: Port,
+    /// The hosts behind this one whose port is closed; that of the host itself when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<IpAddr>,
     /// Who still gets through, and why. Nobody but the host itself when empty.
     pub allow: Vec<AllowedSource>,
     /// The exposure that it closes, when it was made for one.
@@ -74,6 +77,9 @@ pub struct AllowedSource {
 pub struct LiveConnection {
     /// The connection.
     pub connection: Connection,
+    /// Seconds since it was opened; only where the connection tracker of the host keeps times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<u64>,
     /// The zone of its peer, if the site declares one.
     pub zone: Option<String>,
     /// Whether the change cuts it.

@@ -106,5 +106,6 @@ fn connection(socket: &Socket, holders: &Holders) -> Option<Connection> {
         local: socket.local,
         peer: socket.peer,
         process: holders.identity(socket),
+        silent_seconds: socket.silent.map(|silent| silent.as_secs()),
     })
 }

@@ -116,6 +116,7 @@ fn plan(second: i64) -> Plan {
         via: None,
         backend: BackendName::Nftables,
         close: Port::tcp(54321),
+        behind: Vec::new(),
         allow: Vec::new(),
         exposure: None,
         site: None,

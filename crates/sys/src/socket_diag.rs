@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
@@ -43,6 +44,8 @@ pub struct Socket {
     pub inode: u32,
     /// Owner's user id.
     pub uid: u32,
+    /// For TCP connections: how long nothing has come from the peer, counted from when it came up; `None` when it is not told.
+    pub silent: Option<Duration>,
     /// For IPv6 sockets: whether IPv4 peers are refused. `None` when the kernel does not tell.
     pub ipv6_only: Option<bool>,
 }
@@ -61,7 +64,7 @@ impl Socket {
 pub fn sockets() -> Result<Vec<Socket>, SysError> {
     let mut sockets = Vec::new();
     for transport in [Transport::Tcp, Transport::Udp] {
-        dump(transport, &ExtensionFlags::empty(), |response| {
+        dump(transport, &ExtensionFlags::INFO, |response| {
             sockets.extend(socket_of(transport, response));
         })?;
     }
@@ -183,9 +186,14 @@ fn socket_of(transport: Transport, response: &InetResponse) -> Option<Socket> {
         Nla::SkV6Only(only) => Some(*only),
         _ => None,
     });
+    let told = response.nlas.iter().find_map(|nla| match nla {
+        Nla::TcpInfo(info) => crate::tcp_info::silent(info),
+        _ => None,
+    });
     Some(Socket {
         transport,
         state,
+        silent: told.filter(|_| state == SocketState::Connected),
         local: end(id.source_address, id.source_port),
         peer: end(id.destination_address, id.destination_port),
         inode: header.inode,
@@ -229,11 +237,19 @@ mod tests {
         let (mut server, peer) = listener.accept().unwrap();
         let ends = (server.local_addr().unwrap(), peer);
         let count = || segments_in(ends.0.port()).unwrap()[&ends];
+        let silent = || {
+            let sockets = sockets().unwrap();
+            let socket = sockets.iter().find(|socket| (socket.local, socket.peer) == ends);
+            socket.unwrap().silent.unwrap()
+        };
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(silent() >= Duration::from_millis(50));
         let before = count();
         assert_eq!(count(), before);
         client.write_all(b"x").unwrap();
         server.read_exact(&mut [0]).unwrap();
         assert_eq!(count(), before + 1);
+        assert!(silent() < Duration::from_millis(50));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What the kernel says of a TCP connection (`tcp(7)`, `TCP_INFO`).
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::{
+    os::fd::{AsFd, AsRawFd},
+    time::Duration,
+};
 
 use nix::libc;
 use portcullis_model::TcpOptions;
@@ -10,6 +13,7 @@ const LENGTH: usize = 256;
 const OPTIONS: usize = 5;
 const SCALES: usize = 6;
 const SEND_SEGMENT: usize = 16;
+const LAST_DATA_RECEIVED: usize = 52;
 const SEGMENTS_OUT: usize = 136;
 const SEGMENTS_IN: usize = 140;
 /// Since Linux 5.4.
@@ -24,6 +28,12 @@ pub fn segments_out(socket: &impl AsFd) -> Option<u32> {
 /// Segments that have arrived, in what `sock_diag` tells of a connection.
 pub(crate) fn segments_in(info: &[u8]) -> Option<u32> {
     word(info, SEGMENTS_IN)
+}
+
+/// How long nothing has come from the peer, in what `sock_diag` tells of a connection. It is counted from when the
+/// connection came up (`tcpi_last_data_recv`, milliseconds).
+pub(crate) fn silent(info: &[u8]) -> Option<Duration> {
+    word(info, LAST_DATA_RECEIVED).map(|milliseconds| Duration::from_millis(milliseconds.into()))
 }
 
 /// What the handshake agreed to, as long as nothing has come from the peer since. `None` when it is no TCP socket.

@@ -1,9 +1,9 @@
 //! `portcullis plan`
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use portcullis_firewall::dialect::Dialect;
-use portcullis_model::{Exit, Fault, StatePart};
+use portcullis_model::{Exit, Fault, LiveConnection, Plan, StatePart};
 use portcullis_ops::{
     Target,
     change::{
@@ -17,6 +17,7 @@ use super::{Frame, Outcome, fault};
 use crate::{
     arguments::{self, PlanHost},
     output::{View, table},
+    progress::duration,
 };
 
 pub(super) async fn run(frame: &Frame<'_>, arguments: &arguments::Plan) -> Outcome {
@@ -26,6 +27,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &arguments::Plan) -> Outco
     let request = PlanRequest {
         exposure: arguments.exposure.clone(),
         port: arguments.port,
+        behind: arguments.behind.clone(),
         allow: arguments.allow.clone(),
         preventive: arguments.preventive,
         backend: arguments.backend,
@@ -169,9 +171,10 @@ async fn instruct(frame: &Frame<'_>, arguments: &arguments::Plan, dialect: Diale
 fn text(planned: &Planned, rehearsal: Option<&Rehearsal>) -> String {
     let plan = &planned.plan;
     let mut text = format!(
-        "Plan {}: close {} on {}{}\n",
+        "Plan {}: close {} {} {}{}\n",
         plan.id.short(),
         plan.close,
+        where_closed(plan),
         plan.host,
         plan.via
             .as_ref()
@@ -179,7 +182,11 @@ fn text(planned: &Planned, rehearsal: Option<&Rehearsal>) -> String {
             .unwrap_or_default()
     );
     section(&mut text, "Still gets through");
-    text.push_str("  this host itself, over loopback\n");
+    text.push_str(if plan.behind.is_empty() {
+        "  this host itself, over loopback\n"
+    } else {
+        "  this host itself\n"
+    });
     for source in &plan.allow {
         let _ = writeln!(text, "  {}: {}", source.network, source.because);
     }
@@ -200,11 +207,16 @@ fn text(planned: &Planned, rehearsal: Option<&Rehearsal>) -> String {
             [
                 format!("  {}", live.connection.peer),
                 live.zone.clone().unwrap_or_else(|| "no zone".into()),
+                age(live),
                 if live.cut { "CUT".into() } else { "lives on".into() },
                 live.because.clone(),
             ]
         });
-        let _ = writeln!(text, "{}", table(["  peer", "zone", "fate", "because"], rows));
+        let _ = writeln!(
+            text,
+            "{}",
+            table(["  peer", "zone", "age", "fate", "because"], rows)
+        );
     }
     if !plan.notes.is_empty() {
         section(&mut text, "Review");
@@ -232,6 +244,24 @@ fn text(planned: &Planned, rehearsal: Option<&Rehearsal>) -> String {
         plan.id.short()
     );
     text
+}
+
+/// `on`, or which hosts behind the one whose name follows.
+fn where_closed(plan: &Plan) -> String {
+    let hosts: Vec<String> = plan.behind.iter().map(ToString::to_string).collect();
+    match hosts.as_slice() {
+        [] => "on".into(),
+        hosts => format!("of {} behind", hosts.join(", ")),
+    }
+}
+
+/// How old a connection is: as the connection tracker has it, or at least as long as its peer has been silent.
+fn age(live: &LiveConnection) -> String {
+    match (live.age_seconds, live.connection.silent_seconds) {
+        (Some(seconds), _) => duration(Duration::from_secs(seconds)),
+        (None, Some(seconds)) => format!("at least {}", duration(Duration::from_secs(seconds))),
+        (None, None) => "not known".into(),
+    }
 }
 
 fn rules(text: &mut String, rules: &str) {

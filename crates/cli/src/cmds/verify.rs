@@ -46,12 +46,12 @@ fn text(verification: &Verification) -> String {
         verification.host,
         table(header, rows)
     );
-    let listening = if verification.listening {
-        "still listens"
-    } else {
-        "NO LONGER LISTENS"
+    let listening = match verification.listening {
+        Some(true) => "The service still listens.",
+        Some(false) => "The service NO LONGER LISTENS.",
+        None => "Whether the service still listens is known by the packets alone.",
     };
-    let _ = write!(text, "The service {listening}.");
+    text.push_str(listening);
     if let Some(dropped) = verification.dropped_while_looking {
         let _ = write!(text, " The drop rule counted {dropped} packets meanwhile.");
     }

@@ -9,6 +9,7 @@
 mod approving;
 mod backends;
 mod bad_input;
+mod behind;
 mod caps;
 mod capture;
 mod changes;

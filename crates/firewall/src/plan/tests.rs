@@ -53,6 +53,7 @@ fn listener(number: u16) -> Listener {
 
 fn connection(local: u16, peer: &str, pid: u32) -> Connection {
     Connection {
+        silent_seconds: None,
         local: format!("10.7.10.10:{local}").parse().unwrap(),
         peer: peer.parse().unwrap(),
         process: process(pid),
@@ -64,7 +65,8 @@ struct Case {
     listeners: Vec<Listener>,
     connections: Vec<Connection>,
     above: Vec<Connection>,
-    tracked: Vec<(SocketAddr, SocketAddr)>,
+    tracked: Vec<Flow>,
+    behind: Vec<IpAddr>,
 }
 
 impl Case {
@@ -76,6 +78,7 @@ impl Case {
             connections: vec![],
             above: vec![],
             tracked: vec![],
+            behind: vec![],
         }
     }
 
@@ -94,6 +97,7 @@ impl Case {
             host: "gw".into(),
             via: None,
             addresses: &["10.7.10.10".parse().unwrap()],
+            behind: &self.behind,
             port: Port::tcp(port),
             allow: sources,
             exposure: None,
@@ -208,17 +212,63 @@ fn the_connection_tracker_s_word_on_who_opened_a_connection_goes_before_the_hold
         connection(54321, "10.7.30.5:7000", 7),
         connection(54321, "10.7.30.6:40000", 99),
     ];
-    let ends = |of: &Connection| (of.local, of.peer);
-    let (ours, theirs) = (ends(&case.connections[0]), ends(&case.connections[1]));
-    case.tracked = vec![ours, (theirs.1, theirs.0)];
-    let cut: Vec<bool> = case
-        .plan(54321, &[])
-        .unwrap()
+    let (ours, theirs) = (&case.connections[0], &case.connections[1]);
+    case.tracked = vec![
+        flow(ours.local, ours.peer, 5),
+        flow(theirs.peer, theirs.local, 95),
+    ];
+    let plan = case.plan(54321, &[]).unwrap();
+    let told: Vec<_> = plan
         .connections
         .iter()
-        .map(|live| live.cut)
+        .map(|live| (live.cut, live.age_seconds))
         .collect();
-    assert_eq!(cut, [false, true]);
+    assert_eq!(told, [(false, Some(5)), (true, Some(95))]);
+}
+
+fn flow(originator: SocketAddr, responder: SocketAddr, seconds: u64) -> Flow {
+    Flow {
+        originator,
+        responder,
+        age: Some(std::time::Duration::from_secs(seconds)),
+    }
+}
+
+#[test]
+fn a_port_of_hosts_behind_is_closed_for_what_passes_through() {
+    let mut case = Case::new();
+    let behind: IpAddr = "10.7.11.20".parse().unwrap();
+    case.behind = vec![behind];
+    case.tracked = [
+        ("10.7.30.5:40000", "10.7.11.20:54321"),
+        ("10.7.20.5:40000", "10.7.11.20:54321"),
+        ("10.7.10.10:40000", "10.7.11.20:54321"),
+        ("10.7.30.5:40000", "10.7.11.20:502"),
+        ("10.7.30.5:40000", "10.7.10.10:54321"),
+    ]
+    .map(|(from, to)| flow(from.parse().unwrap(), to.parse().unwrap(), 1))
+    .into();
+    // The operator's own way in is to this host, and stays.
+    case.above = vec![connection(54321, "10.7.30.5:50000", 7)];
+    let plan = case.plan(54321, &[]).unwrap();
+    let told: Vec<_> = plan
+        .connections
+        .iter()
+        .map(|live| (live.connection.peer.ip().to_string(), live.cut))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("10.7.30.5".into(), true),
+            ("10.7.20.5".into(), false),
+            ("10.7.10.10".into(), false)
+        ]
+    );
+    assert!(plan.listeners.is_empty());
+    let closing = closing(&plan, "abcdef");
+    assert_eq!((closing.behind, closing.outgoing_peers), (vec![behind], vec![]));
+    case.behind = vec!["10.7.10.10".parse().unwrap()];
+    assert!(matches!(case.plan(54321, &[]), Err(FirewallError::NotBehind(_))));
 }
 
 #[test]

@@ -140,7 +140,7 @@ async fn in_force(
     let outcome = "the kernel holds what was loaded".to_owned();
     desk.step(change, ChangeState::OnTrial, "read back", true, outcome)
         .await?;
-    live::look(desk, change, &current.connections).await?;
+    live::look(desk, change, current).await?;
     if *stop.borrow() {
         Err(OpsError::TakenBack)
     } else {
@@ -195,6 +195,7 @@ fn compare(desk: &Desk, plan: &Plan) -> Result<Compared, OpsError> {
 pub(super) fn planned_anew(desk: &Desk, plan: &Plan, facts: Facts) -> Result<Plan, OpsError> {
     let wanted = Wanted {
         port: plan.close,
+        behind: plan.behind.clone(),
         allow: plan.allow.clone(),
         exposure: plan.exposure,
         // Whether something listens was judged when the plan was made.

@@ -1,6 +1,6 @@
 //! What is read of a host before its firewall is changed, and planning from that alone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use portcullis_firewall::{
     PlanInput,
@@ -25,6 +25,8 @@ pub(super) struct Facts {
 /// What is to be planned.
 pub(super) struct Wanted {
     pub(super) port: Port,
+    /// The hosts behind the one that is worked on, when it is about them.
+    pub(super) behind: Vec<IpAddr>,
     pub(super) allow: Vec<AllowedSource>,
     pub(super) exposure: Option<ExposureId>,
     /// Whether a port on which nothing listens is closed all the same.
@@ -52,13 +54,14 @@ impl Facts {
             local: *local,
             peer: *peer,
             process: None,
+            silent_seconds: None,
         };
-        let ends = |flow: &portcullis_sys::conntrack::Flow| (flow.originator, flow.responder);
         portcullis_firewall::plan(PlanInput {
             now: (desk.now)(),
             host: desk.host.clone(),
             via: desk.machine.via(),
             addresses: &self.survey.addresses,
+            behind: &wanted.behind,
             port: wanted.port,
             allow: wanted.allow,
             exposure: wanted.exposure,
@@ -66,7 +69,7 @@ impl Facts {
             snapshot: self.snapshot,
             listeners: &self.checked.listeners,
             connections: &self.checked.connections,
-            tracked: &self.survey.tracked.iter().map(ends).collect::<Vec<_>>(),
+            tracked: &self.survey.tracked,
             above: &self.survey.above.iter().map(connection).collect::<Vec<_>>(),
             ephemeral: self.survey.ephemeral,
             preventive: wanted.preventive,

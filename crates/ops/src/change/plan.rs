@@ -25,6 +25,8 @@ pub struct PlanRequest {
     pub exposure: Option<String>,
     /// The port; that of the exposure when not given.
     pub port: Option<Port>,
+    /// The hosts behind the one that is worked on whose port is closed; that of the host itself when empty.
+    pub behind: Vec<IpAddr>,
     /// Who gets through beside those who have a conduit.
     pub allow: Vec<IpNet>,
     /// Whether a port on which nothing listens is closed all the same.
@@ -52,7 +54,11 @@ pub struct Planned {
 pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsError> {
     sweep::sweep(desk).await?;
     let facts = Facts::read(desk)?;
-    let addresses = &facts.survey.addresses;
+    let addresses = if request.behind.is_empty() {
+        &facts.survey.addresses
+    } else {
+        &request.behind
+    };
     let (port, service, exposure) = subject(desk, request, addresses).await?;
     let mut allow = match &desk.site {
         Some(site) => service
@@ -66,10 +72,11 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
         because: "asked for with --allow".into(),
     };
     allow.extend(request.allow.iter().map(asked));
-    let governing = Governing::read(&desk.machine, &facts.snapshot, port);
+    let governing = Governing::read(&desk.machine, &facts.snapshot, port, !request.behind.is_empty());
     let backend = governing.choose(request.backend).map_err(OpsError::Firewall)?;
     let wanted = Wanted {
         port,
+        behind: request.behind.clone(),
         allow,
         exposure,
         preventive: request.preventive,

@@ -108,7 +108,12 @@ fn verdict(now: PortState, control: Option<bool>, expected: Option<bool>) -> Ver
 
 /// The word over all: the worst of the rows. A service that no longer listens has been cut, whatever the rows say.
 /// Where nobody looked who should be kept out, or where somebody changed the rules, nothing is proved closed.
-pub(super) fn overall(rows: &[Row], listening: bool, smoke: Option<bool>, altered: &[String]) -> Verdict {
+pub(super) fn overall(
+    rows: &[Row],
+    listening: Option<bool>,
+    smoke: Option<bool>,
+    altered: &[String],
+) -> Verdict {
     let somebody_is_kept_out = altered.is_empty() && rows.iter().any(|row| row.expected == Some(false));
     let worst = rows
         .iter()
@@ -120,7 +125,7 @@ pub(super) fn overall(rows: &[Row], listening: bool, smoke: Option<bool>, altere
     } else {
         worst.max(Verdict::CannotConclude)
     };
-    if !listening || smoke == Some(false) {
+    if listening == Some(false) || smoke == Some(false) {
         word.max(Verdict::Cut)
     } else {
         word
@@ -204,8 +209,8 @@ mod tests {
 
     #[test]
     fn the_worst_row_decides_and_nothing_at_all_concludes_nothing() {
-        assert_eq!(overall(&[], true, None, &[]), Verdict::CannotConclude);
-        assert_eq!(overall(&[], false, None, &[]), Verdict::Cut);
-        assert_eq!(overall(&[], true, Some(false), &[]), Verdict::Cut);
+        assert_eq!(overall(&[], Some(true), None, &[]), Verdict::CannotConclude);
+        assert_eq!(overall(&[], Some(false), None, &[]), Verdict::Cut);
+        assert_eq!(overall(&[], Some(true), Some(false), &[]), Verdict::Cut);
     }
 }

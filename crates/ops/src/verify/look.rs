@@ -5,7 +5,6 @@ use std::{net::IpAddr, time::Duration};
 use portcullis_lab::Lab;
 use portcullis_model::{Port, PortState, Vantage};
 use portcullis_scan::{ProbeSettings, probe};
-use portcullis_sys::Machine;
 
 use super::{Control, Seen};
 use crate::{Desk, OpsError};
@@ -13,8 +12,10 @@ use crate::{Desk, OpsError};
 pub(super) struct Looker<'a> {
     pub(super) desk: &'a Desk,
     pub(super) port: Port,
-    pub(super) control: Option<&'a Control>,
+    pub(super) control: &'a Control,
     pub(super) addresses: &'a [IpAddr],
+    /// Whether a host looks at its own loopback as well.
+    pub(super) loopback: bool,
 }
 
 impl Looker<'_> {
@@ -38,12 +39,13 @@ impl Looker<'_> {
         })
     }
 
-    /// Looks from one vantage. A host looks at its own loopback as well.
+    /// Looks from one vantage.
     fn look(&self, vantage: &Vantage) -> Result<Vec<Seen>, OpsError> {
         let Some(host) = vantage.lab_host() else {
-            let loopback = match self.desk.machine {
-                Machine::Here => ["127.0.0.1", "::1"].as_slice(),
-                Machine::There(_) => &[],
+            let loopback = if self.loopback {
+                ["127.0.0.1", "::1"].as_slice()
+            } else {
+                &[]
             };
             let loopback = loopback.iter().filter_map(|text| text.parse().ok());
             let addresses: Vec<IpAddr> = loopback.chain(self.addresses.iter().copied()).collect();
@@ -89,7 +91,7 @@ impl Looker<'_> {
 
     /// Whether the positive control answers; `None` when there is none.
     async fn controlled(&self, address: IpAddr, settings: &ProbeSettings) -> Option<bool> {
-        let control = Port::tcp(self.control?.number);
+        let control = Port::tcp(self.control.port_of(address)?);
         // What answers there is our own listener: nothing has to be named.
         let settings = ProbeSettings {
             identify: false,

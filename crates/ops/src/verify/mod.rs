@@ -44,8 +44,8 @@ pub struct Verification {
     pub rows: Vec<Row>,
     /// What somebody changed in the rules for this port, in plain words.
     pub altered: Vec<String>,
-    /// Whether something still listens on the port.
-    pub listening: bool,
+    /// Whether something still listens on the port; `None` for a port of hosts behind this one.
+    pub listening: Option<bool>,
     /// Packets that the drop rules for this port dropped while we looked; `None` when the firewall cannot be read.
     pub dropped_while_looking: Option<u64>,
     /// Whether the smoke check succeeded, when there was one.
@@ -83,7 +83,12 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         request.from.clone()
     };
     let survey = desk.machine.survey().map_err(OpsError::System)?;
-    let mut addresses = survey.addresses.clone();
+    let behind = plan.as_ref().map(|plan| plan.behind.clone()).unwrap_or_default();
+    let mut addresses = if behind.is_empty() {
+        survey.addresses.clone()
+    } else {
+        behind.clone()
+    };
     addresses.retain(|address| !is_link_local(*address));
     if plan.is_none() && !listens(&survey, port) {
         return Err(OpsError::Firewall(FirewallError::NothingListens(port)));
@@ -91,13 +96,18 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
     let earlier = Earlier::read(desk).await?;
 
     let run = begin(desk, port, &vantages).await?;
-    let control = Control::open(&desk.machine);
+    let control = if behind.is_empty() {
+        Control::of_host(&desk.machine)
+    } else {
+        Control::seen_open(&earlier.observations, port)
+    };
     let dropped_before = dropped(desk, port);
     let looker = look::Looker {
         desk,
         port,
-        control: control.as_ref(),
+        control: &control,
         addresses: &addresses,
+        loopback: behind.is_empty() && desk.machine.via().is_none(),
     };
     let mut rows = Vec::new();
     let looks = looker.look_from_all(&vantages)?;
@@ -134,7 +144,10 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         .map_err(OpsError::Store)?;
     let dropped_while_looking =
         dropped_before.and_then(|before| Some(dropped(desk, port)?.saturating_sub(before)));
-    let listening = listens(&desk.machine.survey().map_err(OpsError::System)?, port);
+    let listening = match behind.as_slice() {
+        [] => Some(listens(&desk.machine.survey().map_err(OpsError::System)?, port)),
+        _ => None,
+    };
     let smoke = request.smoke.as_deref().map(look::smoke).transpose()?;
     let altered = altered(desk, port).await?;
     let verdict = judge::overall(&rows, listening, smoke, &altered);

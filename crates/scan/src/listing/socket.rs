@@ -73,6 +73,7 @@ impl Listing {
                 })
             }
             (Transport::Tcp, State::Connected, Some(peer)) => self.connections.push(Connection {
+                silent_seconds: None,
                 local: SocketAddr::new(socket.address, number),
                 peer,
                 process: socket.process,

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
 use portcullis_model::{ProcessIdentity, Transport, Untrusted};
@@ -83,6 +84,7 @@ fn socket(transport: Transport, line: &str, endian: Endian) -> Option<Socket> {
         peer,
         inode: field(9)?.parse().ok()?,
         uid: field(7)?.parse().ok()?,
+        silent: None,
         ipv6_only: None,
     })
 }
@@ -146,6 +148,10 @@ fn flow(line: &str) -> Option<Flow> {
     Some(Flow {
         originator: end("src=", "sport=")?,
         responder: end("dst=", "dport=")?,
+        // Only where the tracker keeps times (nf_conntrack_timestamp).
+        age: value("delta-time=")
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs),
     })
 }
 
@@ -244,7 +250,7 @@ little
 eth9      inet addr:192.0.2.7  Bcast:192.0.2.255
           inet6 addr: fe80::1/64 Scope:Link
 == tracked
-ipv4     2 tcp      6 431999 ESTABLISHED src=10.7.30.5 dst=10.7.10.10 sport=50000 dport=54321 src=10.7.10.10 dst=10.7.30.5 sport=54321 dport=50000 [ASSURED] mark=0 use=1
+ipv4     2 tcp      6 431999 ESTABLISHED src=10.7.30.5 dst=10.7.10.10 sport=50000 dport=54321 src=10.7.10.10 dst=10.7.30.5 sport=54321 dport=50000 [ASSURED] mark=0 delta-time=95 use=1
 ipv4     2 udp      17 29 src=10.7.30.5 dst=10.7.10.10 sport=1 dport=2
 == holders
 /proc/77/fd:
@@ -287,6 +293,7 @@ lrwx------ 1 root root 64 Nov 29 10:00 5 -> socket:[4711]
             ["10.7.10.10", "192.0.2.7", "2001:db8:7:10::a", "fe80::1"]
         );
         assert_eq!(survey.tracked.len(), 1);
+        assert_eq!(survey.tracked[0].age, Some(Duration::from_secs(95)));
         assert_eq!(survey.tracked[0].originator, "10.7.30.5:50000".parse().unwrap());
         let holder = survey.holders.identity(&survey.sockets[0]).unwrap();
         assert_eq!((holder.pid, holder.name.unwrap().raw()), (9, "mdm\u{1b}[2J"));

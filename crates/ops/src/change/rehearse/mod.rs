@@ -103,6 +103,11 @@ pub fn rehearse(desk: &Desk, plan: &Plan) -> Result<Rehearsal, OpsError> {
             "firewalld is one daemon for the whole host, and would change the host itself".into(),
         ));
     }
+    if !plan.behind.is_empty() {
+        return Err(cannot(
+            "it is about hosts behind this one, which a copy of this one does not have".into(),
+        ));
+    }
     let scenery = scenery::of(&desk.machine, plan)?;
     let mut command = Command::new("/proc/self/exe");
     command
