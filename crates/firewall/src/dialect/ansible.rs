@@ -6,7 +6,7 @@
 
 use portcullis_model::BackendName;
 
-use super::{Document, Order, PROVE, Step, joined, plain};
+use super::{Document, Order, Step, joined, plain, prove};
 use crate::{
     act::{Act, Acts},
     backend,
@@ -48,7 +48,7 @@ pub(super) fn document(order: &Order) -> Document {
         .write(play(order, "close the port on trial", "[apply]", &apply(order)));
     document
         .begin(Step::Check, "the rules in force")
-        .say(PROVE)
+        .say(&prove(order))
         .write(play(order, "show the rules in force", "[check]", &check(order)));
     document
         .begin(Step::Confirm, "while the trial runs")

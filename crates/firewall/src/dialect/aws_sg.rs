@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Document, Family, Order, PROVE, Step, joined};
+use super::{Document, Family, Order, Step, joined, prove};
 
 pub(super) fn document(order: &Order) -> Document {
     let mut document = Document::new("#");
@@ -25,7 +25,7 @@ pub(super) fn document(order: &Order) -> Document {
              not in another group of the same interface.",
             order.port.number
         ))
-        .say(PROVE);
+        .say(&prove(order));
     document
         .begin(Step::Confirm, "nothing more is to be done")
         .say("AWS has no trial: what was changed stays. Until the proof is there keep the rollback ready in a second terminal.");

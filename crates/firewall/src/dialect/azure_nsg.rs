@@ -6,7 +6,7 @@
 
 use portcullis_model::Transport;
 
-use super::{Document, Family, Order, PROVE, Step, joined};
+use super::{Document, Family, Order, Step, joined, prove};
 
 /// The first of the priorities; four are needed at most.
 const PRIORITY: u32 = 100;
@@ -39,7 +39,7 @@ pub(super) fn document(order: &Order) -> Document {
     document
         .begin(Step::Check, "what the interface of each asset has in force")
         .write("az network nic list-effective-nsg --resource-group \"$resource_group\" --name '<NIC-NAME>'")
-        .say(PROVE);
+        .say(&prove(order));
     document
         .begin(Step::Confirm, "nothing more is to be done")
         .say("Azure has no trial: what was changed stays. Until the proof is there keep the rollback ready in a second terminal.");

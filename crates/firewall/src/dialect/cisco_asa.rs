@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{BESIDE, Document, Order, PROVE, Step};
+use super::{BESIDE, Document, Order, Step, prove};
 
 pub(super) fn document(order: &Order) -> Document {
     let mut document = Document::new("!");
@@ -53,7 +53,7 @@ pub(super) fn document(order: &Order) -> Document {
     }
     document
         .say("<SOURCE-OUTSIDE> is an address of the same family that is not let through.")
-        .say(PROVE);
+        .say(&prove(order));
     document
         .begin(Step::Confirm, "saved; a restart that was ordered is cancelled")
         .write_as_comment("reload cancel")

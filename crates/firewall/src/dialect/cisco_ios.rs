@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{BESIDE, Document, Family, Order, PROVE, Step};
+use super::{BESIDE, Document, Family, Order, Step, prove};
 
 /// The timer takes 1 to 120 minutes.
 const LONGEST: u64 = 120;
@@ -125,7 +125,9 @@ fn check(order: &Order, document: &mut Document) {
             Family::V6 => "show ipv6 access-list <ACL-NAME-6>",
         });
     }
-    document.write("show archive config rollback timer").say(PROVE);
+    document
+        .write("show archive config rollback timer")
+        .say(&prove(order));
 }
 
 fn rollback(order: &Order, document: &mut Document) {

@@ -5,7 +5,7 @@
 //! does not concern what a virtual IP translates unless `match-vip` says so (technical tip "DENY policy for Virtual IP
 //! firewall policy").
 
-use super::{BESIDE, Document, Family, Order, PROVE, Step};
+use super::{BESIDE, Document, Family, Order, Step, prove};
 
 pub(super) fn document(order: &Order) -> Document {
     let mut document = Document::new("#");
@@ -29,7 +29,7 @@ pub(super) fn document(order: &Order) -> Document {
     for family in order.closed() {
         document.write(format!("diagnose firewall iprope show 100004 {}", id(family)));
     }
-    document.write(sessions(order)).say(PROVE);
+    document.write(sessions(order)).say(&prove(order));
     document
         .begin(Step::Confirm, "from a new session, while the time runs")
         .write("execute cfg save\nconfig system global\n    set cfg-save automatic\nend\nexecute cfg save")

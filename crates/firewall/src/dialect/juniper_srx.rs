@@ -4,7 +4,7 @@
 //! Guide). One policy denies everybody but those who are let through (`source-address-excluded`), so that
 //! it opens nothing that your own policies do not.
 
-use super::{BESIDE, Document, Family, Order, PROVE, Step};
+use super::{BESIDE, Document, Family, Order, Step, prove};
 
 const ZONES: &str = "security policies from-zone <FROM-ZONE> to-zone <TO-ZONE>";
 
@@ -108,7 +108,7 @@ fn check(order: &Order, document: &mut Document) {
         "show security policies from-zone <FROM-ZONE> to-zone <TO-ZONE>\nshow security policies hit-count from-zone \
          <FROM-ZONE> to-zone <TO-ZONE>",
     );
-    document.write(sessions(order, "show")).say(PROVE);
+    document.write(sessions(order, "show")).say(&prove(order));
 }
 
 fn sessions(order: &Order, verb: &str) -> String {

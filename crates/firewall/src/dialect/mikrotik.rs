@@ -3,7 +3,7 @@
 //! Safe mode undoes what a session did when it ends abnormally; it is no timer. Filters of the two families are two menus
 //! ("Filter", RouterOS documentation).
 
-use super::{BESIDE, Document, Family, Order, PROVE, Step};
+use super::{BESIDE, Document, Family, Order, Step, prove};
 
 pub(super) fn document(order: &Order) -> Document {
     let mut document = Document::new("#");
@@ -54,7 +54,7 @@ pub(super) fn document(order: &Order) -> Document {
             menu(family)
         ));
     }
-    document.write(connections(order, "print")).say(PROVE);
+    document.write(connections(order, "print")).say(&prove(order));
     document
         .begin(
             Step::Confirm,

@@ -25,7 +25,7 @@ mod windows;
 use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
-use portcullis_model::{BackendName, NetworkSet, Port};
+use portcullis_model::{BackendName, NetworkSet, Port, Transport};
 
 use crate::{FirewallError, closing::Closing, complement, family::Family};
 
@@ -213,30 +213,80 @@ impl Order {
         }
     }
 
+    /// Whether somebody is let through in a family that is closed.
+    fn allows(&self) -> bool {
+        self.closed()
+            .into_iter()
+            .any(|family| !self.allowed(family).is_empty())
+    }
+
     /// What the change is, in sentences.
     fn head(&self, dialect: Dialect) -> Vec<String> {
-        let assets = if self.assets.is_empty() && dialect == Dialect::Ansible {
-            format!("the hosts of the group portcullis_{}", self.tag)
-        } else if self.assets.is_empty() {
-            "the host on which this is run".to_owned()
-        } else {
-            joined(&self.assets, ", ")
-        };
         let allow = if self.allow.is_empty() {
-            "nobody".to_owned()
+            "none".to_owned()
         } else {
             self.allow.to_string()
         };
         vec![
             format!(
-                "Portcullis, change {}, for {dialect}: closes {} of {assets}.",
-                self.tag, self.port
+                "Portcullis, change {}, for {dialect}: closes {} of {}.",
+                self.tag,
+                self.port,
+                self.whose(dialect)
             ),
-            format!("Still let through: {allow}."),
-            "Portcullis does not run this. Read it whole, fill in what stands in <ANGLES>, then paste one step after \
-             the other."
-                .into(),
+            format!("Allowed sources: {allow}. {}", self.families(dialect)),
+            match dialect {
+                Dialect::Ansible => {
+                    "Portcullis does not run this. Read it whole. Run one step at a time, and stop at the first task \
+                     that fails."
+                }
+                Dialect::MoxaEdr => {
+                    "Portcullis does not do this. Read it whole, and fill in what stands in <ANGLES>. Do one step at a \
+                     time, and stop where a page says something else."
+                }
+                _ => {
+                    "Portcullis does not run this. Read it whole, and fill in what stands in <ANGLES>; a line that still \
+                     holds one must not be pasted. Paste one step at a time, and stop at the first line that is refused."
+                }
+            }
+            .into(),
         ]
+    }
+
+    /// Whose port is closed.
+    fn whose(&self, dialect: Dialect) -> String {
+        let assets = joined(&self.assets, ", ");
+        match dialect {
+            Dialect::Windows if !self.assets.is_empty() => {
+                format!("the host on which this is run, on all its addresses (asked for: {assets})")
+            }
+            Dialect::AwsSg => format!("{assets}, and of all else that has their security groups"),
+            Dialect::Ansible if self.assets.is_empty() => {
+                format!("the hosts of the group portcullis_{}", self.tag)
+            }
+            _ if self.assets.is_empty() => "the host on which this is run".to_owned(),
+            _ => assets,
+        }
+    }
+
+    /// Which families are closed, and why one is not.
+    fn families(&self, dialect: Dialect) -> String {
+        // These two close a port whatever the address of the host is.
+        let whatever = matches!(dialect, Dialect::Windows | Dialect::AwsSg);
+        let told = |family: Family| {
+            let name = match family {
+                Family::V4 => "IPv4",
+                Family::V6 => "IPv6",
+            };
+            if complement::ranges(&self.allow, family).is_empty() {
+                format!("{name} stays open: it is allowed as a whole.")
+            } else if whatever || self.assets.is_empty() || !self.assets_of(family).is_empty() {
+                format!("{name} is closed.")
+            } else {
+                format!("{name} is not closed: no such address was given.")
+            }
+        };
+        Family::BOTH.map(told).join(" ")
     }
 }
 
@@ -246,9 +296,24 @@ fn joined<T: fmt::Display>(things: &[T], between: &str) -> String {
     texts.join(between)
 }
 
-/// Ends every check: a device that says it blocks has not proved it.
-const PROVE: &str = "Then prove it from outside: from a host that is not let through a connection to the port must fail, \
-     from one that is let through it must succeed, and other services of the asset must still answer.";
+/// Ends every check: a device that says it blocks has not proved it. Another service of the asset is the control.
+fn prove(order: &Order) -> String {
+    let (attempt, fails) = match order.port.transport {
+        Transport::Tcp => ("a connection to the port", "fail"),
+        Transport::Udp => ("a request to the port", "stay without an answer"),
+    };
+    if order.allows() {
+        format!(
+            "Then prove it from outside: {attempt} must {fails} from a host outside the allowed sources, and succeed from \
+             one in them. Another service of the asset must still answer both."
+        )
+    } else {
+        format!(
+            "Then prove it from outside: {attempt} must {fails}, and another service of the asset must still answer the \
+             same host."
+        )
+    }
+}
 
 /// A trap of every device that stands between networks.
 const BESIDE: &str = "Hosts in the asset's own network reach it without passing this device.";

@@ -6,7 +6,7 @@
 
 use portcullis_model::Transport;
 
-use super::{BESIDE, Document, Family, Order, PROVE, Step};
+use super::{BESIDE, Document, Family, Order, Step, prove};
 
 /// The times that SettingCheck takes, in seconds.
 const TIMES: std::ops::RangeInclusive<u64> = 10..=3600;
@@ -37,7 +37,7 @@ pub(super) fn document(order: &Order) -> Document {
     document
         .begin(Step::Check, "while SettingCheck waits")
         .say("1. The policies stand in the order above, before all others for these assets.")
-        .say(&format!("2. {PROVE}"))
+        .say(&format!("2. {}", prove(order)))
         .say(
             "3. Connections that stand may go on: look whether the service still talks to hosts that are not let \
              through.",

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::{BESIDE, Document, Family, Order, PROVE, Step};
+use super::{BESIDE, Document, Family, Order, Step, prove};
 
 pub(super) fn document(order: &Order) -> Document {
     let mut document = Document::new("#");
@@ -37,7 +37,7 @@ pub(super) fn document(order: &Order) -> Document {
     document
         .write(sessions(order, "show"))
         .say("<SOURCE-OUTSIDE> is an address of the same family that is not let through.")
-        .say(PROVE);
+        .say(&prove(order));
     document
         .begin(Step::Confirm, "nothing more is to be done")
         .say(

@@ -5,7 +5,7 @@
 
 use portcullis_model::Transport;
 
-use super::{Document, Family, Order, PROVE, Step, joined};
+use super::{Document, Family, Order, Step, joined, prove};
 
 pub(super) fn document(order: &Order) -> Document {
     let mut document = Document::new("#");
@@ -49,7 +49,7 @@ pub(super) fn document(order: &Order) -> Document {
     {
         document.write(format!("pfctl -a {anchor} -t {} -T show", table(family)));
     }
-    document.say(PROVE);
+    document.say(&prove(order));
     document
         .begin(Step::Confirm, "from a new session, while the guard waits: it goes, the rules stay")
         .write(format!(

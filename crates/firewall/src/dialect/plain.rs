@@ -2,7 +2,7 @@
 
 use portcullis_model::BackendName;
 
-use super::{Document, Order, PROVE, Step};
+use super::{Document, Order, Step, prove};
 use crate::{
     act::{Act, Acts},
     backend::{self, Backend, DeadMan, Lasting},
@@ -34,7 +34,7 @@ pub(super) fn document(order: &Order, name: BackendName) -> Document {
             "the rules, their counters, and the time that is left",
         )
         .write(check(name, &order.tag))
-        .say(PROVE);
+        .say(&prove(order));
     document
         .begin(Step::Confirm, "from a new session, while the trial runs")
         .write(unfolded(&backend.keep(&order.closing())).to_string())

@@ -1,6 +1,6 @@
 //! ufw and firewalld: rules in the words of these programs, where they alone may change the firewall of a host.
 
-use super::{Document, Family, Order, PROVE, Step};
+use super::{Document, Family, Order, Step, prove};
 
 /// ufw(8). Rules are written to disk at once, and there is no trial.
 pub(super) fn ufw(order: &Order) -> Document {
@@ -45,7 +45,7 @@ pub(super) fn ufw(order: &Order) -> Document {
             "the allowing rules above the denying one, in both families",
         )
         .write("ufw status numbered")
-        .say(PROVE);
+        .say(&prove(order));
     document
         .begin(
             Step::Confirm,
@@ -176,7 +176,7 @@ pub(super) fn firewalld(order: &Order) -> Document {
     document
         .begin(Step::Check, "the rules in force")
         .write(format!("{places} --list-rich-rules{end}"))
-        .say(PROVE);
+        .say(&prove(order));
     document
         .begin(Step::Confirm, "from a new session, while the trial runs")
         .say(

@@ -8,7 +8,7 @@
 
 use portcullis_model::Transport;
 
-use super::{Document, Family, Order, PROVE, Step, complement, joined};
+use super::{Document, Family, Order, Step, complement, joined, prove};
 
 /// The addresses that the rule blocks, as Windows writes them.
 pub(super) fn blocked(order: &Order) -> Vec<String> {
@@ -142,7 +142,7 @@ fn check(order: &Order, document: &mut Document) {
             ))
             .say("Connections that stand already may go on: end those of hosts that are not let through.");
     }
-    document.say(PROVE);
+    document.say(&prove(order));
 }
 
 /// netsh and schtasks are on every Windows since Vista; they stand here as comments, so that pasting runs one of the two.
