@@ -95,6 +95,14 @@ impl Document {
         self
     }
 
+    /// Lines for a POSIX shell of their own: one paste, whatever shell it comes into, that ends where a line of it does.
+    pub(super) fn script(&mut self, lines: impl AsRef<str>) -> &mut Self {
+        self.write(format!(
+            "sh <<'SH'\n{}\nSH",
+            lines.as_ref().trim_end_matches('\n')
+        ))
+    }
+
     /// Lines of the language that must not be run as they stand.
     pub(super) fn write_as_comment(&mut self, lines: impl AsRef<str>) -> &mut Self {
         for line in lines.as_ref().lines() {

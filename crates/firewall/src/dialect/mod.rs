@@ -10,6 +10,7 @@ mod azure_nsg;
 mod cisco_asa;
 mod cisco_ios;
 mod document;
+mod firewalld;
 mod fortigate;
 mod juniper_srx;
 mod mikrotik;
@@ -19,7 +20,7 @@ mod pf;
 mod plain;
 #[cfg(test)]
 mod tests;
-mod ufw_firewalld;
+mod ufw;
 mod windows;
 
 use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
@@ -348,8 +349,8 @@ pub fn write(dialect: Dialect, order: &Order) -> Result<Document, FirewallError>
         Dialect::Ansible => ansible::document(&order),
         Dialect::Nftables => plain::document(&order, BackendName::Nftables),
         Dialect::Iptables => plain::document(&order, BackendName::IptablesNft),
-        Dialect::Ufw => ufw_firewalld::ufw(&order),
-        Dialect::Firewalld => ufw_firewalld::firewalld(&order),
+        Dialect::Ufw => ufw::document(&order),
+        Dialect::Firewalld => firewalld::document(&order),
     };
     document.head = order.head(dialect);
     Ok(document)
