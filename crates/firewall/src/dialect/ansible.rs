@@ -45,30 +45,44 @@ pub(super) fn document(order: &Order) -> Document {
             "The trial ends by itself after {} s, on each host for itself. Confirm in that time.",
             order.seconds()
         ))
+        .say(&format!(
+            "Where it stops at \"no other change of Portcullis is there\": with nftables and an empty `ports_{tag}` an expired \
+             trial of this change is left, so run rollback first. Otherwise use Portcullis itself on that host.",
+        ))
         .write(play(order, "close the port on trial", "[apply]", &apply(order)));
     document
         .begin(Step::Check, "the rules in force")
         .say(&prove(order))
-        .write(play(order, "show the rules in force", "[check]", &check(order)));
+        .write(play(
+            order,
+            "show the rules in force",
+            "[check]",
+            &each(|name| show(name, order)),
+        ));
     document
         .begin(Step::Confirm, "while the trial runs")
         .say(
-            "A failure means that the trial was over: the port is open as before. The rules do not outlast a restart; \
-             `portcullis plan --for nftables` shows a script for that.",
+            "A failure means that the trial was over: the port is OPEN. Roll back, then start again with apply. NOT \
+             permanent yet: the rules are gone with a restart. The unit that loads them again is shown in CONFIRM of \
+             `portcullis plan --for nftables`, and of `--for iptables` for hosts on which there is no `nft`.",
         )
         .write(play(
             order,
             "make the trial permanent",
             "[confirm, never]",
-            &each(|name| tasks(&plain::keep(order, backend::of(name)))),
-        ));
+            &each(|name| tasks(&plain::keep(order, backend::of(name))) + &show(name, order)),
+        ))
+        .say(
+            "With nftables the port must be there without a timeout; with iptables no comment may end with `trial`, and \
+             each family that is closed must be there.",
+        );
     document
         .begin(Step::Rollback, "only what this change made")
         .write(play(
             order,
             "take the change back",
             "[rollback, never]",
-            &each(|name| tasks(&plain::rollback(order, backend::of(name)))),
+            &each(|name| task("do it", &plain::rollback(order, name), &[])),
         ));
     document.unverified(&[
         "a run against hosts; the playbook passes `ansible-playbook --syntax-check`, and the rules are loaded and measured \
@@ -102,14 +116,11 @@ fn apply(order: &Order) -> String {
     let mut text = each(|name| {
         let Acts(mut acts) = plain::load(order, backend::of(name));
         let change = acts.pop();
-        let mut text = String::new();
-        if name == BackendName::Nftables {
-            text.push_str(&task(
-                "no other change of Portcullis is there",
-                "! nft list table inet portcullis",
-                &["changed_when: false"],
-            ));
-        }
+        let mut text = task(
+            "no other change of Portcullis is there",
+            &plain::not_there(name, &order.tag),
+            &["changed_when: false"],
+        );
         for guard in acts {
             text.push_str(&task("the guard runs", &guard.to_string(), &[]));
         }
@@ -155,16 +166,15 @@ fn job(name: BackendName) -> &'static str {
     }
 }
 
-fn check(order: &Order) -> String {
-    each(|name| {
-        let listed = task(
-            "list the rules",
-            &plain::check(name, &order.tag),
-            &["register: rules", "changed_when: false"],
-        );
-        listed
-            + "        - name: show them\n          ansible.builtin.debug:\n            var: rules.stdout_lines\n"
-    })
+/// The rules as they are.
+fn show(name: BackendName, order: &Order) -> String {
+    let listed = task(
+        "list the rules",
+        &plain::check(name, &order.tag),
+        &["register: rules", "changed_when: false"],
+    );
+    listed
+        + "        - name: show them\n          ansible.builtin.debug:\n            var: rules.stdout_lines\n"
 }
 
 /// A block of tasks for each system.

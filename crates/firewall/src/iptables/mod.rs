@@ -93,7 +93,7 @@ impl Iptables {
     }
 
     /// Takes out whatever there is of a closing, on trial or kept; what is not there is refused and does no harm.
-    fn undo(self, closing: &Closing) -> Acts {
+    pub(crate) fn undo(self, closing: &Closing) -> Acts {
         let mut acts = Vec::new();
         for family in Family::BOTH.into_iter().filter(|f| rules::concerns(closing, *f)) {
             for mark in [Mark::Trial, Mark::Kept] {
