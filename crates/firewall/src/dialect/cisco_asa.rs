@@ -14,15 +14,30 @@ pub(super) fn document(order: &Order) -> Document {
     let entries = entries(order);
     document
         .begin(Step::Before, "which list is bound, and a way back")
-        .write("show running-config access-group\nshow access-list <ACL-NAME>\nwrite memory")
+        .write(
+            "show running-config access-group\nshow access-list <ACL-NAME>\nshow nameif\nshow running-config all \
+             sysopt\nshow failover\nwrite memory",
+        )
         .say(
             "<ACL-NAME> is the list that is bound with `in` to the interface through which those come who are to be \
              shut out; each such interface needs the same. Never begin with `clear configure access-list`, and never \
              bind another list in its place.",
         )
         .say(
-            "An interface without a list lets nothing through to one of a higher security level, so there the port is \
-             closed already. A new list that ends with `permit ip any any` would open everything.",
+            "The list must not hold a line of this change: the old line would stay where it is, with a warning of a \
+             duplicate (unverified). Where it holds one, take it out with `no` and its text just before APPLY, and note \
+             its place: after a ROLLBACK enter it there again.",
+        )
+        .say(
+            "An interface without a list lets everything through to interfaces of a lower security level, and to those of \
+             the same with `same-security-traffic permit inter-interface`: there the port is OPEN, and this text does not \
+             close it. It would need a list of its own that says what its level lets through today, with these lines \
+             first. A list that ends with `permit ip any any` opens more than that. Only to a higher level is the port \
+             closed without a list.",
+        )
+        .say(
+            "With `sysopt connection permit-vpn`, which is the default, those who come by VPN pass by this list: it needs \
+             `vpn-filter`, or `no sysopt connection permit-vpn` for all.",
         )
         .say("The list of an interface does not concern services of the ASA itself.")
         .say(BESIDE);
@@ -31,15 +46,23 @@ pub(super) fn document(order: &Order) -> Document {
         .say(
             "The device has no trial: keep a second session open with the rollback ready in it. A restart that is \
              ordered before and cancelled afterwards is the only guard, and it cuts everything that passes the device \
-             when it comes; it stands here as a comment:",
+             when it comes; it stands here as a comment. On a failover pair it is no guard: the other unit has the \
+             change as well.",
         )
         .write_as_comment(format!("reload in {} noconfirm", order.minutes()))
-        .say(
-            "The permits come first, so they also let these networks through where a line of yours would not.",
-        )
+        .say(if order.allows() {
+            "The permits come first, so they also let the allowed sources through where a line of yours would not. Stop \
+             at a warning of a duplicate, and ROLLBACK."
+        } else {
+            "Stop at a warning of a duplicate, and ROLLBACK."
+        })
         .write("configure terminal")
         .write(lines("access-list <ACL-NAME> line ", &entries))
-        .write("end")
+        .write("end\nshow access-list <ACL-NAME>")
+        .say(&format!(
+            "Lines 1 to {} must be these. When one is not: ROLLBACK, before anything else.",
+            entries.len()
+        ))
         .say("Connections that stand go on until they are cleared:")
         .write(clear(order));
     document
@@ -52,7 +75,11 @@ pub(super) fn document(order: &Order) -> Document {
         ));
     }
     document
-        .say("<SOURCE-OUTSIDE> is an address of the same family that is not let through.")
+        .say(if order.allows() {
+            "<SOURCE-OUTSIDE> is an address of the same family outside the allowed sources."
+        } else {
+            "<SOURCE-OUTSIDE> is an address of the same family."
+        })
         .say(&prove(order));
     document
         .begin(Step::Confirm, "saved; a restart that was ordered is cancelled")
@@ -64,7 +91,15 @@ pub(super) fn document(order: &Order) -> Document {
         .map(|entry| format!("no access-list <ACL-NAME> extended {entry}\n"))
         .collect();
     document
-        .begin(Step::Rollback, "each line by its text, a deny before its permits")
+        .begin(
+            Step::Rollback,
+            if order.allows() {
+                "each line by its text, a deny before its permits"
+            } else {
+                "each line by its text"
+            },
+        )
+        .write_as_comment("reload cancel")
         .write("configure terminal")
         .write(removed)
         .write("end\nwrite memory");
@@ -72,6 +107,9 @@ pub(super) fn document(order: &Order) -> Document {
         "the whole text on a device; the form of the lines without `line` was compared with two independent readers",
         "the word `line`, IPv6 in these lines, `clear conn`, `packet-tracer` with IPv6, `reload in`",
         "what an interface without a list lets through (by its security level)",
+        "the warning of a duplicate, and that the old line stays where it is",
+        "that since 8.3 the list has the real address of a translated asset, and that one list for both families needs 9.0",
+        "`sysopt connection permit-vpn` and `vpn-filter`",
     ]);
     document
 }
