@@ -15,30 +15,46 @@ pub(super) fn document(order: &Order) -> Document {
     let guard = format!("/var/run/portcullis-{tag}.guard");
     document
         .begin(Step::Before, "as root: pf is on, and /etc/pf.conf knows our anchors")
-        .write("pfctl -s info | head -n 1\npfctl -s rules | grep -n portcullis")
+        .say("Run `sh` first, in every step: the shell of root may be csh.")
+        .write("pfctl -s info | head -n 1\npfctl -s rules | grep -n portcullis\npfctl -vs Interfaces | grep skip")
+        .write(format!("pfctl -a {anchor} -s rules\ngrep -n '{anchor}' /etc/pf.conf"))
         .say(
             "The first line must say \"Enabled\". The second must print `anchor \"portcullis/*\" all` before every rule \
-             of your own with `quick`. Where it does not, put this line above your own rules in /etc/pf.conf, and load \
-             it:",
+             of your own with `quick`. An interface that the third names is not filtered at all: through it the port \
+             stays OPEN. The last two must print nothing.",
+        )
+        .say(
+            "Where the anchor is missing, put this line into /etc/pf.conf, directly above the first `block`, `pass` or \
+             `anchor` line, below all of `set`, `scrub`, `nat`, `rdr` and their anchors, and load it:",
         )
         .write_as_comment("anchor \"portcullis/*\"\npfctl -nf /etc/pf.conf && pfctl -f /etc/pf.conf");
     document
-        .begin(Step::Apply, "the guard first, then the rules; nothing is blocked when either is not in order")
-        .say("The rules open nothing: for those who are let through, your own rules go on deciding.")
-        .write(format!("cat >{file} <<'END'\n{}END", rules(order)))
+        .begin(
+            Step::Apply,
+            "the guard first, then the rules; nothing is blocked when either is not in order",
+        )
+        .write(format!("cat >{file} <<'END'\n{}END", rules(order)));
+    if order.allows() {
+        document.say("The rules open nothing: for the allowed sources your own rules still decide.");
+    }
+    document
         .write(format!(
-            "nohup sh -c 'echo $$ >{guard}; sleep {seconds}; rm -f {guard}; exec pfctl -q -a {anchor} -F rules' </dev/null >/dev/null 2>&1 &\n\
+            "if [ -e {guard} ] || ! pfctl -a {anchor} -nf {file}; then echo 'a trial runs, or the rules are refused: nothing \
+             was changed' >&2\n\
+             else\n\
+             nohup sh -c 'echo $$ >{guard}; sleep {seconds}; rm -f {guard}; exec pfctl -q -a {anchor} -F rules' </dev/null >/dev/null 2>&1 &\n\
              sleep 1\n\
-             pfctl -a {anchor} -nf {file} && kill -0 \"$(cat {guard})\" && pfctl -a {anchor} -f {file} || echo 'nothing was \
-             blocked' >&2",
+             kill -0 \"$(cat {guard})\" && pfctl -a {anchor} -f {file} || echo 'nothing was blocked' >&2\n\
+             fi",
             seconds = order.seconds()
         ))
         .say(&format!(
-            "States that stand go on, whatever the rules say. List those of the port with their numbers, and end those \
-             of hosts that are not let through, one by one (`pfctl -k id -k <STATE-ID>`); `pfctl -k 0.0.0.0/0 -k ADDRESS` \
-             would cut all services of the host: pfctl -s states -vv | grep -A 3 '[:\\[]{}'",
-            order.port.number
-        ));
+            "States that stand go on, whatever the rules say. List those of the port with their numbers, and end those{} \
+             one by one (`pfctl -k id -k <STATE-ID>`); `pfctl -k 0.0.0.0/0 -k ADDRESS` would cut all services of the \
+             host.",
+            if order.allows() { " from outside the allowed sources" } else { "" }
+        ))
+        .write(states(order));
     document
         .begin(Step::Check, "the rules of the anchor, with their counters")
         .write(format!("pfctl -a {anchor} -vs rules"));
@@ -53,25 +69,47 @@ pub(super) fn document(order: &Order) -> Document {
     document
         .begin(Step::Confirm, "from a new session, while the guard waits: it goes, the rules stay")
         .write(format!(
-            "kill \"$(cat {guard})\" && rm {guard}\npfctl -a {anchor} -s rules"
+            "kill \"$(cat {guard})\" && rm {guard} && pfctl -a {anchor} -s rules"
         ))
         .say(
-            "An empty second answer means that the guard was faster: the port is open as before. So that it outlasts \
-             a restart, put this line below the one of the anchors in /etc/pf.conf:",
+            "When it does not print the rules, the guard was faster: the port is OPEN. Start again at APPLY. NOT permanent \
+             yet: so that it outlasts a restart, put this line directly below the one of the anchors in /etc/pf.conf, and \
+             have the file read:",
         )
-        .write_as_comment(format!("load anchor \"{anchor}\" from \"{file}\""));
+        .write_as_comment(format!("load anchor \"{anchor}\" from \"{file}\""))
+        .write("pfctl -nf /etc/pf.conf")
+        .say("When it is refused, take the line out again at once: pf would load nothing at the next start.");
     document
-        .begin(Step::Rollback, "the rules go, and so does the line in /etc/pf.conf where it was put there")
+        .begin(Step::Rollback, "the rules go at once, the file only when /etc/pf.conf does not name it")
         .write(format!(
-            "pfctl -a {anchor} -F rules\npfctl -a {anchor} -F Tables\nkill \"$(cat {guard})\" 2>/dev/null\nrm -f {guard} {file}"
+            "kill \"$(cat {guard} 2>/dev/null)\" 2>/dev/null\nrm -f {guard}\npfctl -a {anchor} -F rules\npfctl -a {anchor} -F \
+             Tables\n\
+             if grep -n '{anchor}' /etc/pf.conf; then echo 'remove that line now, and paste this once more' >&2\n\
+             else pfctl -nf /etc/pf.conf && rm -f {file}\n\
+             fi"
         ))
-        .say("`pfctl -F all` would flush the rules of everybody.");
+        .say(
+            "With the line left and the file gone pf would refuse all of /etc/pf.conf at the next start. `pfctl -F all` \
+             would flush the rules of everybody. The line `anchor \"portcullis/*\"` of BEFORE may stay.",
+        );
     document.unverified(&[
         "the whole text on a host; the form of the rules was compared with that of an independent writer",
         "that the guard outlives the session in which it was started, on both systems",
-        "a table that is declared inside an anchor, and the broadcast and multicast addresses beside `(self)`",
+        "the broadcast and multicast addresses beside `(self)`",
+        "`pfctl -vs Interfaces` naming the interfaces that are skipped, and the form in which states are listed",
     ]);
+    if order.allows() {
+        document.unverified(&["a table that is declared inside an anchor"]);
+    }
     document
+}
+
+/// States of the port: its number ends where no further digit follows, for 4800 also begins 48001.
+fn states(order: &Order) -> String {
+    format!(
+        "pfctl -s states -vv | grep -E -A 3 '[:[]{}([^0-9]|$)'",
+        order.port.number
+    )
 }
 
 fn table(family: Family) -> &'static str {
@@ -110,4 +148,48 @@ fn rules(order: &Order) -> String {
         ));
     }
     rules
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+    use crate::dialect::{Dialect, tests::order, write};
+
+    #[test]
+    fn a_port_is_not_found_in_a_longer_number() {
+        let command = states(&order("udp/4800", &[], &[]));
+        let (_, grep) = command.split_once(" | ").unwrap();
+        let found = |line: &str| {
+            let mut run = Command::new("sh")
+                .args(["-c", grep])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            run.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+            run.wait().unwrap().success()
+        };
+        assert!(found("all udp 192.0.2.9:4800 <- 198.51.100.7:50000\n"));
+        assert!(found("all udp 2001:db8:7::9[4800] <- 2001:db8::1[50000]\n"));
+        assert!(!found("all udp 192.0.2.9:48001 <- 198.51.100.7:50000\n"));
+        assert!(!found("all udp 2001:db8:7::9[48001] <- 2001:db8::1[50000]\n"));
+    }
+
+    /// pf refuses a configuration that loads from a file that is not there.
+    #[test]
+    fn the_file_goes_only_when_nothing_loads_it() {
+        let rollback = write(Dialect::Pf, &order("tcp/54321", &[], &[]))
+            .unwrap()
+            .text(Step::Rollback);
+        let asked = rollback
+            .find("if grep -n 'portcullis/3f2a91' /etc/pf.conf")
+            .unwrap();
+        let removed = rollback.find("rm -f /etc/pf.portcullis-3f2a91.conf").unwrap();
+        assert!(asked < removed && rollback.contains("else pfctl -nf /etc/pf.conf && rm -f /etc/pf."));
+    }
 }

@@ -28,7 +28,7 @@ fn allowed() -> impl Strategy<Value = NetworkSet> {
     vec(network(), 0..6).prop_map(|networks| networks.into_iter().collect())
 }
 
-fn order(port: &str, allow: &[&str], assets: &[&str]) -> Order {
+pub(super) fn order(port: &str, allow: &[&str], assets: &[&str]) -> Order {
     Order {
         tag: "3f2a91".into(),
         port: port.parse().unwrap(),
