@@ -3,6 +3,8 @@
 //! Safe mode undoes what a session did when it ends abnormally; it is no timer. Filters of the two families are two menus
 //! ("Filter", RouterOS documentation).
 
+use std::net::IpAddr;
+
 use super::{BESIDE, Document, Family, Order, Step, prove};
 
 pub(super) fn document(order: &Order) -> Document {
@@ -13,7 +15,20 @@ pub(super) fn document(order: &Order) -> Document {
         "in a terminal: press Ctrl+X for safe mode, then look at the first rules",
     );
     for family in order.closed() {
-        document.write(format!("{} firewall filter print", menu(family)));
+        let menu = menu(family);
+        document.write(format!(
+            "{menu} firewall filter print\n{menu} firewall filter print where comment=\"{name}\""
+        ));
+    }
+    document
+        .write(format!(
+            "/system scheduler print where name~\"{name}\"\n/system clock print"
+        ))
+        .say("Those that name this change must print nothing.");
+    if order.closed().contains(&Family::V6) {
+        document.say(
+            "An error in a line that begins with /ipv6 means that IPv6 is switched off: leave out the block for IPv6.",
+        );
     }
     document
         .say(
@@ -25,59 +40,107 @@ pub(super) fn document(order: &Order) -> Document {
              `place-before=1` below then. Leave `place-before` out where there is no rule at all.",
         )
         .say(BESIDE);
-    document
-        .begin(Step::Apply, "the guard first, then the rules")
-        .say("Safe mode is no timer; this entry of the scheduler is one. It takes the rules away, then itself.")
-        .write(format!(
-            "/system scheduler add name={name} interval={}s on-event=\"{}\"",
-            order.seconds(),
-            removal(order).replace('"', "\\\"")
-        ))
-        .write(format!("/system scheduler print where name=\"{name}\""))
-        .say(
-            "The rules open nothing: for those who are let through, your own rules go on deciding. They are for what \
-             passes the router; for the router's own services write `chain=input`.",
-        );
     for family in order.closed() {
-        rules(order, family, &mut document);
+        apply(order, family, &mut document);
     }
-    document
-        .say("Connections in fasttrack pass no filter: end those to the port.")
-        .write(connections(order, "remove"));
     document.begin(
         Step::Check,
-        "the rules stand first, none is marked invalid, and they count",
+        "the rules stand first, none is marked invalid, they count, and the guard still waits",
     );
     for family in order.closed() {
         document.write(format!(
-            "{} firewall filter print stats where comment=\"{name}\"",
-            menu(family)
+            "{} firewall filter print stats where comment=\"{name}\"\n{}",
+            menu(family),
+            waits(order, family)
         ));
     }
     document.write(connections(order, "print")).say(&prove(order));
-    document
-        .begin(
-            Step::Confirm,
-            "the guard goes; then press Ctrl+X again to leave safe mode",
-        )
-        .write(format!("/system scheduler remove [find name=\"{name}\"]"));
+    document.begin(
+        Step::Confirm,
+        "in the session that is in safe mode: the guard goes, then safe mode is left",
+    );
+    for family in order.closed() {
+        document.write(format!(
+            "/system scheduler remove [find name=\"{}\"]",
+            guard(order, family)
+        ));
+    }
+    document.say(
+        "Press Ctrl+X in the session whose prompt says <SAFE>: another one cannot keep what was done in it. Once the \
+         prompt no longer says it:",
+    );
     for family in order.closed() {
         document.write(format!(
             "{} firewall filter print where comment=\"{name}\"",
             menu(family)
         ));
     }
-    document.say("No rule in the answer means that the guard was faster: the port is open as before.");
-    document
-        .begin(Step::Rollback, "only what this change made")
-        .write(removal(order).replace("; ", "\n"));
+    document.say(
+        "No rule in the answer means that the guard was faster: the port is OPEN. Start again at APPLY.",
+    );
+    document.begin(
+        Step::Rollback,
+        "only what this change made, on trial or confirmed",
+    );
+    for family in order.closed() {
+        document.write(removal(order, family).replace("; ", "\n"));
+    }
     document.unverified(&[
         "the whole text on a device",
         "when an entry of the scheduler without a start time runs first, and that it may take itself away",
-        "the address lists of IPv6, and `find where dst-address~` in both families",
+        "`find where dst-address~` in both families; newer RouterOS may show the port in a field of its own",
         "how many actions safe mode undoes",
     ]);
+    if order.allows() {
+        document.unverified(&["the address lists of IPv6"]);
+    }
     document
+}
+
+/// A family with its own guard: an error in the other one must not disable it.
+fn apply(order: &Order, family: Family, document: &mut Document) {
+    document
+        .begin(
+            Step::Apply,
+            &format!("IPv{}: its guard first, then its rules", family.digit()),
+        )
+        .say("Safe mode is no timer; this entry of the scheduler is one. It takes the rules away, then itself.")
+        .write(format!(
+            "/system scheduler add name={} interval={}s on-event=\"{}\"",
+            guard(order, family),
+            order.seconds(),
+            removal(order, family).replace('"', "\\\"")
+        ))
+        .write(waits(order, family))
+        .say(&format!(
+            "Go on only when it shows one entry, enabled, whose next-run is about {} s after the time of the clock. \
+             Otherwise ROLLBACK.",
+            order.seconds()
+        ));
+    if !order.allowed(family).is_empty() {
+        document.say("The rules open nothing: for the allowed sources your own rules still decide.");
+    }
+    document.say("They are for what passes the router; for the router's own services write `chain=input`.");
+    rules(order, family, document);
+    document
+        .write(waits(order, family))
+        .say("When the entry is gone or its next-run has not stayed the same: ROLLBACK.")
+        .say("Connections in fasttrack pass no filter. Look first, then end those to the port, of everybody:")
+        .write(connections_of(order, family, "print"))
+        .write(connections_of(order, family, "remove"));
+}
+
+/// The name of the guard of a family.
+fn guard(order: &Order, family: Family) -> String {
+    format!("{}-{}", order.name(), family.digit())
+}
+
+/// Shows the guard, and the clock that it goes by.
+fn waits(order: &Order, family: Family) -> String {
+    format!(
+        "/system scheduler print detail where name=\"{}\"\n/system clock print",
+        guard(order, family)
+    )
 }
 
 fn menu(family: Family) -> &'static str {
@@ -110,35 +173,82 @@ fn rules(order: &Order, family: Family, document: &mut Document) {
     }
 }
 
-/// Takes away all that the change made, in one line of a script.
-fn removal(order: &Order) -> String {
-    let name = order.name();
-    let mut commands = Vec::new();
-    for family in order.closed() {
-        let menu = menu(family);
-        commands.push(format!("{menu} firewall filter remove [find comment=\"{name}\"]"));
+/// Takes away all that the change made in a family, in one line of a script.
+fn removal(order: &Order, family: Family) -> String {
+    let (name, menu) = (order.name(), menu(family));
+    let mut commands = vec![format!("{menu} firewall filter remove [find comment=\"{name}\"]")];
+    if !order.allowed(family).is_empty() {
         commands.push(format!(
             "{menu} firewall address-list remove [find list=\"{name}\"]"
         ));
     }
-    commands.push(format!("/system scheduler remove [find name=\"{name}\"]"));
+    commands.push(format!(
+        "/system scheduler remove [find name=\"{}\"]",
+        guard(order, family)
+    ));
     commands.join("; ")
 }
 
 fn connections(order: &Order, verb: &str) -> String {
-    let mut lines = String::new();
-    for family in order.closed() {
-        for asset in order.assets_of(family) {
-            let connections = format!("{} firewall connection", menu(family));
-            let wanted = format!(
-                "protocol={} and dst-address~\"{asset}\" and dst-address~\"{}\\$\"",
-                order.port.transport, order.port.number
-            );
-            lines.push_str(&match verb {
-                "remove" => format!("{connections} remove [find where {wanted}]\n"),
-                verb => format!("{connections} {verb} where {wanted}\n"),
-            });
+    let of = |family| connections_of(order, family, verb);
+    order.closed().into_iter().map(of).collect()
+}
+
+/// The pattern holds the whole of what is shown: the address of another host or another port is longer.
+fn connections_of(order: &Order, family: Family, verb: &str) -> String {
+    let assets = order.assets_of(family).into_iter();
+    let lines = assets.map(|asset| {
+        let connections = format!("{} firewall connection", menu(family));
+        let wanted = format!(
+            "protocol={} and dst-address~\"{}\"",
+            order.port.transport,
+            pattern(asset, order.port.number)
+        );
+        match verb {
+            "remove" => format!("{connections} remove [find where {wanted}]\n"),
+            verb => format!("{connections} {verb} where {wanted}\n"),
         }
+    });
+    lines.collect()
+}
+
+/// A regular expression in a text of RouterOS, where `\` and `$` are written `\\` and `\$`.
+fn pattern(asset: IpAddr, port: u16) -> String {
+    match asset {
+        IpAddr::V4(asset) => format!("^{}:{port}\\$", asset.to_string().replace('.', "\\\\.")),
+        IpAddr::V6(asset) => format!("^\\\\[?{asset}(]:|\\\\.|:|/128:){port}\\$"),
     }
-    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{Dialect, tests::order, write};
+
+    /// An error in one line of a script of RouterOS ends it: each family has a guard that names the other nowhere.
+    #[test]
+    fn each_family_has_its_own_guard_before_its_rules() {
+        let order = order("tcp/54321", &["10.7.20.0/24"], &["192.0.2.9", "2001:db8:7::9"]);
+        let document = write(Dialect::MikroTik, &order).unwrap();
+        let mut seen = 0;
+        for section in document
+            .sections
+            .iter()
+            .filter(|section| section.step == Step::Apply)
+        {
+            let guard = section.text.find("/system scheduler add").unwrap();
+            assert!(guard < section.text.find("firewall filter add").unwrap());
+            assert!(!(section.text.contains("/ip firewall") && section.text.contains("/ipv6 ")));
+            seen += 1;
+        }
+        assert_eq!(seen, 2);
+    }
+
+    #[test]
+    fn patterns_are_anchored_at_both_ends() {
+        let v4 = pattern("192.0.2.9".parse().unwrap(), 4800);
+        assert_eq!(v4, r"^192\\.0\\.2\\.9:4800\$");
+        let v6 = pattern("2001:db8:7::9".parse().unwrap(), 4800);
+        assert!(v6.starts_with('^') && v6.ends_with(r"4800\$"), "{v6}");
+    }
 }
