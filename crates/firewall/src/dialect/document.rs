@@ -18,6 +18,8 @@ pub enum Step {
     Confirm,
     /// Takes the change back.
     Rollback,
+    /// All of it once more, by other means.
+    Alternative,
 }
 
 impl fmt::Display for Step {
@@ -28,6 +30,7 @@ impl fmt::Display for Step {
             Self::Check => "check",
             Self::Confirm => "confirm",
             Self::Rollback => "rollback",
+            Self::Alternative => "alternative",
         })
     }
 }
