@@ -12,9 +12,12 @@ pub(super) fn document(order: &Order) -> Document {
     let name = order.name();
     document
         .begin(Step::Before, "in configuration mode: no other candidate, and a way back")
-        .write(format!("show config diff\nsave config to {name}-before.xml"))
+        .write(format!(
+            "show config diff\nshow rulebase security rules | match {name}\nsave config to {name}-before.xml"
+        ))
         .say(
-            "The difference must be empty: the commit would carry the work of others. On a firewall with several \
+            "The difference must be empty: the commit would carry the work of others. No rule may hold the name of this \
+             change yet. On a firewall with several \
              virtual systems put `vsys <VSYS>` after each `set`, `move` and `delete`. Where Panorama manages it, its \
              pre-rules come before these: make the change there; it also goes back by itself when the commit cuts the \
              firewall off from Panorama.",
@@ -36,7 +39,11 @@ pub(super) fn document(order: &Order) -> Document {
     }
     document
         .write(sessions(order, "show"))
-        .say("<SOURCE-OUTSIDE> is an address of the same family that is not let through.")
+        .say(if order.allows() {
+            "<SOURCE-OUTSIDE> is an address of the same family outside the allowed sources."
+        } else {
+            "<SOURCE-OUTSIDE> is an address of the same family."
+        })
         .say(&prove(order));
     document
         .begin(Step::Confirm, "nothing more is to be done")
@@ -53,17 +60,24 @@ pub(super) fn document(order: &Order) -> Document {
     }
     document
         .begin(Step::Rollback, "in configuration mode; only what this change made")
+        .write("show config diff")
         .write(rollback)
-        .write(format!("delete service {name}\ncommit"))
+        .write(format!("delete service {name}\nshow config diff"))
         .say(&format!(
-            "`load config from {name}-before.xml` and `commit` would also take back what others have done since."
-        ));
+            "The first difference must be empty, the second hold nothing but this change; else `revert config` and stop. \
+             `load config from {name}-before.xml` and `commit` would also take back what others have done since."
+        ))
+        .begin(Step::Rollback, "the commit, in a paste of its own")
+        .write("commit");
     document.unverified(&[
         "the whole text on a device; the form of the rules and of `move` was compared with one independent reader",
-        "that a negated source of one family concerns no packet of the other",
         "that lines beginning with # are taken as remarks: paste without them",
         "the setting for IPv6, `test security-policy-match`, and the filters of `clear session all`",
+        "`revert config` giving up the whole candidate, and `show` of a single rule",
     ]);
+    if order.allows() {
+        document.unverified(&["that a negated source of one family concerns no packet of the other"]);
+    }
     document
 }
 
@@ -72,14 +86,16 @@ fn apply(order: &Order, document: &mut Document) {
     document
         .begin(Step::Apply, "in configuration mode")
         .say(
-            "The rules open nothing: for those who are let through, your own rules go on deciding. Where addresses are \
-             translated, a rule is matched with the address before the translation and the zone after it: name that \
-             address instead.",
-        )
-        .write(format!(
-            "set service {name} protocol {} port {}",
-            port.transport, port.number
-        ));
+            "Where addresses are translated, a rule is matched with the address before the translation and the zone after \
+             it: name that address instead.",
+        );
+    if order.allows() {
+        document.say("The rules open nothing: for the allowed sources your own rules still decide.");
+    }
+    document.write(format!(
+        "set service {name} protocol {} port {}",
+        port.transport, port.number
+    ));
     for family in order.closed() {
         let rule = format!("set rulebase security rules {name}-{}", family.digit());
         document.write(format!("{rule} from any\n{rule} to any"));
@@ -91,7 +107,9 @@ fn apply(order: &Order, document: &mut Document) {
             document.write(format!("{rule} source {network}"));
         }
         if !allowed.is_empty() {
-            document.write(format!("{rule} negate-source yes"));
+            document
+                .write(format!("{rule} negate-source yes"))
+                .say("If this line is refused: `revert config` and stop. Without it the rule denies the allowed sources.");
         }
         for asset in order.assets_of(family) {
             document.write(format!("{rule} destination {asset}/{}", family.host_length()));
@@ -102,7 +120,20 @@ fn apply(order: &Order, document: &mut Document) {
             family.digit()
         ));
     }
+    for family in order.closed() {
+        document.write(format!("show rulebase security rules {name}-{}", family.digit()));
+    }
     document
+        .write("show config diff")
+        .say(&if order.allows() {
+            format!(
+                "Each rule that names sources must show `negate-source yes`, and nothing but {name} may be in the difference. \
+                 Otherwise `revert config` and stop."
+            )
+        } else {
+            format!("Nothing but {name} may be in the difference. Otherwise `revert config` and stop.")
+        })
+        .begin(Step::Apply, "the commit, in a paste of its own")
         .write("validate full\ncommit")
         .say("Sessions that stand may go on. In operational mode:")
         .write(sessions(order, "clear"));
@@ -130,4 +161,23 @@ fn sessions(order: &Order, verb: &str) -> String {
         )
     });
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{Dialect, tests::order, write};
+
+    /// Without its negation a rule denies those who are allowed, and nobody else.
+    #[test]
+    fn the_negation_is_shown_before_the_commit() {
+        let order = order("tcp/54321", &["10.7.20.0/24"], &["192.0.2.9"]);
+        let apply = write(Dialect::PaloAlto, &order).unwrap().text(Step::Apply);
+        let negated = apply.find("negate-source yes\n").unwrap();
+        let shown = apply
+            .find("\nshow rulebase security rules portcullis-3f2a91-4\n")
+            .unwrap();
+        let committed = apply.find("\ncommit\n").unwrap();
+        assert!(negated < shown && shown < committed);
+    }
 }
