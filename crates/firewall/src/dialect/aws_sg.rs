@@ -2,46 +2,27 @@
 //!
 //! A group knows no deny, and what is let through is the sum of all groups of an interface: the port is closed by taking
 //! away what lets everybody through ("Security group rules", Amazon VPC User Guide). A permission is taken away only by
-//! exactly what it says (RevokeSecurityGroupIngress, Amazon EC2 API Reference), and tracked connections go on ("Security
-//! group connection tracking", Amazon EC2 User Guide).
+//! exactly what it says (RevokeSecurityGroupIngress, Amazon EC2 API Reference), so what is taken away is read from the
+//! group itself. Tracked connections go on ("Security group connection tracking", Amazon EC2 User Guide).
 
-use serde_json::{Value, json};
+use portcullis_model::Transport;
 
 use super::{Document, Family, Order, Step, joined, prove};
 
 pub(super) fn document(order: &Order) -> Document {
     let mut document = Document::new("#");
-    let name = order.name();
     before(order, &mut document);
     apply(order, &mut document);
-    document
-        .begin(Step::Check, "what the group lets through now")
-        .write(
-            "aws ec2 describe-security-group-rules --filters \"Name=group-id,Values=$group\" --query \
-             'SecurityGroupRules[?IsEgress==`false`]' --output table",
-        )
-        .say(&format!(
-            "No rule for everybody may be left that holds port {}, also not as part of a range or with protocol -1, and \
-             not in another group of the same interface.",
-            order.port.number
-        ))
-        .say(&prove(order));
+    network_acl(order, &mut document);
+    check(order, &mut document);
     document
         .begin(Step::Confirm, "nothing more is to be done")
         .say("AWS has no trial: what was changed stays. Until the proof is there keep the rollback ready in a second terminal.");
-    document
-        .begin(Step::Rollback, "first open again, then the narrow permissions go")
-        .write(format!(
-            "aws ec2 authorize-security-group-ingress --group-id \"$group\" --ip-permissions file://{name}-wide.json"
-        ));
-    if narrow(order).is_some() {
-        document.write(format!(
-            "aws ec2 revoke-security-group-ingress --group-id \"$group\" --ip-permissions file://{name}-narrow.json"
-        ));
-    }
+    rollback(order, &mut document);
     document.unverified(&[
         "the whole text against an account",
         "the filter by addresses of an interface, and the queries",
+        "that lists without an entry and descriptions do no harm where permissions are taken away and given back",
     ]);
     document
 }
@@ -52,130 +33,250 @@ fn families(order: &Order) -> Vec<Family> {
     Family::BOTH.into_iter().filter(shut).collect()
 }
 
+/// Begins every step: each may come into a new shell, and each group has files of its own.
+fn head(order: &Order) -> String {
+    format!(
+        "set -euC
+group='<SECURITY-GROUP-ID>'
+case ${{group:?}} in sg-*) ;; *) echo 'fill in the group first'; exit 1 ;; esac
+wide={name}-$group-wide.json before={name}-$group-before.json
+",
+        name = order.name()
+    )
+}
+
+/// The permissions of the group for exactly this port, as a query over all of them.
+fn of_port(order: &Order) -> String {
+    format!(
+        "SecurityGroups[0].IpPermissions[?IpProtocol==`\"{}\"` && FromPort==`{port}` && ToPort==`{port}`]",
+        order.port.transport,
+        port = order.port.number
+    )
+}
+
+/// Where a family's networks stand in a permission: the list, and the name of a network in it.
+fn ranges(family: Family) -> (&'static str, &'static str) {
+    match family {
+        Family::V4 => ("IpRanges", "CidrIp"),
+        Family::V6 => ("Ipv6Ranges", "CidrIpv6"),
+    }
+}
+
 fn before(order: &Order, document: &mut Document) {
-    let name = order.name();
-    let assets = joined(&order.assets_of(Family::V4), ",");
-    document
-        .begin(Step::Before, "in a POSIX shell: which groups, and what they say")
-        .write("group='<SECURITY-GROUP-ID>'");
-    if !assets.is_empty() {
-        document.write(format!(
-            "aws ec2 describe-network-interfaces --filters 'Name=addresses.private-ip-address,Values={assets}' --query \
-             'NetworkInterfaces[].[NetworkInterfaceId,PrivateIpAddress,Groups[].GroupId]'"
-        ));
+    document.begin(Step::Before, "in a shell: which groups, and what they say");
+    for (family, filter) in [
+        (Family::V4, "addresses.private-ip-address"),
+        (Family::V6, "ipv6-addresses.ipv6-address"),
+    ] {
+        let assets = joined(&order.assets_of(family), ",");
+        if !assets.is_empty() {
+            document.write(format!(
+                "aws ec2 describe-network-interfaces --filters 'Name={filter},Values={assets}' --query \
+                 'NetworkInterfaces[].[NetworkInterfaceId,PrivateIpAddress,Groups[].GroupId]'"
+            ));
+        }
     }
-    let assets = joined(&order.assets_of(Family::V6), ",");
-    if !assets.is_empty() {
-        document.write(format!(
-            "aws ec2 describe-network-interfaces --filters 'Name=ipv6-addresses.ipv6-address,Values={assets}' --query \
-             'NetworkInterfaces[].[NetworkInterfaceId,PrivateIpAddress,Groups[].GroupId]'"
-        ));
-    }
+    let everybody = families(order).into_iter().map(|family| {
+        let (list, network) = ranges(family);
+        format!(", {list}: {list}[?{network}==`\"{}\"`]", family.everything())
+    });
     document
-        .write(format!(
-            "aws ec2 describe-security-groups --group-ids \"$group\" --query 'SecurityGroups[0].IpPermissions' \
-             >{name}-before.json"
+        .say(
+            "Each group of each interface needs the same: go through all steps for one, then for the next. A group also \
+             concerns every other interface that has it: where that is not wanted, give the assets a group of their own \
+             first.",
+        )
+        .script(format!(
+            "{}aws ec2 describe-security-groups --group-ids \"$group\" --query 'SecurityGroups[0].IpPermissions' >\"$before\"
+aws ec2 describe-security-groups --group-ids \"$group\" --query '{}.{{IpProtocol: IpProtocol, FromPort: FromPort, ToPort: ToPort{}}}' >\"$wide\"
+cat \"$before\" \"$wide\"",
+            head(order),
+            of_port(order),
+            everybody.collect::<String>()
         ))
         .say(
-            "Each group of each interface needs the same. A group also concerns every other interface that has it: where \
-             that is not wanted, give the assets a group of their own first.",
-        )
-        .say(&format!(
-            "{name}-wide.json must hold exactly what {name}-before.json says of those who are to be shut out, and nothing \
-             else; this is its usual form. Where a permission holds further ports, take it whole, and let the other \
-             ports through again with permissions of their own in {name}-narrow.json."
-        ))
-        .write(file(&format!("{name}-wide.json"), &wide(order)));
-    if let Some(narrow) = narrow(order) {
-        document.write(file(&format!("{name}-narrow.json"), &narrow));
-    }
+            "The second file holds what lets everybody through to exactly this port, as the group says it. When it holds no \
+             network, or the first holds more for others (further ports, a range, protocol -1, other networks, a prefix list, a group): \
+             write that into the second by hand, word for word; it is taken away, and ROLLBACK gives back the same. Ports \
+             beside this one that are taken away with it need permissions of their own before APPLY. A file that is there \
+             already is never written over: finish or remove the earlier attempt.",
+        );
 }
 
 fn apply(order: &Order, document: &mut Document) {
-    let name = order.name();
-    document.begin(Step::Apply, "first the narrow permissions, then the wide ones go");
-    if narrow(order).is_some() {
-        document.write(format!(
-            "aws ec2 authorize-security-group-ingress --group-id \"$group\" --ip-permissions file://{name}-narrow.json"
+    let mut script = head(order);
+    script.push_str("[ \"$(tr -d '[:space:]' <\"$wide\")\" != '[]' ] || { echo 'there is nothing to take away'; exit 1; }\n");
+    let narrow: Vec<(Family, String)> = families(order)
+        .into_iter()
+        .flat_map(|family| {
+            let networks = order.allowed(family).into_iter();
+            networks.map(move |network| (family, network.to_string()))
+        })
+        .collect();
+    for (family, network) in &narrow {
+        let (list, key) = ranges(*family);
+        let port = order.port.number;
+        script.push_str(&format!(
+            "there=$(aws ec2 describe-security-groups --group-ids \"$group\" --query '{of_port}.{list}[?{key}==`\"{network}\"`][]' --output text)
+[ -n \"$there\" ] || aws ec2 authorize-security-group-ingress --group-id \"$group\" --ip-permissions 'IpProtocol={transport},FromPort={port},ToPort={port},{list}=[{{{key}={network},Description={name}}}]'
+",
+            of_port = of_port(order),
+            transport = order.port.transport,
+            name = order.name(),
         ));
     }
-    let number = match order.port.transport {
-        portcullis_model::Transport::Tcp => 6,
-        portcullis_model::Transport::Udp => 17,
-    };
-    let port = order.port.number;
+    script.push_str(
+        "aws ec2 revoke-security-group-ingress --group-id \"$group\" --ip-permissions \"file://$wide\"",
+    );
     document
-        .write(format!(
-            "aws ec2 revoke-security-group-ingress --group-id \"$group\" --ip-permissions file://{name}-wide.json"
-        ))
-        .say(
-            "When nothing says exactly this, nothing is taken away; in a default VPC without an error: look at the \
-             check.",
+        .begin(
+            Step::Apply,
+            if narrow.is_empty() {
+                "the wide permissions go"
+            } else {
+                "first the narrow permissions, then the wide ones go"
+            },
         )
+        .script(script)
         .say(
-            "Tracked connections go on. A network access list is asked for every packet and cuts them, but it concerns \
-             the whole subnet, also answers to connections that were begun from the closed port number; entries that \
-             let your networks through need lower numbers:",
+            "`UnknownIpPermissions` in the answer, which a default VPC gives without an error, is what was not taken away: \
+             the port is still OPEN.",
         );
-    for family in families(order) {
-        let block = match family {
-            Family::V4 => "--cidr-block",
-            Family::V6 => "--ipv6-cidr-block",
-        };
+}
+
+fn network_acl(order: &Order, document: &mut Document) {
+    let entries = acl_entries(order);
+    document.say(
+        "Tracked connections go on. A network access list is asked for every packet and cuts them, but it concerns the \
+         whole subnet, also answers to connections that were begun from the closed port number. The numbers are free ones, \
+         in this order, below the first entry that allows the port:",
+    );
+    for (number, (action, network)) in (1..).zip(&entries) {
         document.write_as_comment(format!(
-            "aws ec2 create-network-acl-entry --network-acl-id '<NETWORK-ACL-ID>' --ingress --rule-number '<NUMBER-{}>' \
-             --protocol {number} --port-range From={port},To={port} --rule-action deny {block} {}",
-            family.digit(),
-            family.everything()
+            "aws ec2 create-network-acl-entry --network-acl-id '<NETWORK-ACL-ID>' --ingress --rule-number '<NUMBER-{number}>' \
+             --protocol {} --port-range From={port},To={port} --rule-action {action} {network}",
+            match order.port.transport {
+                Transport::Tcp => 6,
+                Transport::Udp => 17,
+            },
+            port = order.port.number,
         ));
     }
 }
 
-fn file(name: &str, content: &Value) -> String {
-    format!("cat >{name} <<'END'\n{content:#}\nEND")
-}
-
-fn wide(order: &Order) -> Value {
-    let everybody = |family: Family| -> Vec<String> {
-        let shut = families(order).into_iter().filter(|shut| *shut == family);
-        shut.map(|family| family.everything().to_owned()).collect()
+/// Who is allowed, then everybody, as the entries of a network access list say it.
+fn acl_entries(order: &Order) -> Vec<(&'static str, String)> {
+    let block = |family: Family, network: &str| match family {
+        Family::V4 => format!("--cidr-block {network}"),
+        Family::V6 => format!("--ipv6-cidr-block {network}"),
     };
-    permission(order, &everybody(Family::V4), &everybody(Family::V6), None)
-}
-
-/// Who is let through in the families that are closed; nothing when that is nobody.
-fn narrow(order: &Order) -> Option<Value> {
-    let allowed = |family| -> Vec<String> {
-        let shut = families(order).contains(&family);
-        let networks = if shut { order.allowed(family) } else { Vec::new() };
-        networks.iter().map(ToString::to_string).collect()
-    };
-    let (four, six) = (allowed(Family::V4), allowed(Family::V6));
-    (!four.is_empty() || !six.is_empty()).then(|| permission(order, &four, &six, Some(&order.name())))
-}
-
-fn permission(order: &Order, four: &[String], six: &[String], description: Option<&str>) -> Value {
-    let ranges = |key: &str, networks: &[String]| -> Vec<Value> {
-        let range = |network: &String| match description {
-            Some(description) => json!({ key: network, "Description": description }),
-            None => json!({ key: network }),
-        };
-        networks.iter().map(range).collect()
-    };
-    let mut permission = json!({
-        "IpProtocol": order.port.transport.to_string(),
-        "FromPort": order.port.number,
-        "ToPort": order.port.number,
-    });
-    if let Value::Object(fields) = &mut permission {
-        for (name, ranges) in [
-            ("IpRanges", ranges("CidrIp", four)),
-            ("Ipv6Ranges", ranges("CidrIpv6", six)),
-        ] {
-            if !ranges.is_empty() {
-                fields.insert(name.into(), ranges.into());
-            }
+    let mut entries = Vec::new();
+    for family in families(order) {
+        for network in order.allowed(family) {
+            entries.push(("allow", block(family, &network.to_string())));
         }
     }
-    json!([permission])
+    for family in families(order) {
+        entries.push(("deny", block(family, family.everything())));
+    }
+    entries
+}
+
+fn check(order: &Order, document: &mut Document) {
+    document
+        .begin(Step::Check, "what the group lets through now")
+        .script(format!(
+            "{}aws ec2 describe-security-group-rules --filters \"Name=group-id,Values=$group\" --query \
+             'SecurityGroupRules[?IsEgress==`false`]' --output table",
+            head(order)
+        ))
+        .say(&format!(
+            "No rule that holds port {} may be left{}, also not as part of a range, with protocol -1, for a prefix list or \
+             another group, and not in another group of the same interface.",
+            order.port.number,
+            if order.allows() {
+                " but the narrow ones for the allowed sources"
+            } else {
+                ""
+            }
+        ))
+        .say(&prove(order));
+}
+
+fn rollback(order: &Order, document: &mut Document) {
+    let mut script = format!(
+        "{}answer=$(aws ec2 authorize-security-group-ingress --group-id \"$group\" --ip-permissions \"file://$wide\" 2>&1) || case $answer in
+    *InvalidPermission.Duplicate*) echo 'it is there already' ;;
+    *) echo \"$answer\"; exit 1 ;;
+esac
+",
+        head(order)
+    );
+    if order.allows()
+        || families(order)
+            .iter()
+            .any(|family| !order.allowed(*family).is_empty())
+    {
+        script.push_str(&format!(
+            "made=$(aws ec2 describe-security-group-rules --filters \"Name=group-id,Values=$group\" --query 'SecurityGroupRules[?Description==`\"{}\"`].SecurityGroupRuleId' --output text)
+[ -z \"$made\" ] || aws ec2 revoke-security-group-ingress --group-id \"$group\" --security-group-rule-ids $made
+",
+            order.name()
+        ));
+    }
+    script.push_str(
+        "aws ec2 describe-security-groups --group-ids \"$group\" --query 'SecurityGroups[0].IpPermissions' | diff \"$before\" -",
+    );
+    document
+        .begin(
+            Step::Rollback,
+            "what was taken away comes back; what carries the name of this change goes",
+        )
+        .script(script)
+        .say("A difference that is more than an order is what is not yet as before. The network access list, where it was used:");
+    for number in 1..=acl_entries(order).len() {
+        document.write_as_comment(format!(
+            "aws ec2 delete-network-acl-entry --network-acl-id '<NETWORK-ACL-ID>' --ingress --rule-number '<NUMBER-{number}>'"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dialect::{Dialect, tests::orders, write};
+
+    proptest! {
+        /// What everybody may reach after a rollback was read from the group: a family that was closed stays closed.
+        #[test]
+        fn nothing_is_opened_that_was_not_open_before(order in orders()) {
+            let Ok(document) = write(Dialect::AwsSg, &order) else { return Ok(()) };
+            let apply = document.text(Step::Apply);
+            let rollback = document.text(Step::Rollback);
+            prop_assert!(!rollback.contains("0.0.0.0/0") && !rollback.contains("::/0"), "{}", rollback);
+            // Nor is a narrow permission of the site's taken away: what goes is found by its description.
+            for network in order.allow.networks() {
+                prop_assert!(!rollback.contains(&network.to_string()));
+            }
+            let authorize = apply.rfind("authorize-security-group-ingress");
+            let revoke = apply.find("revoke-security-group-ingress").unwrap();
+            prop_assert!(authorize.is_none_or(|authorize| authorize < revoke));
+        }
+
+        #[test]
+        fn each_step_sets_its_group_and_ends_at_an_error(order in orders()) {
+            let Ok(document) = write(Dialect::AwsSg, &order) else { return Ok(()) };
+            for section in &document.sections {
+                let sets = section.text.find("set -euC\ngroup='<SECURITY-GROUP-ID>'");
+                let uses = section.text.find("\"$group\"");
+                prop_assert!(uses.is_none_or(|uses| sets.is_some_and(|sets| sets < uses)), "{}", section.text);
+            }
+            let checked = Command::new("sh").args(["-n", "-c", &document.to_string()]).output().unwrap();
+            prop_assert!(checked.status.success() && checked.stderr.is_empty(), "{:?}", checked);
+        }
+    }
 }
