@@ -19,7 +19,7 @@ pub(super) fn document(order: &Order) -> Document {
         .say("1. Export the configuration and keep the file: it is the last way back.")
         .say(
             "2. Note the interface through which those come who are to be shut out, that of the assets, and the policies \
-             of layer 3 with their order.",
+             of layer 3 with their order, for each such pair of interfaces. Note how SettingCheck is set.",
         )
         .say(&format!(
             "3. SettingCheck: enable \"Firewall Policy\", set the timer to {timer} seconds, and activate."
@@ -38,21 +38,24 @@ pub(super) fn document(order: &Order) -> Document {
         .begin(Step::Check, "while SettingCheck waits")
         .say("1. The policies stand in the order above, before all others for these assets.")
         .say(&format!("2. {}", prove(order)))
-        .say(
-            "3. Connections that stand may go on: look whether the service still talks to hosts that are not let \
-             through.",
-        );
+        .say(if order.allows() {
+            "3. Connections that stand may go on: look whether the service still talks to hosts outside the allowed sources."
+        } else {
+            "3. Connections that stand may go on: look whether the service still talks to anybody."
+        });
     document
         .begin(Step::Confirm, "while SettingCheck waits, from a new login")
         .say("1. Click the confirm button of SettingCheck. Without it the router takes the policies back by itself.")
-        .say("2. Save the configuration where the model has a step of its own for it, and export it again.");
+        .say("2. Set SettingCheck as it was before.")
+        .say("3. Save the configuration where the model has a step of its own for it, and export it again.");
     document
         .begin(Step::Rollback, "when something is wrong")
         .say("1. While SettingCheck waits: do nothing, and wait until the time is over.")
-        .say(&format!(
-            "2. Afterwards: delete the policies of change {}, with SettingCheck enabled as above, and confirm.",
-            order.tag
-        ));
+        .say(
+            "2. Afterwards: policies carry no mark. With SettingCheck enabled as above go to the indexes that you noted, compare \
+             each policy with the list in APPLY word for word, delete it, the highest index first, and confirm.",
+        )
+        .say("3. Set SettingCheck as it was before.");
     document.unverified(&[
         "names and places of the pages and fields on this model and firmware, besides those of SettingCheck",
         "whether the policies of layer 3 concern IPv6 on this model at all",
@@ -70,8 +73,14 @@ fn policies(order: &Order, document: &mut Document) {
     document
         .begin(Step::Apply, "policies of layer 3, in this order, above all others for these assets")
         .say(
-            "The accepting ones come first, so they also let these networks through where a policy of yours would not.",
+            "For each such pair of interfaces. Policies carry no mark: note beside each number the index that it gets on the \
+             router, and the pair.",
         );
+    if order.allows() {
+        document.say(
+            "The accepting ones come first, so they also let the allowed sources through where a policy of yours would not.",
+        );
+    }
     let mut index = 0;
     for family in order.closed() {
         if family == Family::V6 {
