@@ -201,6 +201,39 @@ fn each_text_has_every_step_in_order_and_says_what_is_not_verified() {
     }
 }
 
+/// A sentence on those who are allowed is a riddle where nobody is.
+#[test]
+fn where_nobody_is_allowed_no_sentence_is_on_those_who_are() {
+    let on_them = [
+        "allowed source",
+        "let through",
+        "permits",
+        "allowing rules",
+        "accepting",
+        "narrow",
+        "negat",
+        "source-address-excluded",
+        "engineer",
+    ];
+    for dialect in Dialect::ALL {
+        let assets: &[&str] = if dialect.is_of_host() { &[] } else { &ASSETS };
+        let document = write(dialect, &order("tcp/54321", &[], assets)).unwrap();
+        let mut text = document.unverified.join("\n");
+        for section in &document.sections {
+            text.push_str(&format!("\n{}\n{}", section.title, section.text));
+        }
+        // Sentences are wrapped: they are put together again.
+        let lines = text
+            .lines()
+            .map(|line| line.trim_start_matches(['#', '!']).trim());
+        let text = lines.collect::<Vec<_>>().join(" ");
+        for words in on_them {
+            assert!(!text.contains(words), "{dialect}: {words}");
+        }
+        assert!(text.contains("another service of the asset"), "{dialect}");
+    }
+}
+
 /// Nothing is blocked in a family that is allowed as a whole, and the other one is closed all the same.
 #[test]
 fn a_family_that_is_allowed_as_a_whole_is_left_alone() {
