@@ -84,7 +84,7 @@ fn before(order: &Order, document: &mut Document) {
     document
         .say(
             "Each group of each interface needs the same: go through all steps for one, then for the next. A group also \
-             concerns every other interface that has it: where that is not wanted, give the assets a group of their own \
+             applies to every other interface that has it: where that is not wanted, give the assets a group of their own \
              first.",
         )
         .script(format!(
@@ -148,7 +148,7 @@ fn apply(order: &Order, document: &mut Document) {
 fn network_acl(order: &Order, document: &mut Document) {
     let entries = acl_entries(order);
     document.say(
-        "Tracked connections go on. A network access list is asked for every packet and cuts them, but it concerns the \
+        "Tracked connections continue. A network access list is evaluated for every packet and cuts them, but it applies to the \
          whole subnet, also answers to connections that were begun from the closed port number. The numbers are free ones, \
          in this order, below the first entry that allows the port:",
     );

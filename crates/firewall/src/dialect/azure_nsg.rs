@@ -41,7 +41,7 @@ pub(super) fn document(order: &Order) -> Document {
     }
     document
         .script(format!("{script}echo done"))
-        .say("Without `done` it stopped on the way: ROLLBACK. Flows that stand go on unless the group asks its rules again:")
+        .say("Without `done` it stopped on the way: ROLLBACK. Existing flows continue unless the group evaluates its rules again:")
         .script(format!(
             "{HEAD}az network nsg update --resource-group \"$resource_group\" --name \"$nsg\" --set flushConnection=true"
         ));
@@ -57,8 +57,8 @@ pub(super) fn document(order: &Order) -> Document {
         "the whole text against a subscription",
         "that prefixes of both families are refused in one rule: here each family has its own",
         "`flushConnection` by this command, what it prints where it was never set, and in this region",
-        "that the health probe of a load balancer is denied with the others, and that admin rules of the kind AlwaysAllow are \
-         not asked for this group",
+        "that the health probe of a load balancer is denied with the others, and that admin rules of the kind AlwaysAllow \
+         do not apply to this group",
     ]);
     document
 }
@@ -77,9 +77,9 @@ fn before(order: &Order, count: usize, document: &mut Document) {
              listed.",
         ))
         .say(
-            "A group may hang on the subnet and on the interface: both are asked, and one that denies is enough. A group also \
-             concerns all others that it hangs on; these rules name the assets. Addresses are those inside the network: \
-             inbound, a public one has been translated before the rules are asked.",
+            "A group may hang on the subnet and on the interface: both are evaluated, and one that denies is enough. A group also \
+             applies to all others that it hangs on; these rules name the assets. Addresses are those inside the network: \
+             inbound, a public one has been translated before the rules are evaluated.",
         )
         .say(
             "Behind a load balancer the denies may also stop its health probe (AzureLoadBalancer): allow it with a priority \

@@ -39,14 +39,14 @@ pub(super) fn document(order: &Order) -> Document {
             "With `sysopt connection permit-vpn`, which is the default, those who come by VPN pass by this list: it needs \
              `vpn-filter`, or `no sysopt connection permit-vpn` for all.",
         )
-        .say("The list of an interface does not concern services of the ASA itself.")
+        .say("The list of an interface does not apply to services of the ASA itself.")
         .say(BESIDE);
     document
         .begin(Step::Apply, "the lines at the top of the list that is bound already")
         .say(
             "The device has no trial: keep a second session open with the rollback ready in it. A restart that is \
              ordered before and cancelled afterwards is the only guard, and it cuts everything that passes the device \
-             when it comes; it stands here as a comment. On a failover pair it is no guard: the other unit has the \
+             when it comes; it is written here as a comment. On a failover pair it is no guard: the other unit has the \
              change as well.",
         )
         .write_as_comment(format!("reload in {} noconfirm", order.minutes()))
@@ -63,10 +63,10 @@ pub(super) fn document(order: &Order) -> Document {
             "Lines 1 to {} must be these. When one is not: ROLLBACK, before anything else.",
             entries.len()
         ))
-        .say("Connections that stand go on until they are cleared:")
+        .say("Existing connections continue until they are cleared:")
         .write(clear(order));
     document
-        .begin(Step::Check, "the lines stand at the top, and the deny counts")
+        .begin(Step::Check, "the lines are at the top, and the deny counts")
         .write("show access-list <ACL-NAME>");
     for asset in &order.assets {
         document.write(format!(

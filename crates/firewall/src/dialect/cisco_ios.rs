@@ -33,10 +33,10 @@ pub(super) fn document(order: &Order) -> Document {
         "the whole text on a device; the form of the lines for IPv4 was compared with two independent readers",
         "the lines for IPv6: sequence, traffic-filter, and how a list of IPv6 is renumbered",
         "the timer's longest time, 120 minutes, and `configure revert now`",
-        "that sequence numbers are not kept over a restart, on this release",
     ]);
     if order.closed().contains(&Family::V4) {
-        document.unverified(&["that on a NAT outside interface the list is asked before the translation"]);
+        document
+            .unverified(&["that on a NAT outside interface the list is evaluated before the translation"]);
     }
     document
 }
@@ -71,7 +71,7 @@ fn before(order: &Order, document: &mut Document) {
     }
     if order.closed().contains(&Family::V4) {
         document.say(
-            "Where <INTERFACE> says `ip nat outside`, the list is asked before addresses are translated inwards: write \
+            "Where <INTERFACE> says `ip nat outside`, the list is evaluated before addresses are translated inwards: write \
              the address before the translation in the place of the asset's.",
         );
     }
@@ -105,7 +105,7 @@ fn bound(order: &Order, family: Family, document: &mut Document) {
         );
     }
     document.say(
-        "A list knows no connections: those that stand are cut at once, and answers to a connection which the asset \
+        "A list knows no connections: existing ones are cut at once, and answers to a connection which the asset \
          itself began from the closed port number are lost.",
     );
     if order.minutes() > LONGEST {
@@ -171,7 +171,7 @@ fn unbound(order: &Order, family: Family, document: &mut Document) {
 }
 
 fn check(order: &Order, document: &mut Document) {
-    document.begin(Step::Check, "the lines stand at the top, and the deny counts");
+    document.begin(Step::Check, "the lines are at the top, and the deny counts");
     for family in order.closed() {
         document.write(show(family));
     }

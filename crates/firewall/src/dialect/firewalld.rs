@@ -75,7 +75,7 @@ fn before(order: &Order, document: &mut Document) {
             .write(ours(order, " --permanent"))
             .say(
                 "Rules are of a zone: they go into all that an interface or a source is in, and into the default one. \
-                 Ports that are passed on to containers are not concerned unless StrictForwardPorts=yes.",
+                 Ports that are passed on to containers are not closed unless StrictForwardPorts=yes.",
             );
     } else {
         document
@@ -88,7 +88,7 @@ fn before(order: &Order, document: &mut Document) {
             .say(
                 "What passes this host needs a policy, since firewalld 0.9. APPLY makes one and reloads firewalld, and \
                  the reload drops what others changed without `--permanent`. Where the two lists differ: keep that \
-                 first, or do not go on.",
+                 first, or stop here.",
             );
     }
     document.say("The last two lines must print nothing: these priorities are those of this change.");
@@ -130,8 +130,8 @@ fn apply(order: &Order, document: &mut Document) {
     document
         .script(script)
         .say(
-            "firewalld accepts connections that stand before it asks its rules; this ends them. When it answers \
-             \"command not found\", they stand until they end by themselves.",
+            "firewalld accepts existing connections before it evaluates its rules; this ends them. When it answers \
+             \"command not found\", they exist until they end by themselves.",
         )
         .write(conntrack(order));
     if order.assets.is_empty() {

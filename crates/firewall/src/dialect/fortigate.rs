@@ -15,7 +15,7 @@ pub(super) fn document(order: &Order) -> Document {
     before(order, &mut document);
     apply(order, &mut document);
     document
-        .begin(Step::Check, "the policies stand first, and they count")
+        .begin(Step::Check, "the policies are first, and they count")
         .write("show firewall policy");
     for family in order.closed() {
         document.write(format!("diagnose firewall iprope show 100004 {}", id(family)));
@@ -54,12 +54,12 @@ fn before(order: &Order, document: &mut Document) {
              `grep portcullis` must print nothing.",
         )
         .say(
-            "<FIRST-ID> is the policy that stands first in this list. <FREE-ID-4> and <FREE-ID-6> are numbers that no \
+            "<FIRST-ID> is the policy that is first in this list. <FREE-ID-4> and <FREE-ID-6> are numbers that no \
              policy has. With virtual domains enter the right one first (`config vdom`); `config system global` is \
              under `config global` then.",
         )
         .say(
-            "Services of the FortiGate itself are not concerned; they need `config firewall local-in-policy` and \
+            "This does not apply to services of the FortiGate itself; they need `config firewall local-in-policy` and \
              `local-in-policy6`.",
         );
     if six && !order.allowed(Family::V6).is_empty() {
@@ -76,7 +76,7 @@ fn unverified(order: &Order, document: &mut Document) {
         "the whole text on a device; the form of policies, services and addresses was compared with an independent reader",
         "an interface `any` in a policy, where the device is set to one interface for each",
         "whether the last save is needed once cfg-save is automatic; the number 100004 of the table in the check",
-        "that `match-vip` goes with the real address of an asset in dstaddr, and that the filter of sessions is asked before \
+        "that `match-vip` goes with the real address of an asset in dstaddr, and that the filter of sessions is evaluated before \
          the translation",
         "`local-in-policy` and `local-in-policy6` on this release",
     ]);
@@ -138,10 +138,10 @@ fn apply(order: &Order, document: &mut Document) {
         ));
     }
     document
-        .say("Sessions that stand may go on until they are cleared. Those of one asset after the other:")
+        .say("Existing sessions may continue until they are cleared. Those of one asset after the other:")
         .write(sessions(order))
         .say(
-            "What is listed is what this ends; without the filter it would end all sessions, so that it stands here as a \
+            "What is listed is what this ends; without the filter it would end all sessions, so that it is written here as a \
              comment, once for each family:",
         );
     for family in order.closed() {

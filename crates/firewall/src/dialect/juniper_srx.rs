@@ -60,7 +60,7 @@ fn before(order: &Order, document: &mut Document) {
     if order.closed().contains(&Family::V6) {
         document
             .write("show security flow status")
-            .say("IPv6 must be flow based: in packet mode, or dropped, no policy is asked for it.");
+            .say("IPv6 must be flow based: in packet mode, or dropped, no policy is evaluated for it.");
     }
     document
         .say(
@@ -95,7 +95,7 @@ fn apply(order: &Order, document: &mut Document) {
         document.say("The policy opens nothing: for the allowed sources your own policies still decide.");
     }
     document
-        .say("Services of the SRX itself are not concerned; they are in `host-inbound-traffic`.")
+        .say("This does not apply to services of the SRX itself; they are in `host-inbound-traffic`.")
         .write(format!(
             "set applications application {name} protocol {} destination-port {}",
             port.transport, port.number
@@ -157,7 +157,7 @@ fn apply(order: &Order, document: &mut Document) {
             "Until CONFIRM: no `commit`, and no `commit check`. Any of them, by whomever, confirms the trial.",
         )
         .say(
-            "Sessions that stand go on: `policy-rematch` is off by default, and is about the policy that let them in. \
+            "Existing sessions continue: `policy-rematch` is off by default, and is about the policy that let them in. \
              In operational mode, from another session:",
         )
         .write(sessions(order, "clear"));

@@ -45,7 +45,7 @@ pub(super) fn document(order: &Order) -> Document {
     }
     document.begin(
         Step::Check,
-        "the rules stand first, none is marked invalid, they count, and the guard still waits",
+        "the rules are first, none is marked invalid, they count, and the guard still waits",
     );
     for family in order.closed() {
         document.write(format!(

@@ -36,12 +36,12 @@ pub(super) fn document(order: &Order) -> Document {
     policies(order, &mut document);
     document
         .begin(Step::Check, "while SettingCheck waits")
-        .say("1. The policies stand in the order above, before all others for these assets.")
+        .say("1. The policies are in the order above, before all others for these assets.")
         .say(&format!("2. {}", prove(order)))
         .say(if order.allows() {
-            "3. Connections that stand may go on: look whether the service still talks to hosts outside the allowed sources."
+            "3. Existing connections may continue: look whether the service still talks to hosts outside the allowed sources."
         } else {
-            "3. Connections that stand may go on: look whether the service still talks to anybody."
+            "3. Existing connections may continue: look whether the service still talks to anybody."
         });
     document
         .begin(Step::Confirm, "while SettingCheck waits, from a new login")
@@ -58,8 +58,8 @@ pub(super) fn document(order: &Order) -> Document {
         .say("3. Set SettingCheck as it was before.");
     document.unverified(&[
         "names and places of the pages and fields on this model and firmware, besides those of SettingCheck",
-        "whether the policies of layer 3 concern IPv6 on this model at all",
-        "what becomes of connections that stand, and of a restart while SettingCheck waits",
+        "whether the policies of layer 3 apply to IPv6 on this model at all",
+        "what becomes of existing connections, and of a restart while SettingCheck waits",
     ]);
     document
 }

@@ -76,7 +76,7 @@ pub(super) fn document(order: &Order) -> Document {
         "`revert config` giving up the whole candidate, and `show` of a single rule",
     ]);
     if order.allows() {
-        document.unverified(&["that a negated source of one family concerns no packet of the other"]);
+        document.unverified(&["that a negated source of one family applies to no packet of the other"]);
     }
     document
 }
@@ -135,7 +135,7 @@ fn apply(order: &Order, document: &mut Document) {
         })
         .begin(Step::Apply, "the commit, in a paste of its own")
         .write("validate full\ncommit")
-        .say("Sessions that stand may go on. In operational mode:")
+        .say("Existing sessions may continue. In operational mode:")
         .write(sessions(order, "clear"));
 }
 

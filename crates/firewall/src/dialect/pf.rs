@@ -49,7 +49,7 @@ pub(super) fn document(order: &Order) -> Document {
             seconds = order.seconds()
         ))
         .say(&format!(
-            "States that stand go on, whatever the rules say. List those of the port with their numbers, and end those{} \
+            "Existing states continue, whatever the rules say. List those of the port with their numbers, and end those{} \
              one by one (`pfctl -k id -k <STATE-ID>`); `pfctl -k 0.0.0.0/0 -k ADDRESS` would cut all services of the \
              host.",
             if order.allows() { " from outside the allowed sources" } else { "" }

@@ -87,8 +87,8 @@ fn apply(order: &Order, name: BackendName, document: &mut Document) {
             }
         })
         .say(&format!(
-            "Connections to the port{} are cut at once, also those that stand. The host's own connections to others, and \
-             those to itself, are not concerned.",
+            "Connections to the port{} are cut at once, also existing ones. The host's own connections to others, and \
+             those to itself, are not affected.",
             if order.allows() {
                 " from outside the allowed sources"
             } else {

@@ -36,8 +36,8 @@ pub(super) fn document(order: &Order) -> Document {
     document.script(apply(order, &rules, &guard));
     document
         .say(
-            "ufw accepts connections that stand before it asks its rules; this ends them. When it answers \"command not \
-             found\", they stand until they end by themselves.",
+            "ufw accepts existing connections before it evaluates its rules; this ends them. When it answers \"command not \
+             found\", they exist until they end by themselves.",
         )
         .write(conntrack(order));
     if order.assets.is_empty() {

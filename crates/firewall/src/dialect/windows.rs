@@ -40,14 +40,14 @@ pub(super) fn document(order: &Order) -> Document {
     netsh(order, &mut document);
     if !order.allow.is_empty() {
         document.unverified(&[
-            "that ranges from 0.0.0.0 and from :: are taken as they stand here; the check shows what was stored",
+            "that ranges from 0.0.0.0 and from :: are taken as they are written here; the check shows what was stored",
             "how many ranges one rule takes",
         ]);
     }
     document.unverified(&[
         "that the task runs as SYSTEM at its time, after a start, and up to 10 minutes after a time that it slept through; \
          that netsh finds the rule by its display name is rehearsed on the host",
-        "that connections which stand already are cut",
+        "that existing connections are cut",
         "that connections of the host to itself do not pass the firewall",
         "that `netsh interface portproxy`, WinNAT and containers are what else brings the port to others",
         "`netsh advfirewall import` replacing the whole policy",
@@ -170,9 +170,9 @@ fn check(order: &Order, document: &mut Document) {
                 order.port.number
             ))
             .say(if order.allow.is_empty() {
-                "Connections that stand already may go on: end them."
+                "Existing connections may continue: end them."
             } else {
-                "Connections that stand already may go on: end those from outside the allowed sources."
+                "Existing connections may continue: end those from outside the allowed sources."
             });
     }
     document.say(&prove(order));
