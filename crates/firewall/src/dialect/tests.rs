@@ -201,6 +201,86 @@ fn each_text_has_every_step_in_order_and_says_what_is_not_verified() {
     }
 }
 
+/// Those whose steps are pasted into a POSIX shell.
+const OF_SHELL: [Dialect; 7] = [
+    Dialect::Pf,
+    Dialect::AwsSg,
+    Dialect::AzureNsg,
+    Dialect::Nftables,
+    Dialect::Iptables,
+    Dialect::Ufw,
+    Dialect::Firewalld,
+];
+
+/// Names of variables that a text reads, e.g. `zones` of `$zones` and of `${zones:?}`.
+fn read_variables(text: &str) -> Vec<&str> {
+    let name = |rest: &str| {
+        let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+        end.unwrap_or(rest.len())
+    };
+    text.split('$')
+        .skip(1)
+        .map(|rest| rest.strip_prefix('{').unwrap_or(rest))
+        .map(|rest| rest.get(..name(rest)).unwrap())
+        .filter(|variable| !variable.is_empty())
+        .collect()
+}
+
+/// A step may be pasted into a new session: what another one has set is not there.
+#[test]
+fn each_step_sets_the_variables_that_it_reads() {
+    assert_eq!(
+        read_variables("for a in $b; do \"${c%/*}\" $1 $(d) $$"),
+        ["b", "c"]
+    );
+    for dialect in OF_SHELL {
+        for own in [&[] as &[&str], &ASSETS] {
+            let Ok(document) = write(dialect, &order("tcp/54321", &ENGINEERS, own)) else {
+                continue;
+            };
+            for Section { text, step, .. } in &document.sections {
+                for variable in read_variables(text) {
+                    let sets = [
+                        format!("{variable}="),
+                        format!("for {variable} in"),
+                        format!("read -r {variable}"),
+                    ];
+                    assert!(
+                        sets.iter().any(|set| text.contains(set)),
+                        "{dialect}, {step}: ${variable}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What is pasted is read by a shell without an error, also what goes into a shell of its own.
+#[test]
+fn each_step_is_understood_by_a_shell() {
+    for dialect in OF_SHELL {
+        for allow in [&[] as &[&str], &ENGINEERS] {
+            let document = write(dialect, &order("udp/4800", allow, &ASSETS)).unwrap();
+            for section in &document.sections {
+                let text = section
+                    .text
+                    .replace("sh <<'SH'\n", "(\n")
+                    .replace("\nSH\n", "\n)\n");
+                let checked = std::process::Command::new("sh")
+                    .args(["-n", "-c", &text])
+                    .output()
+                    .unwrap();
+                assert!(
+                    checked.status.success() && checked.stderr.is_empty(),
+                    "{dialect}, {}: {}\n{text}",
+                    section.step,
+                    String::from_utf8_lossy(&checked.stderr)
+                );
+            }
+        }
+    }
+}
+
 /// A sentence on those who are allowed is a riddle where nobody is.
 #[test]
 fn where_nobody_is_allowed_no_sentence_is_on_those_who_are() {
