@@ -50,17 +50,27 @@ pub(super) fn document(order: &Order) -> Document {
              change as well.",
         )
         .write_as_comment(format!("reload in {} noconfirm", order.minutes()))
-        .say(if order.allows() {
-            "The permits come first, so they also let the allowed sources through where a line of yours would not. Stop \
-             at a warning of a duplicate, and ROLLBACK."
-        } else {
-            "Stop at a warning of a duplicate, and ROLLBACK."
-        })
+        .say(
+            "Stop at a warning of a duplicate: ROLLBACK, without the line that was there before.",
+        );
+    if order.allows() {
+        document
+            .say(
+                "The permits come first, in a paste of their own: they also let the allowed sources through where a line of \
+                 yours would not.",
+            )
+            .write("configure terminal")
+            .write(lines(&entries, "permit"))
+            .write("end\nshow access-list <ACL-NAME>")
+            .say("The first lines must be these, or the denies would cut the allowed sources: otherwise ROLLBACK.")
+            .begin(Step::Apply, "the denies below them");
+    }
+    document
         .write("configure terminal")
-        .write(lines("access-list <ACL-NAME> line ", &entries))
+        .write(lines(&entries, "deny"))
         .write("end\nshow access-list <ACL-NAME>")
         .say(&format!(
-            "Lines 1 to {} must be these. When one is not: ROLLBACK, before anything else.",
+            "Lines 1 to {} must be those of this change. When one is not: ROLLBACK, before anything else.",
             entries.len()
         ))
         .say("Existing connections continue until they are cleared:")
@@ -114,10 +124,11 @@ pub(super) fn document(order: &Order) -> Document {
     document
 }
 
-fn lines(before: &str, entries: &[String]) -> String {
-    let numbered = (1..).zip(entries);
+/// The permits or the denies, with the places that they have in the list.
+fn lines(entries: &[String], action: &str) -> String {
+    let numbered = (1..).zip(entries).filter(|(_, entry)| entry.starts_with(action));
     numbered
-        .map(|(number, entry)| format!("{before}{number} extended {entry}\n"))
+        .map(|(number, entry)| format!("access-list <ACL-NAME> line {number} extended {entry}\n"))
         .collect()
 }
 
@@ -137,26 +148,28 @@ fn clear(order: &Order) -> String {
         .collect()
 }
 
+/// The permits of both families, then the denies.
 fn entries(order: &Order) -> Vec<String> {
     let (transport, number) = (order.port.transport, order.port.number);
-    let mut entries = Vec::new();
+    let (mut permits, mut denies) = (Vec::new(), Vec::new());
     for family in order.closed() {
         for asset in order.assets_of(family) {
             for network in order.allowed(family) {
-                entries.push(format!(
+                permits.push(format!(
                     "permit {transport} {} {} eq {number}",
                     source(network),
                     host(asset)
                 ));
             }
-            entries.push(format!(
+            denies.push(format!(
                 "deny {transport} any{} {} eq {number} log",
                 family.digit(),
                 host(asset)
             ));
         }
     }
-    entries
+    permits.append(&mut denies);
+    permits
 }
 
 fn host(address: IpAddr) -> String {
@@ -168,5 +181,27 @@ fn source(network: IpNet) -> String {
         _ if network.prefix_len() == network.max_prefix_len() => host(network.addr()),
         IpNet::V4(network) => format!("{} {}", network.network(), network.netmask()),
         IpNet::V6(network) => network.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dialect::{Dialect, tests::orders, write};
+
+    proptest! {
+        /// There is no trial: a permit that is refused must not be followed by a deny in the same paste.
+        #[test]
+        fn no_paste_holds_permits_and_denies(order in orders()) {
+            let Ok(document) = write(Dialect::CiscoAsa, &order) else { return Ok(()) };
+            let applied: Vec<_> = document.sections.iter().filter(|section| section.step == Step::Apply).collect();
+            prop_assert_eq!(applied.len(), if order.allows() { 2 } else { 1 });
+            for section in &applied {
+                prop_assert!(!(section.text.contains("extended permit") && section.text.contains("extended deny")));
+            }
+            prop_assert!(applied.last().unwrap().text.contains("extended deny"));
+        }
     }
 }
