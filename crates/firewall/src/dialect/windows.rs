@@ -75,7 +75,7 @@ fn before(order: &Order, document: &mut Document) {
         .say("A rule that is listed here lets authenticated connections through in spite of every block.")
         .write("netsh interface portproxy show all")
         .say(
-            "A proxy for the port is closed as well, but not what containers and WinNAT (`Get-NetNat`) pass on: name that \
+            "A proxy for the port is closed as well (unverified), but not what containers and WinNAT (`Get-NetNat`) pass on: name that \
              host's address in a text of its own.",
         )
         .write(format!(
