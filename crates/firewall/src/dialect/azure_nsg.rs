@@ -41,7 +41,9 @@ pub(super) fn document(order: &Order) -> Document {
     }
     document
         .script(format!("{script}echo done"))
-        .say("Without `done` it stopped on the way: ROLLBACK. Existing flows continue unless the group evaluates its rules again:")
+        .say("Without `done` it stopped on the way: ROLLBACK.")
+        .begin(Step::Apply, "existing flows, only when it was done")
+        .say("They continue unless the group evaluates its rules again:")
         .script(format!(
             "{HEAD}az network nsg update --resource-group \"$resource_group\" --name \"$nsg\" --set flushConnection=true"
         ));

@@ -129,6 +129,7 @@ fn apply(order: &Order, document: &mut Document) {
     }
     document
         .script(script)
+        .begin(Step::Apply, "existing connections, only when the rules are there")
         .say(
             "firewalld accepts existing connections before it evaluates its rules; this ends them. When it answers \
              \"command not found\", they exist until they end by themselves.",

@@ -156,10 +156,8 @@ fn apply(order: &Order, document: &mut Document) {
         .say(
             "Until CONFIRM: no `commit`, and no `commit check`. Any of them, by whomever, confirms the trial.",
         )
-        .say(
-            "Existing sessions continue: `policy-rematch` is off by default, and is about the policy that let them in. \
-             In operational mode, from another session:",
-        )
+        .begin(Step::Apply, "existing sessions: in operational mode, from another session")
+        .say("They continue: `policy-rematch` is off by default, and is about the policy that let them in.")
         .write(sessions(order, "clear"));
 }
 

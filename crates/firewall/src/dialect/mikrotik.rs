@@ -126,8 +126,12 @@ fn apply(order: &Order, family: Family, document: &mut Document) {
     document
         .write(waits(order, family))
         .say("When the entry is gone or its next-run has not stayed the same: ROLLBACK.")
-        .say("Connections in fasttrack pass no filter. Look first, then end those to the port, of everybody:")
+        .say("Connections in fasttrack pass no filter. The next step ends what this lists, of everybody:")
         .write(connections_of(order, family, "print"))
+        .begin(
+            Step::Apply,
+            &format!("IPv{}: only when the list holds nothing else", family.digit()),
+        )
         .write(connections_of(order, family, "remove"));
 }
 
@@ -237,8 +241,8 @@ mod tests {
             .filter(|section| section.step == Step::Apply)
             .map(|section| section.text.as_str())
             .collect();
-        assert_eq!(applied.len(), 4);
-        for pair in applied.chunks(2) {
+        assert_eq!(applied.len(), 6);
+        for pair in applied.chunks(3) {
             assert!(pair[0].contains("/system scheduler add") && !pair[0].contains("filter add"));
             assert!(pair[1].contains("firewall filter add"));
             let both = pair.concat();

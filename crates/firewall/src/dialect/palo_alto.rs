@@ -135,7 +135,7 @@ fn apply(order: &Order, document: &mut Document) {
         })
         .begin(Step::Apply, "the commit, in a paste of its own")
         .write("validate full\ncommit")
-        .say("Existing sessions may continue. In operational mode:")
+        .begin(Step::Apply, "existing sessions, which may continue: in operational mode")
         .write(sessions(order, "clear"));
 }
 

@@ -35,6 +35,7 @@ pub(super) fn document(order: &Order) -> Document {
     }
     document.script(apply(order, &rules, &guard));
     document
+        .begin(Step::Apply, "existing connections, only when the port was closed")
         .say(
             "ufw accepts existing connections before it evaluates its rules; this ends them. When it answers \"command not \
              found\", they exist until they end by themselves.",
