@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use portcullis_knowledge::Knowledge;
 use portcullis_lab::{Lab, plant};
-use portcullis_model::{AuditEntry, Port, ServiceName, Site, Vantage};
+use portcullis_model::{AuditEntry, Plan, Port, ServiceName, Site, Vantage};
 use portcullis_store::Store;
 use portcullis_sys::{Machine, ssh::Target};
 use tokio::sync::watch;
@@ -109,17 +109,28 @@ impl Desk {
     /// # Errors
     /// As [`Desk::go_to`].
     pub async fn go_to_that_of(&mut self, prefix: &str) -> Result<(), OpsError> {
-        let plan = match self.store.plan(prefix).await {
-            Ok(plan) => Ok(plan),
-            Err(no_plan) => match self.store.change(prefix).await {
-                Ok(change) => self.store.plan(&change.plan.to_string()).await,
-                Err(_) => Err(no_plan),
-            },
-        };
-        match plan.ok().and_then(|plan| plan.via?.parse().ok()) {
+        match self
+            .plan_of(prefix)
+            .await
+            .ok()
+            .and_then(|plan| plan.via?.parse().ok())
+        {
             Some(target) => self.go_to(target),
             None => Ok(()),
         }
+    }
+
+    /// The plan with this id, or the plan of the change with this id.
+    pub(crate) async fn plan_of(&self, prefix: &str) -> Result<Plan, OpsError> {
+        let no_plan = match self.store.plan(prefix).await {
+            Ok(plan) => return Ok(plan),
+            Err(no_plan) => no_plan,
+        };
+        let Ok(change) = self.store.change(prefix).await else {
+            return Err(OpsError::Store(no_plan));
+        };
+        let plan = self.store.plan(&change.plan.to_string()).await;
+        plan.map_err(OpsError::Store)
     }
 
     /// The ports that services were moved to on this site.

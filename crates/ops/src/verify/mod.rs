@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use portcullis_firewall::FirewallError;
 use portcullis_lab::{Lab, plant};
-use portcullis_model::{Coverage, Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage};
+use portcullis_model::{Coverage, Observation, Port, PortState, Run, RunId, Transport, Vantage};
 use portcullis_scan::Sighting;
 use portcullis_sys::{Socket, Survey};
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub struct Verification {
 /// When a vantage cannot be used, or packets cannot prove anything about the port.
 pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verification, OpsError> {
     let plan = match &request.subject {
-        Some(prefix) => Some(plan_of(desk, prefix).await?),
+        Some(prefix) => Some(desk.plan_of(prefix).await?),
         None => None,
     };
     let port = plan
@@ -161,21 +161,6 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         smoke,
         verdict,
     })
-}
-
-/// The plan with this id, or the plan of the change with this id.
-async fn plan_of(desk: &Desk, prefix: &str) -> Result<Plan, OpsError> {
-    match desk.store.plan(prefix).await {
-        Ok(plan) => Ok(plan),
-        Err(no_plan) => match desk.store.change(prefix).await {
-            Ok(change) => desk
-                .store
-                .plan(&change.plan.to_string())
-                .await
-                .map_err(OpsError::Store),
-            Err(_) => Err(OpsError::Store(no_plan)),
-        },
-    }
 }
 
 /// This host, and every host of the lab that is a place to look from.
