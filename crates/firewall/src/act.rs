@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use portcullis_sys::{Finished, Machine, shell};
+use portcullis_sys::{Finished, Machine, SysError, shell};
 
 use crate::FirewallError;
 
@@ -90,6 +90,11 @@ impl fmt::Display for Act {
             None => f.write_str(&self.call()),
         }
     }
+}
+
+/// A machine that could not be asked what it has.
+pub(crate) fn unasked(source: SysError) -> FirewallError {
+    FirewallError::Tool { act: "read", source }
 }
 
 /// Acts in their order.

@@ -11,7 +11,7 @@ use portcullis_sys::Machine;
 
 use crate::{
     FirewallError,
-    act::{Act, Acts},
+    act::{Act, Acts, unasked},
 };
 
 /// Where the scripts stand, in a folder for each firewall system.
@@ -48,18 +48,14 @@ pub enum Keeper {
 
 impl Keeper {
     /// Who it is on a machine.
-    pub fn on(machine: &Machine) -> Self {
-        let runs = machine.run(
-            "test",
-            &["-d", "/run/systemd/system"],
-            "",
-            Duration::from_secs(30),
-        );
-        if machine.has("systemctl") && runs.is_ok_and(|finished| finished.success) {
-            Self::Systemd
-        } else {
-            Self::Nobody
-        }
+    ///
+    /// # Errors
+    /// When the machine does not tell.
+    pub fn on(machine: &Machine) -> Result<Self, FirewallError> {
+        let folder = ["-d", "/run/systemd/system"];
+        let runs = machine.run("test", &folder, "", Duration::from_secs(30));
+        let runs = runs.map_err(unasked)?.success && machine.has("systemctl").map_err(unasked)?;
+        Ok(if runs { Self::Systemd } else { Self::Nobody })
     }
 }
 

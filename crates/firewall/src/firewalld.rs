@@ -19,7 +19,7 @@ use portcullis_sys::{Machine, shell::quoted};
 
 use crate::{
     FirewallError,
-    act::{Act, Acts},
+    act::{Act, Acts, unasked},
     backend::{Backend, DeadMan, Lasting},
     closing::Closing,
     guard,
@@ -181,7 +181,7 @@ impl Backend for Firewalld {
     }
 
     fn read(&self, machine: &Machine) -> Result<Own, FirewallError> {
-        if !machine.has("firewall-cmd") {
+        if !machine.has("firewall-cmd").map_err(unasked)? {
             return Ok(Own::default());
         }
         let listed = Act::new("sh", &["-c", read::LIST]).run("read", machine)?.stdout;

@@ -5,13 +5,15 @@ use std::{collections::BTreeSet, time::Duration};
 use portcullis_model::{BackendName, Port, StatePart};
 use portcullis_sys::{Machine, SysError};
 
-use crate::{FirewallError, plan, state::Snapshot};
+use crate::{FirewallError, act::unasked, plan, state::Snapshot};
 
 /// What decides it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Governing {
     /// The systems whose tools are installed.
     pub installed: BTreeSet<BackendName>,
+    /// Whether the only iptables of a host that speaks IPv6 has no twin for it.
+    pub only_ipv4: bool,
     /// Whether firewalld runs.
     pub firewalld: bool,
     /// Whether ufw is enabled, for both families: without IPv6 it has no place for a rule of that family.
@@ -29,32 +31,49 @@ pub struct Governing {
     pub cutter: bool,
 }
 
+const IP6TABLES: &str = "ip6tables-restore";
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Governing {
     /// Asks a machine. The parts of the snapshot that were read anyway are not read again.
-    pub fn read(machine: &Machine, snapshot: &Snapshot, port: Port, passing: bool) -> Self {
+    ///
+    /// # Errors
+    /// When another machine does not tell what it has.
+    pub fn read(
+        machine: &Machine,
+        snapshot: &Snapshot,
+        port: Port,
+        passing: bool,
+    ) -> Result<Self, FirewallError> {
+        let has = |program: &str| machine.has(program).map_err(unasked);
         let parts = &snapshot.parts;
         let says = |name: &str, found: &dyn Fn(&str) -> bool| {
             parts
                 .iter()
                 .any(|part| part.read && part.name == name && part.output.lines().any(found))
         };
-        let runs = machine.has("firewall-cmd")
+        let runs = has("firewall-cmd")?
             && machine
                 .run("firewall-cmd", &["--state"], "", PATIENCE)
                 .is_ok_and(|finished| finished.success);
         let chain_of_ufw = |name: &str, chain: &str| says(name, &|line: &str| line.starts_with(chain));
         let is_rule = |line: &str| line.starts_with("-A ");
-        let named = [BackendName::IptablesNft, BackendName::IptablesLegacy]
-            .iter()
-            .any(|name| machine.has(program(*name)));
-        Self {
-            installed: BackendName::ALL
-                .into_iter()
-                .filter(|name| machine.has(program(*name)))
-                .filter(|name| *name != BackendName::Iptables || !named)
-                .collect(),
+        let mut installed = BTreeSet::new();
+        for name in BackendName::ALL {
+            if has(program(name))? {
+                installed.insert(name);
+            }
+        }
+        if installed.contains(&BackendName::IptablesNft) || installed.contains(&BackendName::IptablesLegacy) {
+            installed.remove(&BackendName::Iptables);
+        }
+        let only_ipv4 = installed.contains(&BackendName::Iptables)
+            && !has(IP6TABLES)?
+            && machine.has_ipv6().map_err(unasked)?;
+        Ok(Self {
+            installed,
+            only_ipv4,
             firewalld: runs,
             ufw: chain_of_ufw("iptables", ":ufw-before-input ")
                 && chain_of_ufw("ip6tables", ":ufw6-before-input "),
@@ -62,9 +81,8 @@ impl Governing {
             docker: parts.iter().any(of_docker),
             translated: !plan::translations(parts, port).is_empty(),
             passing,
-            cutter: machine.has("conntrack")
-                || port.transport == portcullis_model::Transport::Tcp && machine.has("ss"),
-        }
+            cutter: has("conntrack")? || port.transport == portcullis_model::Transport::Tcp && has("ss")?,
+        })
     }
 
     /// The system that a change is to be made in, and why.
@@ -72,6 +90,13 @@ impl Governing {
     /// # Errors
     /// When the one that is asked for is not installed or does not govern the host, or none is installed.
     pub fn choose(&self, asked: Option<BackendName>) -> Result<(BackendName, String), FirewallError> {
+        match self.chosen(asked)? {
+            (BackendName::Iptables, _) if self.only_ipv4 => Err(missing(IP6TABLES)),
+            chosen => Ok(chosen),
+        }
+    }
+
+    fn chosen(&self, asked: Option<BackendName>) -> Result<(BackendName, String), FirewallError> {
         if let Some(name) = asked {
             if !self.installed.contains(&name) {
                 return Err(missing(program(name)));
@@ -334,6 +359,11 @@ mod tests {
             assert_eq!(name, expected, "{host:?}: {why}");
             assert!(why.contains(because), "{host:?}: {why}");
         }
+        let open_in_ipv6 = Governing {
+            only_ipv4: true,
+            ..with(&[Iptables])
+        };
+        assert!(open_in_ipv6.choose(None).is_err());
         assert_eq!(
             with(&[]).choose(None).unwrap_err().to_string(),
             "cannot change the firewall rules"

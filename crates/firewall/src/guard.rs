@@ -48,7 +48,7 @@ for file in $(grep -l portcullis-guard /proc/[0-9]*/cmdline 2>/dev/null); do
     set -- "$tag" $(tr '\0' '\n' <"$file" 2>/dev/null | tail -n 3)
     if [ "${2-}" = portcullis-guard ] && [ "${3-}" = "$tag" ]; then
         pid=${file#/proc/}; pid=${pid%/cmdline}
-        kill -TERM -- "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null
+        kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null
         for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
             grep -q portcullis-guard "$file" 2>/dev/null || break
             [ "$try" -lt 6 ] && sleep 0.1 2>/dev/null || sleep 1
@@ -74,9 +74,10 @@ pub(crate) fn start(tag: &str, trial: Duration, on_trial: &str, undo: &Acts) -> 
         r#"trap '' HUP INT
 while read -r up rest </proc/uptime; left=$(($2 - ${{up%%.*}})); [ "$left" -gt 0 ]; do sleep "$left"; done
 trap '' TERM
-for try in 1 2 3 4 5 6; do
-{on_trial} || exit 0
-{}sleep 1
+pause=1
+while {on_trial}; do
+{}sleep $pause
+[ $pause -lt 16 ] && pause=$((pause * 2))
 done
 "#,
         undo.script()
@@ -157,12 +158,18 @@ mod tests {
                 .any(|guard| guard.tag == tag)
         };
 
-        start(&tag, Duration::from_secs(60), &on_trial, &undo)
+        start(&tag, Duration::from_secs(4320), &on_trial, &undo)
             .run("try", &Machine::Here)
             .unwrap();
         assert!(runs());
+        // What it waits with is ended with it.
+        let waiting = || {
+            let pgrep = portcullis_sys::run("pgrep", &["-x", "-a", "sleep"], "", Duration::from_secs(30));
+            pgrep.unwrap().stdout.lines().any(|line| line.ends_with(" 4321"))
+        };
+        assert!(waiting());
         end(&tag).run("try", &Machine::Here).unwrap();
-        assert!(!runs() && !file.exists());
+        assert!(!runs() && !file.exists() && !waiting());
 
         start(&tag, Duration::from_secs(1), &on_trial, &undo)
             .run("try", &Machine::Here)
@@ -172,5 +179,29 @@ mod tests {
             std::thread::sleep(Duration::from_millis(50));
         }
         assert!(!runs() && file.exists());
+    }
+
+    /// As when somebody else holds the lock of iptables for minutes.
+    #[test]
+    fn it_does_not_give_up_before_the_trial_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, tries) = (folder.path().join("undone"), folder.path().join("tries"));
+        let undo = format!(
+            "echo x >>'{0}'; [ $(wc -l <'{0}') -lt 4 ] || touch '{1}'",
+            tries.display(),
+            file.display()
+        );
+        let undo = Acts::from(Act::new("sh", &["-c", &undo]));
+        let on_trial = format!("[ ! -e '{}' ]", file.display());
+        let tag = format!("{:06x}", (std::process::id() & 0xff_ffff) ^ 1);
+        start(&tag, Duration::from_secs(1), &on_trial, &undo)
+            .run("try", &Machine::Here)
+            .unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while !file.exists() && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(file.exists());
+        end(&tag).run("try", &Machine::Here).unwrap();
     }
 }

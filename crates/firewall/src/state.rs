@@ -4,9 +4,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use portcullis_model::{Connection, Digest, Listener, StatePart};
-use portcullis_sys::Machine;
+use portcullis_sys::{Machine, SysError};
 
-use crate::{FirewallError, backend, iptables::CHAIN, nftables, own::Own};
+use crate::{FirewallError, act::unasked, backend, iptables::CHAIN, nftables, own::Own};
 
 /// Everything that was read of the host's firewall and network.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub fn read(
     let mut parts = Vec::new();
     let mut firewall = BTreeMap::from([("nftables", ruleset.foreign)]);
     for (name, program, arguments, of_firewall) in COMMANDS {
-        let part = command_part(machine, name, program, arguments);
+        let part = command_part(machine, name, program, arguments)?;
         if of_firewall {
             // Without these tools there are no such rules to protect, so that "not installed" compares equal.
             firewall.insert(name, Digest::of(lasting_lines(&part)));
@@ -68,7 +68,12 @@ pub fn read(
     })
 }
 
-fn command_part(machine: &Machine, name: &str, program: &str, arguments: &[&str]) -> StatePart {
+fn command_part(
+    machine: &Machine,
+    name: &str,
+    program: &str,
+    arguments: &[&str],
+) -> Result<StatePart, FirewallError> {
     let command = std::iter::once(program)
         .chain(arguments.iter().copied())
         .collect::<Vec<_>>()
@@ -76,15 +81,17 @@ fn command_part(machine: &Machine, name: &str, program: &str, arguments: &[&str]
     let (read, output) = match machine.run(program, arguments, "", PATIENCE) {
         Ok(finished) if finished.success => (true, finished.stdout),
         Ok(finished) => (false, finished.stderr),
-        Err(error) => (false, error.to_string()),
+        Err(error @ SysError::MissingProgram { .. }) => (false, error.to_string()),
+        // Another machine that does not answer must not be taken for one without rules.
+        Err(error) => return Err(unasked(error)),
     };
-    StatePart {
+    Ok(StatePart {
         name: name.into(),
         command,
         digest: Digest::of(&output),
         output,
         read,
-    }
+    })
 }
 
 fn value_part(name: &str, json: Result<String, serde_json::Error>) -> StatePart {

@@ -65,7 +65,7 @@ pub enum SysError {
         source: io::Error,
     },
     /// Somebody else holds the lock.
-    #[error("another portcullis is changing the firewall of this host")]
+    #[error("another portcullis is at work on the firewall of this host")]
     Locked,
     /// A file could not be read.
     #[error("cannot read {path}")]
@@ -95,6 +95,22 @@ pub enum SysError {
     NotRoot {
         /// The host.
         host: String,
+    },
+    /// ssh gets in, and no shell does what it is told.
+    #[error("{host} gives no shell that does what it is told; it says: {said}")]
+    NoShell {
+        /// The host.
+        host: String,
+        /// What came instead.
+        said: String,
+    },
+    /// Another host does not answer any more.
+    #[error("{host} has not answered for {seconds} s")]
+    Silent {
+        /// The host.
+        host: String,
+        /// How long was waited.
+        seconds: u64,
     },
     /// An answer of another host that has no end.
     #[error("what {host} tells of itself has no end")]
@@ -163,6 +179,8 @@ impl Fault for SysError {
             Self::Lost { .. } => "SY013",
             Self::NotRoot { .. } => "SY014",
             Self::CutOff { .. } => "SY015",
+            Self::NoShell { .. } => "SY016",
+            Self::Silent { .. } => "SY017",
         }
     }
 
@@ -185,10 +203,14 @@ impl Fault for SysError {
                 Some("another program listens to this group; stop it or choose another group".into())
             }
             Self::Connect { .. } => Some("try `ssh` with the same host: what it needs there, Portcullis needs as well".into()),
-            Self::Lost { .. } => Some(
-                "a trial ends by itself and the port is open again; connect again and look at `portcullis changes --host`"
+            Self::Lost { .. } | Self::Silent { .. } => Some(
+                "what was being done there may have been done or not: `portcullis changes --host` tells; a trial that nobody \
+                 confirms ends by itself"
                     .into(),
             ),
+            Self::NoShell { .. } => {
+                Some("let the user start `/bin/sh` there over ssh: `ssh HOST /bin/sh -s </dev/null` must be silent".into())
+            }
             Self::NotRoot { .. } => Some("sign in as root, or let the user run `sudo -n sh` there".into()),
             Self::CutOff { .. } => Some("it needs a POSIX shell with cat, grep, ls and dd, as busybox has them".into()),
             Self::Locked => Some("wait until it has ended, then look at `portcullis changes`".into()),

@@ -58,18 +58,28 @@ impl Machine {
     }
 
     /// Whether a program is installed there.
-    pub fn has(&self, program: &str) -> bool {
+    ///
+    /// # Errors
+    /// When another machine does not tell: it must not be taken for one without the program.
+    pub fn has(&self, program: &str) -> Result<bool, SysError> {
         match self {
-            Self::Here => command::find_program(program).is_some(),
+            Self::Here => Ok(command::find_program(program).is_some()),
             Self::There(ssh) => ssh.has(program),
         }
     }
 
-    /// Whether its kernel speaks IPv6.
-    pub fn has_ipv6(&self) -> bool {
-        let asked = self.run("test", &["-e", "/proc/net/if_inet6"], "", Duration::from_secs(30));
-        // Where it cannot be told, it counts as one that does.
-        asked.map_or(true, |finished| finished.success)
+    /// Whether it speaks IPv6 now: none of its interfaces has an address where that is switched off.
+    ///
+    /// # Errors
+    /// When another machine does not tell.
+    pub fn has_ipv6(&self) -> Result<bool, SysError> {
+        let asked = self.run(
+            "grep",
+            &["-q", ".", "/proc/net/if_inet6"],
+            "",
+            Duration::from_secs(30),
+        );
+        asked.map(|finished| finished.success)
     }
 
     /// Reads what must be known of it before its firewall is changed.

@@ -16,7 +16,7 @@ use portcullis_sys::{Machine, SysError};
 
 use crate::{
     FirewallError,
-    act::{Act, Acts},
+    act::{Act, Acts, unasked},
     backend::{Backend, DeadMan, Lasting},
     closing::Closing,
     family::Family,
@@ -44,7 +44,7 @@ pub enum Iptables {
 /// no rules for it.
 const RESTORE: &str = r#"
 if ! command -v "$1" >/dev/null; then
-    [ "$1" = ip6tables-restore ] && [ ! -e /proc/net/if_inet6 ] && exit 0
+    [ "$1" = ip6tables-restore ] && ! grep -q . /proc/net/if_inet6 2>/dev/null && exit 0
     echo "$1 is not installed" >&2
     exit 1
 fi
@@ -54,10 +54,9 @@ exec "$1" --noflush
 
 impl Iptables {
     /// Whether this host has tools that say which interface they speak, so that none of them is the only one.
-    fn has_named_ones(machine: &Machine) -> bool {
-        [Self::Nft, Self::Legacy]
-            .iter()
-            .any(|one| machine.has(&one.program(Family::V4, "save")))
+    fn has_named_ones(machine: &Machine) -> Result<bool, FirewallError> {
+        let has = |one: Self| machine.has(&one.program(Family::V4, "save")).map_err(unasked);
+        Ok(has(Self::Nft)? || has(Self::Legacy)?)
     }
 
     pub(crate) fn place(self) -> Place {
@@ -124,7 +123,7 @@ impl Backend for Iptables {
     }
 
     fn read(&self, machine: &Machine) -> Result<Own, FirewallError> {
-        if *self == Self::Only && Self::has_named_ones(machine) {
+        if *self == Self::Only && Self::has_named_ones(machine)? {
             return Ok(Own::default());
         }
         let mut saved = Vec::new();
@@ -136,7 +135,7 @@ impl Backend for Iptables {
                     source: SysError::MissingProgram { .. },
                     ..
                 }) => {
-                    if family == Family::V4 || machine.has_ipv6() {
+                    if family == Family::V4 || machine.has_ipv6().map_err(unasked)? {
                         saved.push((family, String::new()));
                     }
                 }

@@ -18,7 +18,7 @@ pub use transaction::{TABLE, Transaction};
 
 use crate::{
     FirewallError,
-    act::{Act, Acts},
+    act::{Act, Acts, unasked},
     backend::{Backend, DeadMan, Lasting},
     closing::Closing,
     own::Own,
@@ -79,7 +79,8 @@ impl Backend for Nftables {
 /// # Errors
 /// Without either, without CAP_NET_ADMIN, or when its answer cannot be understood.
 pub fn read(machine: &Machine) -> Result<Ruleset, FirewallError> {
-    if !machine.has("nft") && machine.has("iptables-save") {
+    let has = |program| machine.has(program).map_err(unasked);
+    if !has("nft")? && has("iptables-save")? {
         return Ok(Ruleset::none());
     }
     let finished = Act::new("nft", &["-j", "list", "ruleset"]).run("read", machine)?;

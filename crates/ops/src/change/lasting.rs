@@ -24,7 +24,7 @@ pub(super) async fn install(desk: &Desk, change: &mut Change, held: &Loaded) -> 
     let tag = &closing.tag;
     let (place, acts) = match backend::of(change.backend).lasting(&closing) {
         Lasting::OwnPlace { place, put } => (place, put),
-        Lasting::Script(_) if Keeper::on(&desk.machine) == Keeper::Nobody => {
+        Lasting::Script(_) if Keeper::on(&desk.machine).map_err(OpsError::Firewall)? == Keeper::Nobody => {
             let outcome = "systemd does not run here: it holds until the host restarts".to_owned();
             return desk
                 .step(change, ChangeState::Confirmed, STEP, false, outcome)

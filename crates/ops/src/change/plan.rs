@@ -72,7 +72,9 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
         because: "asked for with --allow".into(),
     };
     allow.extend(request.allow.iter().map(asked));
-    let governing = Governing::read(&desk.machine, &facts.snapshot, port, !request.behind.is_empty());
+    let passing = !request.behind.is_empty();
+    let governing =
+        Governing::read(&desk.machine, &facts.snapshot, port, passing).map_err(OpsError::Firewall)?;
     let backend = governing.choose(request.backend).map_err(OpsError::Firewall)?;
     let wanted = Wanted {
         port,

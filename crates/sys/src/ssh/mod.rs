@@ -17,7 +17,10 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -48,6 +51,10 @@ pub struct Ssh {
     folder: PathBuf,
     master: Mutex<Child>,
     session: Mutex<Option<Session>>,
+    /// Set when the lock that was taken there is held no longer, though nobody let it go.
+    unlocked: Arc<AtomicBool>,
+    /// What of the user's configuration would stand in the way, as far as this ssh knows the options.
+    newer: &'static [&'static str],
     /// What goes before the shell there: `sudo -n`, unless root has signed in.
     rights: &'static str,
     /// The client's end of the connection as the host sees it, and the host's.
@@ -67,6 +74,7 @@ impl Ssh {
             program: "ssh".into(),
             source,
         };
+        let newer = newer_options();
         let folder = own_folder().map_err(start)?;
         let socket = folder.join("c");
         let mut command = Command::new(program);
@@ -74,6 +82,7 @@ impl Ssh {
             .args(["-M", "-N", "-T", "-S"])
             .arg(&socket)
             .args(MASTER_OPTIONS.iter().flat_map(|option| ["-o", option]))
+            .args(newer.iter().flat_map(|option| ["-o", option]))
             .args(target.words())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -93,6 +102,8 @@ impl Ssh {
             folder,
             master: Mutex::new(master),
             session: Mutex::new(None),
+            unlocked: Arc::default(),
+            newer,
             rights: "",
             ends: None,
         };
@@ -102,9 +113,15 @@ impl Ssh {
                 // What it said last may still be on its way.
                 thread::sleep(Duration::from_millis(50));
                 let said = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+                let said = if said.is_empty() {
+                    "ssh ended without a word"
+                } else {
+                    &said
+                };
                 return Err(SysError::Connect {
                     host: ssh.target.to_string(),
-                    said: portcullis_model::sanitize(said.trim()),
+                    said: portcullis_model::sanitize(said),
                 });
             }
             thread::sleep(Duration::from_millis(20));
@@ -161,6 +178,7 @@ impl Ssh {
             .args(["-T", "-S"])
             .arg(self.folder.join("c"))
             .args(SHARING_OPTIONS.iter().flat_map(|option| ["-o", option]))
+            .args(self.newer.iter().flat_map(|option| ["-o", option]))
             .args(self.target.words())
             .arg(format!("{}/bin/sh -s{name}", self.rights))
             // A Ctrl-C at the terminal reaches Portcullis alone.
@@ -170,10 +188,13 @@ impl Ssh {
 
     /// Does a script there.
     fn script(&self, script: &str, timeout: Duration) -> Result<Finished, SysError> {
+        if self.unlocked.load(Ordering::Relaxed) {
+            return Err(self.lost());
+        }
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let mut open = match session.take() {
             Some(open) => open,
-            None => Session::start(self.shell("")).map_err(|_| self.lost())?,
+            None => Session::start(self.shell(""), PATIENCE).map_err(|broken| self.no_shell(broken))?,
         };
         let broken = match open.run(&format!("{PATHS}\n{script}"), timeout) {
             Ok(finished) => {
@@ -184,13 +205,34 @@ impl Ssh {
         };
         let host = self.target.to_string();
         Err(match broken {
-            Broken::Ended => SysError::Lost { host },
+            Broken::Ended(_) => SysError::Lost { host },
             Broken::Endless => SysError::CutOff { host },
-            Broken::Slow => SysError::Slow {
-                program: host,
+            Broken::Slow => SysError::Silent {
+                host,
                 seconds: timeout.as_secs(),
             },
         })
+    }
+
+    /// Why there is no shell, where ssh has let us in.
+    fn no_shell(&self, broken: Broken) -> SysError {
+        let host = self.target.to_string();
+        match broken {
+            Broken::Ended(said) if self.is_up() => {
+                let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+                let said: String = said.chars().take(300).collect();
+                SysError::NoShell {
+                    host,
+                    said: portcullis_model::sanitize(if said.is_empty() { "nothing" } else { &said }),
+                }
+            }
+            Broken::Ended(_) => SysError::Lost { host },
+            Broken::Endless => SysError::CutOff { host },
+            Broken::Slow => SysError::Silent {
+                host,
+                seconds: PATIENCE.as_secs(),
+            },
+        }
     }
 
     fn lost(&self) -> SysError {
@@ -225,10 +267,12 @@ impl Ssh {
     }
 
     /// Whether a program is installed there.
-    pub(crate) fn has(&self, program: &str) -> bool {
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub(crate) fn has(&self, program: &str) -> Result<bool, SysError> {
         let script = format!("command -v {}", shell::quoted(program));
-        self.script(&script, PATIENCE)
-            .is_ok_and(|finished| finished.success)
+        Ok(self.script(&script, PATIENCE)?.success)
     }
 
     /// Reads what must be known of it before its firewall is changed.
@@ -271,29 +315,54 @@ impl Drop for Ssh {
 }
 
 /// The shared connection: nothing of what the user's configuration forwards, and a dead line shows within 15 seconds.
-const MASTER_OPTIONS: [&str; 9] = [
+const MASTER_OPTIONS: [&str; 10] = [
+    "RemoteCommand=none",
     "ControlPersist=no",
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
     "ForwardX11=no",
     "PermitLocalCommand=no",
-    "ConnectTimeout=20",
+    "ConnectTimeout=60",
     "ServerAliveInterval=5",
     "ServerAliveCountMax=3",
     "Tunnel=no",
 ];
 
-const SHARING_OPTIONS: [&str; 4] = [
+const SHARING_OPTIONS: [&str; 5] = [
+    "RemoteCommand=none",
     "ControlMaster=no",
     "ProxyCommand=exit 1",
     "BatchMode=yes",
     "LogLevel=ERROR",
 ];
 
+/// Options that an ssh before OpenSSH 8.7 does not know, and would refuse.
+fn newer_options() -> &'static [&'static str] {
+    let version = command::run("ssh", &["-V"], "", PATIENCE).map(|told| told.stderr);
+    let number = version.ok().and_then(|told| {
+        let number = told
+            .strip_prefix("OpenSSH_")?
+            .split(|c: char| c != '.' && !c.is_ascii_digit())
+            .next()?;
+        let (major, minor) = number.split_once('.')?;
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    });
+    if number >= Some((8, 7)) {
+        &[
+            "StdinNull=no",
+            "ForkAfterAuthentication=no",
+            "SessionType=default",
+        ]
+    } else {
+        &[]
+    }
+}
+
 /// A folder that only this user can look into.
 fn own_folder() -> std::io::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt as _;
     let mut last = std::io::Error::other("no free name");
+    clear_away();
     for number in 0..64 {
         let name = format!("portcullis-{}-{number}", std::process::id());
         // The name of a socket has room for some hundred bytes only (unix(7)).
@@ -304,6 +373,28 @@ fn own_folder() -> std::io::Result<PathBuf> {
         }
     }
     Err(last)
+}
+
+/// Removes the folders of this user's earlier processes that were killed.
+fn clear_away() {
+    let own = nix::unistd::Uid::effective().as_raw();
+    for entry in std::fs::read_dir("/tmp").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| {
+            let (process, number) = name.strip_prefix("portcullis-")?.split_once('-')?;
+            number.parse::<u8>().ok()?;
+            process.parse::<u32>().ok()
+        });
+        let is_ours = entry
+            .metadata()
+            .is_ok_and(|found| found.is_dir() && std::os::unix::fs::MetadataExt::uid(&found) == own);
+        if let Some(process) = process
+            && is_ours
+            && !Path::new(&format!("/proc/{process}")).exists()
+        {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// No more than that is kept of what ssh says.

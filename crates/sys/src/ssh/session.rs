@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher as _, Hasher as _},
     io::{Read, Write as _},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
     thread,
     time::{Duration, Instant},
 };
@@ -15,6 +15,9 @@ use crate::Finished;
 
 /// More than any ruleset has; a host that tells more is not listened to.
 const MOST_TOLD: usize = 256 << 20;
+
+/// So many pieces of 64 KiB wait to be looked at; then the host has to wait.
+const WAITING: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -25,10 +28,10 @@ pub(super) struct Session {
 }
 
 /// Why a script has no end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Broken {
-    /// The shell or the connection to it is gone.
-    Ended,
+    /// The shell or the connection to it is gone; what it said at last.
+    Ended(String),
     /// It took longer than it may.
     Slow,
     /// It told more than it may.
@@ -37,31 +40,46 @@ pub(super) enum Broken {
 
 impl Session {
     /// Starts the shell: a command whose standard streams are those of a shell that reads what to do.
-    pub(super) fn start(mut shell: Command) -> std::io::Result<Self> {
+    ///
+    /// What it says before it does what it is told, as its start files may have it say, is passed over.
+    pub(super) fn start(mut shell: Command, timeout: Duration) -> Result<Self, Broken> {
+        let ended = |error: std::io::Error| Broken::Ended(error.to_string());
         let mut child = shell
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .spawn()?;
-        let missing = || std::io::Error::other("it has no standard streams");
-        Ok(Self {
+            .spawn()
+            .map_err(ended)?;
+        let missing = || Broken::Ended("it has no standard streams".into());
+        let mut session = Self {
             stdin: child.stdin.take().ok_or_else(missing)?,
             stdout: told_by(child.stdout.take().ok_or_else(missing)?),
             stderr: told_by(child.stderr.take().ok_or_else(missing)?),
             child,
-        })
+        };
+        session.run(":", timeout)?;
+        Ok(session)
     }
 
     /// Has it do a script, which reads nothing but what it holds itself.
     pub(super) fn run(&mut self, script: &str, timeout: Duration) -> Result<Finished, Broken> {
         let end = format!("{:016x}", RandomState::new().build_hasher().finish());
         let deadline = Instant::now() + timeout;
-        let sent = self
+        // A shell that is gone does not read; what it has said says why.
+        let _ = self
             .stdin
             .write_all(read_whole(script, &end).as_bytes())
             .and_then(|()| self.stdin.flush());
-        sent.map_err(|_| Broken::Ended)?;
-        let (stdout, code) = until(&self.stdout, &end, deadline)?;
+        let (stdout, code) = match until(&self.stdout, &end, deadline) {
+            Err(Broken::Ended(said)) => {
+                let complained = match until(&self.stderr, &end, deadline) {
+                    Err(Broken::Ended(complained)) => complained,
+                    _ => String::new(),
+                };
+                return Err(Broken::Ended(format!("{said} {complained}").trim().to_owned()));
+            }
+            told => told?,
+        };
         let (stderr, _) = until(&self.stderr, &end, deadline)?;
         Ok(Finished {
             success: code == "0",
@@ -113,13 +131,15 @@ fn until(told: &Receiver<Vec<u8>>, end: &str, deadline: Instant) -> Result<(Stri
         match told.recv_timeout(left) {
             Ok(more) => bytes.extend(more),
             Err(RecvTimeoutError::Timeout) => return Err(Broken::Slow),
-            Err(RecvTimeoutError::Disconnected) => return Err(Broken::Ended),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Broken::Ended(String::from_utf8_lossy(&bytes).into_owned()));
+            }
         }
     }
 }
 
 fn told_by(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(WAITING);
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(length @ 1..) = pipe.read(&mut buffer) {
@@ -162,7 +182,7 @@ mod tests {
     #[test]
     fn scripts_are_done_one_after_the_other_and_each_tells_its_own() {
         for shell in shells() {
-            let mut session = Session::start(shell).unwrap();
+            let mut session = Session::start(shell, SOON).unwrap();
             for (script, success, stdout, stderr) in [
                 ("echo one", true, "one\n", ""),
                 (
@@ -197,9 +217,30 @@ mod tests {
 
     #[test]
     fn a_shell_that_is_gone_is_told() {
-        let mut session = Session::start(shells().remove(0)).unwrap();
-        assert_eq!(session.run("kill -9 $$", SOON).unwrap_err(), Broken::Ended);
-        assert_eq!(session.run("echo one", SOON).unwrap_err(), Broken::Ended);
+        let mut session = Session::start(shells().remove(0), SOON).unwrap();
+        let gone = |broken| matches!(broken, Broken::Ended(_));
+        assert!(gone(session.run("kill -9 $$", SOON).unwrap_err()));
+        assert!(gone(session.run("echo one", SOON).unwrap_err()));
+    }
+
+    #[test]
+    fn what_start_files_print_is_passed_over_and_what_a_refusing_shell_says_is_told() {
+        let mut chatty = Command::new("sh");
+        chatty.args(["-c", "echo Welcome; echo hello >&2; exec sh -s"]);
+        let mut session = Session::start(chatty, SOON).unwrap();
+        let told = session.run("echo one", SOON).unwrap();
+        assert_eq!((told.stdout.as_str(), told.stderr.as_str()), ("one\n", ""));
+        let mut refusing = Command::new("sh");
+        refusing.args(["-c", "echo This account is not available; exit 1"]);
+        let broken = Session::start(refusing, SOON).unwrap_err();
+        assert_eq!(broken, Broken::Ended("This account is not available".into()));
+    }
+
+    #[test]
+    fn a_host_that_complains_without_end_is_not_listened_to() {
+        let mut session = Session::start(shells().remove(0), SOON).unwrap();
+        let endless = session.run("exec yes >&2", Duration::from_millis(500));
+        assert_eq!(endless.unwrap_err(), Broken::Slow);
     }
 
     #[test]

@@ -65,6 +65,9 @@ impl FromStr for Target {
             .ok_or(TargetError("it does not begin with ssh://"))?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (user, place) = match rest.rsplit_once('@') {
+            Some((user, _)) if user.contains(':') => {
+                return Err(TargetError("a password has no place in it"));
+            }
             Some((user, place)) => (Some(word(user, "the user")?), place),
             None => (None, rest),
         };
@@ -84,6 +87,9 @@ impl FromStr for Target {
                     ),
                 };
                 (address, port)
+            }
+            None if place.matches(':').count() > 1 => {
+                return Err(TargetError("an IPv6 address stands between [ and ]"));
             }
             None => match place.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
@@ -153,6 +159,8 @@ mod tests {
             "ssh://gw:0",
             "ssh://gw:99999",
             "ssh://gw:22:22",
+            "ssh://fd77::2",
+            "ssh://root:secret@gw",
             "ssh://[gw]",
             "ssh://[::1",
             "ssh://[::1]22",
