@@ -190,6 +190,17 @@ pub enum OpsError {
         /// What is missing or wrong.
         why: String,
     },
+    /// A change was to be made, and it cannot be told whether it was.
+    #[error("it cannot be told whether change {change} was made: if it was, it is on trial{}", until_when(*until))]
+    MayBeLoaded {
+        /// Its tag.
+        change: String,
+        /// When the trial ends.
+        until: Option<Timestamp>,
+        /// Why it cannot be told.
+        #[source]
+        source: FirewallError,
+    },
     /// No copy of this host can be made to rehearse in.
     #[error("the change cannot be rehearsed: {0}")]
     CannotRehearse(String),
@@ -347,6 +358,7 @@ impl Fault for OpsError {
             Self::NoKeygen => "OP018",
             Self::NotApproved { .. } => "OP021",
             Self::CannotRehearse(_) => "OP022",
+            Self::MayBeLoaded { .. } => "OP023",
         }
     }
 
@@ -424,6 +436,9 @@ impl Fault for OpsError {
             Self::NotApproved { .. } => {
                 "`portcullis approve PLAN` prints what somebody else must sign, and says how; nothing was changed"
             }
+            Self::MayBeLoaded { .. } => {
+                "do nothing, and the trial ends by itself; `portcullis changes`, with --host for another host, tells how it stands"
+            }
             Self::CannotRehearse(_) => {
                 "the plan is kept and nothing was changed; `portcullis apply` makes it on trial without a rehearsal"
             }
@@ -487,6 +502,13 @@ impl Fault for OpsError {
 }
 
 /// The words for the next opening of a window.
+/// `until …`, where that is known.
+fn until_when(until: Option<Timestamp>) -> String {
+    until.map_or_else(String::new, |until| {
+        format!(" until {}", until.strftime("%H:%M:%S (UTC)"))
+    })
+}
+
 pub(crate) fn next_opening(next: Option<(String, Timestamp)>) -> String {
     match next {
         Some((name, at)) => format!("the next is `{name}`, from {at}"),

@@ -80,18 +80,30 @@ pub fn setcap_line(capabilities: &str) -> String {
     format!("sudo setcap {capabilities} {}", program.display())
 }
 
-/// Who is behind this process: the login name, and the name behind `sudo` when there is one.
+/// Who is behind this process: the login name, and the name of whoever signed in when that is another one.
 pub fn actor() -> String {
     let own = match User::from_uid(Uid::effective()) {
         Ok(Some(user)) => user.name,
         _ => Uid::effective().to_string(),
     };
-    match std::env::var("SUDO_USER") {
-        Ok(behind) if !behind.is_empty() && behind != own => {
+    match signed_in().or_else(|| std::env::var("SUDO_USER").ok()) {
+        Some(behind) if !behind.is_empty() && behind != own => {
             format!("{} (as {own})", portcullis_model::sanitize(&behind))
         }
         _ => own,
     }
+}
+
+/// Who signed in, as the kernel keeps it over `su` and `sudo` (`/proc/PID/loginuid`, proc(5)); `None` where no login has set
+/// it. The environment is only asked then, for whoever is root can write there what he likes.
+fn signed_in() -> Option<String> {
+    let uid: u32 = fs::read_to_string("/proc/self/loginuid")
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    let user = User::from_uid(Uid::from_raw(uid)).ok()??;
+    (uid != u32::MAX).then_some(user.name)
 }
 
 /// The connected TCP sockets that processes above this one hold: the ssh daemon's, a telnet daemon's, a tunnel's.

@@ -82,10 +82,24 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
     }
     let closing = closing(&current, &tag);
     let acts = backend::of(plan.backend).load(&closing, Some(request.trial), &desk.own()?);
+    change.trial_until = (desk.now)().checked_add(signed(request.trial)).ok();
     if let Err(error) = acts.run("change", &desk.machine) {
-        desk.step(&mut change, ChangeState::Failed, "load", false, error.to_string())
+        // One that did not answer may have done it all the same.
+        let taken_back = desk.own().and_then(|own| remove(&desk.machine, &own, &tag));
+        let state = match taken_back {
+            Ok(()) => ChangeState::Failed,
+            Err(_) => ChangeState::Applying,
+        };
+        desk.step(&mut change, state, "load", false, error.to_string())
             .await?;
-        return Err(OpsError::Firewall(error));
+        return Err(match taken_back {
+            Ok(()) => OpsError::Firewall(error),
+            Err(_) => OpsError::MayBeLoaded {
+                change: tag,
+                until: change.trial_until,
+                source: error,
+            },
+        });
     }
     change.trial_until = (desk.now)().checked_add(signed(request.trial)).ok();
     match in_force(desk, &mut change, &current, &closing, request.trial, stop).await {
@@ -93,7 +107,14 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
         Err(error) => {
             // Whatever went wrong, an `apply` that ends with an error leaves nothing in the kernel. Should even this
             // fail, the trial ends by itself.
-            remove(&desk.machine, &desk.own()?, &tag)?;
+            let taken_back = desk.own().and_then(|own| remove(&desk.machine, &own, &tag));
+            if let (Err(OpsError::Firewall(source)), until) = (taken_back, change.trial_until) {
+                return Err(OpsError::MayBeLoaded {
+                    change: tag,
+                    until,
+                    source,
+                });
+            }
             // A store that takes no writes is what may have failed in the first place.
             let _ = desk
                 .step(

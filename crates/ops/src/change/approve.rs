@@ -98,16 +98,23 @@ fn signer(plan: &Plan, signature: &Path, signers: &Path, actor: &str) -> Result<
     };
     let unsigned = |error: Unsigned| error.into_error(|why| refused(plan, why));
     let possible = signed.possible_signers().map_err(unsigned)?;
-    let other = possible.iter().find(|signer| !is_same_person(signer, actor));
-    let Some(other) = other else {
-        let why = format!(
-            "{} cannot both approve and apply it",
-            sanitize(&possible.join(", "))
-        );
-        return Err(refused(plan, why));
+    let listed = sanitize(&possible.join(", "));
+    // A key that is also his counts as his.
+    if possible.iter().any(|signer| is_same_person(signer, actor)) {
+        return Err(refused(
+            plan,
+            format!("{listed} cannot both approve and apply it"),
+        ));
+    }
+    let named = possible.iter().find(|signer| !signer.contains(['*', '?', '!']));
+    let Some(named) = named else {
+        return Err(refused(
+            plan,
+            format!("{listed} in the list of signers names no person"),
+        ));
     };
-    signed.is_by(other).map_err(unsigned)?;
-    Ok(other.clone())
+    signed.is_by(named).map_err(unsigned)?;
+    Ok(named.clone())
 }
 
 /// Whether a signer of the list is the one who is at work: by login name, with or without a mail domain behind it.

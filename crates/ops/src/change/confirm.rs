@@ -56,6 +56,14 @@ pub async fn confirm(desk: &Desk, prefix: &str, stop: &Stop) -> Result<Confirmed
         json!({ "session": session }),
     )
     .await?;
+    desk.step(
+        &mut change,
+        ChangeState::OnTrial,
+        sweep::CONFIRM,
+        true,
+        "the kernel is to hold it without a time limit".into(),
+    )
+    .await?;
     let closing = match desk.own()?.changes.get(&tag) {
         Some(held) => held.closing(change.port),
         None => Closing::new(&tag, change.port, NetworkSet::default()),

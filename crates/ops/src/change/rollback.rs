@@ -33,7 +33,7 @@ pub struct RolledBack {
 pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBack, OpsError> {
     let _lock = lock_soon(&desk.machine)?;
     let own = desk.own()?;
-    let known = desk.store.change(prefix).await;
+    let mut known = desk.store.change(prefix).await;
     // What the store knows by this id goes before what the kernel's shorter tags could stand for.
     let tag = match &known {
         Ok(change) => own.changes.get(&tag_of(change)).map(|loaded| loaded.tag.clone()),
@@ -70,15 +70,8 @@ pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBa
             }),
         };
     };
-    let announced = match &known {
-        Ok(change) => {
-            desk.record(
-                "change.rollback",
-                subject_of(change),
-                json!({ "was": change.state }),
-            )
-            .await
-        }
+    let announced = match &mut known {
+        Ok(change) => announce(desk, change).await,
         Err(_) => {
             let subject = format!("change {tag} host {}, not known to this store", desk.host);
             desk.record("change.rollback", subject, json!({})).await
@@ -94,6 +87,15 @@ pub async fn rollback(desk: &Desk, prefix: &str, stop: &Stop) -> Result<RolledBa
             not_recorded: announced.err(),
         }),
     }
+}
+
+/// Writes down that a change is about to be taken out.
+async fn announce(desk: &Desk, change: &mut Change) -> Result<(), OpsError> {
+    let was = change.state;
+    desk.record("change.rollback", subject_of(change), json!({ "was": was }))
+        .await?;
+    let outcome = "its rules are to go".to_owned();
+    desk.step(change, was, sweep::ROLLBACK, true, outcome).await
 }
 
 /// Takes a change out of the kernel of this or another host when there is no store to work with.
@@ -162,7 +164,10 @@ fn take_out(machine: &Machine, own: &Own, tag: &str) -> Result<String, OpsError>
             "it is still there".into(),
         )));
     }
-    Ok(if after.changes.is_empty() {
+    Ok(if !after.strangers.is_empty() {
+        let strangers = after.strangers.join(", ");
+        format!("its rules are gone; what others have put into the table of Portcullis stays: {strangers}")
+    } else if after.changes.is_empty() {
         "its rules are gone, and nothing of Portcullis is left in the ruleset".to_owned()
     } else {
         "its rules are gone; those of other changes stay".to_owned()

@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use portcullis_firewall::own::{Loaded, Own};
+use portcullis_firewall::{
+    backend::{self, DeadMan},
+    own::{Loaded, Own},
+};
 use portcullis_model::{Change, ChangeState, Port};
 use portcullis_sys::SysError;
 use serde::Serialize;
@@ -96,6 +99,8 @@ pub(crate) async fn sweep(desk: &Desk) -> Result<(), OpsError> {
 
 /// Brings store and kernel to the same word, and returns our table as it is afterwards. The lock must be held.
 pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
+    // What is left of a trial is told while it is read, which may take seconds.
+    let now = (desk.now)();
     let mut own = desk.own()?;
     let changes = desk
         .store
@@ -123,7 +128,7 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
             own = desk.own()?;
             continue;
         }
-        if let Some((state, outcome)) = correction(&change, loaded, &own.faults, (desk.now)()) {
+        if let Some((state, outcome)) = correction(&change, loaded, &own.faults, now) {
             if state == ChangeState::FellBack {
                 let details = json!({ "let_go": change.trial_until, "noticed": (desk.now)() });
                 desk.record("change.fell-back", subject_of(&change), details)
@@ -137,7 +142,8 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
                 outcome.into(),
             )
             .await?;
-            if let (ChangeState::FellBack, Some(let_go)) = (state, change.trial_until) {
+            // Where its rules still stand, it was closed until now.
+            if let (ChangeState::FellBack, Some(let_go), None) = (state, change.trial_until, loaded) {
                 change.since = let_go;
                 desk.store.save_change(&change).await.map_err(OpsError::Store)?;
             }
@@ -174,17 +180,42 @@ pub(super) fn correction(
         (ChangeState::Applying, None) if loaded.is_none() => {
             (ChangeState::Failed, "it was announced and never came into force")
         }
-        (ChangeState::OnTrial, None) if before_its_time => removed,
+        (ChangeState::OnTrial, None) if before_its_time && !is_announced(change, ROLLBACK) => removed,
+        (_, None) if loaded.is_none() && is_announced(change, ROLLBACK) => (
+            ChangeState::RolledBack,
+            "its rollback was stopped after its rules were gone",
+        ),
+        (ChangeState::Applying | ChangeState::OnTrial, None) if loaded.is_some() && is_guarded(change) => (
+            ChangeState::FellBack,
+            "it was not confirmed in time, and its guard was gone: it was closed until now",
+        ),
         (ChangeState::Applying | ChangeState::OnTrial, None) => (
             ChangeState::FellBack,
             "it was not confirmed in time: it is open as before",
         ),
         (ChangeState::Confirmed, None) => removed,
+        (ChangeState::OnTrial, Some(false)) if !is_announced(change, CONFIRM) => (
+            ChangeState::NotInForce,
+            "somebody took its time limit away, and nobody has confirmed it: roll it back",
+        ),
         (_, Some(true)) => (ChangeState::OnTrial, "the kernel holds it for a limited time"),
         (_, Some(false)) => (ChangeState::Confirmed, "the kernel holds it without a time limit"),
         (state, None) => (state, ""),
     };
     (state != change.state).then_some((state, outcome))
+}
+
+/// Steps that are noted before they are taken, so that a command that was killed in between is made up for.
+pub(super) const CONFIRM: &str = "announce the confirmation";
+pub(super) const ROLLBACK: &str = "announce the rollback";
+
+/// Whether a step was announced and nothing was noted after it.
+fn is_announced(change: &Change, step: &str) -> bool {
+    change.steps.last().is_some_and(|last| last.step == step)
+}
+
+fn is_guarded(change: &Change) -> bool {
+    backend::of(change.backend).dead_man() == DeadMan::Guard
 }
 
 /// The kernel counts the time in its own ticks.
@@ -199,6 +230,9 @@ pub(crate) fn alterations(
 ) -> Vec<String> {
     let mut alterations: Vec<String> = faults.to_vec();
     alterations.extend(loaded.damage.iter().cloned());
+    if change.state == ChangeState::Confirmed && loaded.expires.is_some() {
+        alterations.push("it was confirmed, and somebody gave it a time limit".into());
+    }
     if change
         .fingerprint
         .is_some_and(|fingerprint| loaded.port.is_some() && fingerprint != loaded.fingerprint)
@@ -286,7 +320,8 @@ mod tests {
             (OnTrial, Some(&longer), Some(NotInForce)),
             (OnTrial, Some(&let_go), Some(NotInForce)),
             (OnTrial, None, Some(NotInForce)),
-            (OnTrial, Some(&kept), Some(Confirmed)),
+            (OnTrial, Some(&kept), Some(NotInForce)),
+            (Confirmed, Some(&trial), Some(NotInForce)),
             (Confirmed, Some(&kept), None),
             (Confirmed, None, Some(NotInForce)),
             (NotInForce, None, None),
@@ -302,6 +337,23 @@ mod tests {
         for loaded in [Some(&let_go), None] {
             let found = correction(&change(OnTrial), loaded, &[], after).map(|(state, _)| state);
             assert_eq!(found, Some(FellBack), "after its time with {loaded:?}");
+        }
+        let announced = |state, step: &str| Change {
+            steps: vec![portcullis_model::StepRecord {
+                step: step.into(),
+                at: now,
+                done: true,
+                outcome: String::new(),
+            }],
+            ..change(state)
+        };
+        for (change, loaded, expected) in [
+            (announced(OnTrial, CONFIRM), Some(&kept), Confirmed),
+            (announced(OnTrial, ROLLBACK), None, ChangeState::RolledBack),
+            (announced(Confirmed, ROLLBACK), None, ChangeState::RolledBack),
+        ] {
+            let found = correction(&change, loaded, &[], now).map(|(state, _)| state);
+            assert_eq!(found, Some(expected));
         }
         let mut recorded = change(Confirmed);
         recorded.fingerprint = Some(Digest::of("as loaded"));

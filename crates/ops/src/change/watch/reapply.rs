@@ -10,7 +10,7 @@ use portcullis_firewall::{
     own::Own,
     plan::closing,
 };
-use portcullis_model::{Change, ChangeId, ChangeState, Doer, StepRecord};
+use portcullis_model::{BackendName, Change, ChangeId, ChangeState, Doer, StepRecord};
 use serde_json::json;
 
 use crate::{
@@ -79,8 +79,10 @@ async fn put_back(desk: &Desk, change: &mut Change, mut beside: Own, by: &[Doer]
     let closing = planned_anew(desk, change, &tag).await?;
     let load = backend.load(&closing, None, &beside);
     let acts = match remains {
-        Some(remains) if joins => one_transaction(remains.removal, load),
-        // The first change makes the frame anew, whatever stands there.
+        // In nftables the first change makes the frame anew, whatever stands there.
+        Some(remains) if joins || change.backend != BackendName::Nftables => {
+            one_transaction(remains.removal, load)
+        }
         _ => load,
     };
     let details = json!({ "plan": change.plan, "allow": closing.allow, "after": by });
