@@ -18,6 +18,12 @@ pub struct Closing {
     /// Peers of this host's own outgoing connections whose source port is the closed one. The connection tracker may
     /// not have seen them begin, and would then take the peer's next packet for a new connection to the closed port.
     pub outgoing_peers: Vec<SocketAddr>,
+    /// Peers of connections to the port that were up and are cut. Where the connection tracker did not see one begin, or was
+    /// made to forget it, it takes the service's next packet for the first, and the peer's for a reply.
+    pub cut_peers: Vec<SocketAddr>,
+    /// Whether nothing that comes to the port is taken for a reply. A service of UDP answers from its port, so that the
+    /// tracker takes it for the one who began; as long as it holds the port, nobody else sends from there.
+    pub no_replies: bool,
 }
 
 impl Closing {
@@ -29,6 +35,8 @@ impl Closing {
             behind: Vec::new(),
             allow,
             outgoing_peers: Vec::new(),
+            cut_peers: Vec::new(),
+            no_replies: false,
         }
     }
 }

@@ -61,6 +61,10 @@ pub struct Loaded {
     pub allow: NetworkSet,
     /// Peers of outgoing connections that get through.
     pub outgoing_peers: Vec<SocketAddr>,
+    /// Peers of connections that were up and are cut, whatever the connection tracker makes of them.
+    pub cut_peers: Vec<SocketAddr>,
+    /// Whether nothing that comes to the port is taken for a reply.
+    pub no_replies: bool,
     /// Packets that its drop rule has dropped.
     pub dropped_packets: u64,
     /// What is not as Portcullis makes it, in plain words: somebody else changed it, or it was made by halves.
@@ -82,6 +86,8 @@ impl Loaded {
             expires: None,
             allow: NetworkSet::default(),
             outgoing_peers: Vec::new(),
+            cut_peers: Vec::new(),
+            no_replies: false,
             dropped_packets: 0,
             damage: Vec::new(),
             fingerprint: Digest::ZERO,
@@ -94,6 +100,8 @@ impl Loaded {
         Closing {
             behind: self.behind.clone(),
             outgoing_peers: self.outgoing_peers.clone(),
+            cut_peers: self.cut_peers.clone(),
+            no_replies: self.no_replies,
             ..Closing::new(&self.tag, port, self.allow.clone())
         }
     }
@@ -117,6 +125,9 @@ impl Loaded {
         }
         if sorted(&self.outgoing_peers) != sorted(&expected.outgoing_peers) {
             differences.push("the host's own outgoing connections are not those of the plan".into());
+        }
+        if sorted(&self.cut_peers) != sorted(&expected.cut_peers) || self.no_replies != expected.no_replies {
+            differences.push("what is taken for a reply is not as in the plan".into());
         }
         differences.extend(self.damage.iter().cloned());
         differences

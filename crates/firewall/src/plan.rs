@@ -193,9 +193,19 @@ pub fn closing(plan: &Plan, tag: &str) -> Closing {
         behind: plan.behind.clone(),
         ..Closing::new(tag, plan.close, plan.allowed_networks())
     };
-    // What this host opens itself does not pass through it to hosts behind.
-    if plan.backend == BackendName::Firewalld || !plan.behind.is_empty() {
+    if plan.backend == BackendName::Firewalld {
         // firewalld lets replies through before anything else, and has tracked connections for as long as it has run.
+        return closing;
+    }
+    // Over loopback and from who is allowed nothing is cut.
+    let cut = plan.connections.iter().filter(|live| live.cut);
+    let closing = Closing {
+        cut_peers: cut.map(|live| live.connection.peer).collect(),
+        no_replies: plan.close.transport == Transport::Udp && !plan.listeners.is_empty(),
+        ..closing
+    };
+    if !plan.behind.is_empty() {
+        // What this host opens itself does not pass through it.
         return closing;
     }
     Closing {
@@ -436,7 +446,13 @@ fn notes(
         );
     }
     let (first, last) = input.ephemeral;
-    if input.behind.is_empty() && (first..=last).contains(&port.number) {
+    if port.transport == Transport::Udp && !listeners.is_empty() {
+        let text = format!(
+            "something holds {port}: what comes to it is never taken for a reply, also not after the service has sent \
+             something itself"
+        );
+        note(NoteLevel::Info, text);
+    } else if input.behind.is_empty() && (first..=last).contains(&port.number) {
         let text = "this host may use the port as the source port of its own connections; their replies pass, \
                     because replies are let through before anything is dropped";
         note(NoteLevel::Info, text.into());

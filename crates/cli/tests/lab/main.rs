@@ -22,6 +22,7 @@ mod learn;
 mod loss;
 mod managed;
 mod neighbours;
+mod picked_up;
 mod plant;
 mod profinet;
 mod real_servers;

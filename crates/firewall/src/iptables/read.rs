@@ -1,7 +1,7 @@
 //! Reading back what stands in our table: it is read into a closing, and that closing written again must give the same
 //! lines. Whatever differs, somebody else has changed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use ipnet::IpNet;
 use portcullis_model::{Digest, Port, Transport};
@@ -64,7 +64,7 @@ fn of_table<'a>(wanted: &str, family: Family, text: &'a str) -> Lines<'a> {
             lines.rules.push(rule);
             let packets = counters.trim_start_matches('[').split(':').next();
             let packets = packets.and_then(|packets| packets.parse().ok()).unwrap_or(0);
-            if let Some(chain) = rule.strip_suffix(" -j DROP") {
+            if let Some((chain, _)) = rule.split_once(' ').filter(|_| rule.ends_with(" -j DROP")) {
                 lines.dropped.push((chain, packets));
             }
         }
@@ -80,6 +80,7 @@ fn change(backend: Iptables, tag: &str, saved: &[Lines<'_>], guards: &[Guard]) -
     let mut allow = Vec::new();
     let mut port = None;
     let mut marks = BTreeSet::new();
+    let mut replies = false;
     for lines in saved {
         for rule in lines.rules.iter().filter(ours) {
             if rule.ends_with(&leads_here) {
@@ -90,6 +91,10 @@ fn change(backend: Iptables, tag: &str, saved: &[Lines<'_>], guards: &[Guard]) -
                         .map(|to| to.addr()),
                 );
                 marks.insert(rule.contains(&format!("\"{}\"", Mark::Trial.comment(tag))));
+            } else if rule.ends_with(REPLIES) {
+                replies = true;
+            } else if rule.ends_with(" -j DROP") {
+                closing.cut_peers.extend(peer_of(rule));
             } else if rule.ends_with(" -j RETURN") {
                 let network = word_after(rule, "-s").and_then(|from| from.parse::<IpNet>().ok());
                 let network = network.or_else(|| lines.family.everything().parse().ok());
@@ -106,6 +111,8 @@ fn change(backend: Iptables, tag: &str, saved: &[Lines<'_>], guards: &[Guard]) -
     }
     closing.behind.sort();
     closing.behind.dedup();
+    closing.no_replies = !replies;
+    closing.cut_peers.sort();
     closing.allow = allow.into_iter().collect();
     closing.port = port.unwrap_or(closing.port);
     let on_trial = marks.contains(&true);
@@ -144,6 +151,8 @@ fn change(backend: Iptables, tag: &str, saved: &[Lines<'_>], guards: &[Guard]) -
         allow: closing.allow.clone(),
         behind: closing.behind.clone(),
         outgoing_peers: closing.outgoing_peers.clone(),
+        cut_peers: closing.cut_peers.clone(),
+        no_replies: closing.no_replies,
         dropped_packets: saved
             .iter()
             .flat_map(|lines| lines.dropped.iter())
@@ -181,6 +190,15 @@ fn removal(backend: Iptables, tag: &str, saved: &[Lines<'_>]) -> Acts {
         Act::together(&Acts(acts), &Acts::default()),
         guard::end(tag),
     ])
+}
+
+/// The end of the rule that lets replies through.
+const REPLIES: &str = " --ctdir REPLY -j RETURN";
+
+/// The peer that a rule names by address and port.
+fn peer_of(rule: &str) -> Option<SocketAddr> {
+    let network: IpNet = word_after(rule, "-s")?.parse().ok()?;
+    Some((network.addr(), word_after(rule, "--sport")?.parse().ok()?).into())
 }
 
 fn port_of(rule: &str) -> Option<Port> {

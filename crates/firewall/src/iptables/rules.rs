@@ -63,12 +63,22 @@ pub(crate) fn own_rules(closing: &Closing, family: Family) -> Vec<String> {
     let chain = chain(tag);
     let networks = closing.allow.networks().iter();
     let networks = networks.filter(|network| family.is_of(network.addr()));
-    let mut rules: Vec<String> = networks.map(|network| from(*network, "")).collect();
+    let of_peer = |peer: &SocketAddr, verdict: &str| {
+        let port = format!("-p {transport} -m {transport} --sport {} ", peer.port());
+        from(peer.ip().into(), &port, verdict)
+    };
+    let mut cut: Vec<SocketAddr> = closing.cut_peers.clone();
+    cut.sort();
+    let cut = cut.iter().filter(|peer| family.is_of(peer.ip()));
+    let mut rules: Vec<String> = cut.map(|peer| of_peer(peer, "DROP")).collect();
+    if !closing.no_replies {
+        rules.push("-m conntrack --ctdir REPLY -j RETURN".into());
+    }
+    rules.extend(networks.map(|network| from(*network, "", "RETURN")));
     let mut peers: Vec<SocketAddr> = closing.outgoing_peers.clone();
     peers.sort();
     for peer in peers.iter().filter(|peer| family.is_of(peer.ip())) {
-        let port = format!("-p {transport} -m {transport} --sport {} ", peer.port());
-        rules.push(from(peer.ip().into(), &port));
+        rules.push(of_peer(peer, "RETURN"));
     }
     // One log for the kernel's own log, one for programs; each limited, so that a flood fills no disk.
     rules.push(format!(
@@ -81,11 +91,11 @@ pub(crate) fn own_rules(closing: &Closing, family: Family) -> Vec<String> {
     rules.into_iter().map(|rule| format!("{chain} {rule}")).collect()
 }
 
-fn from(network: IpNet, further: &str) -> String {
+fn from(network: IpNet, further: &str, verdict: &str) -> String {
     if network.prefix_len() == 0 {
-        format!("{further}-j RETURN")
+        format!("{further}-j {verdict}")
     } else {
-        format!("-s {network} {further}-j RETURN")
+        format!("-s {network} {further}-j {verdict}")
     }
 }
 
@@ -100,7 +110,7 @@ pub(crate) fn entries(
     let transport = port.transport;
     let entry = |to: &str, kind: &str| {
         format!(
-            "{to}! -i lo -p {transport} -m {transport} --dport {} -m conntrack --ctdir ORIGINAL {kind}-m comment \
+            "{to}! -i lo -p {transport} -m {transport} --dport {} {kind}-m comment \
              --comment \"{}\" -j {}",
             port.number,
             mark.comment(tag),

@@ -64,12 +64,27 @@ fn what_was_loaded_is_read_back_in_full() {
         outgoing_peers: vec!["10.7.30.5:7000".parse().unwrap()],
         ..closing()
     };
-    for closing in [closing(), behind, everybody] {
+    let cut = Closing {
+        cut_peers: vec![
+            "10.7.30.5:40000".parse().unwrap(),
+            "[2001:db8::1]:7".parse().unwrap(),
+        ],
+        ..closing()
+    };
+    let strict = Closing {
+        port: Port::udp(4800),
+        no_replies: true,
+        ..closing()
+    };
+    for closing in [closing(), behind, everybody, cut, strict] {
         let own = read::own(Iptables::Nft, &saved(&closing, Mark::Trial), &guards());
         let loaded = &own.changes["3f2a91"];
         assert_eq!(loaded.differences(&closing), Vec::<String>::new());
         assert_eq!(loaded.expires, Some(Duration::from_secs(118)));
-        assert_eq!(loaded.dropped_packets, 6);
+        assert_eq!(
+            loaded.dropped_packets,
+            if closing.cut_peers.is_empty() { 6 } else { 12 }
+        );
         let kept = read::own(Iptables::Nft, &saved(&closing, Mark::Kept), &[]);
         let kept = &kept.changes["3f2a91"];
         assert_eq!(kept.differences(&closing), Vec::<String>::new());
@@ -98,7 +113,7 @@ fn halves_tampering_and_trials_without_a_guard_are_known() {
     );
     for (part, other) in [
         ("-j DROP", "-j ACCEPT"),
-        ("--ctdir ORIGINAL", "--ctdir REPLY"),
+        ("--ctdir REPLY", "--ctdir ORIGINAL"),
         ("LOCAL,", ""),
         ("INPUT !", "OUTPUT !"),
     ] {

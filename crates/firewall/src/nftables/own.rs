@@ -43,6 +43,7 @@ struct Reading {
     allow: Vec<IpNet>,
     behind: Vec<IpAddr>,
     outgoing_peers: Vec<SocketAddr>,
+    cut_peers: Vec<SocketAddr>,
     dropped_packets: u64,
     /// What belongs to it, as lasting text for the fingerprint.
     belongings: String,
@@ -91,7 +92,7 @@ impl OwnReader {
             let change = self.change(tag);
             change.rules.push(chain_rule(&parts));
             if let Some(counter) = parts.iter().find_map(|part| part.get("counter")) {
-                change.dropped_packets = counter.get("packets").and_then(Value::as_u64).unwrap_or(0);
+                change.dropped_packets += counter.get("packets").and_then(Value::as_u64).unwrap_or(0);
             }
         }
     }
@@ -149,6 +150,7 @@ impl OwnReader {
                     .behind
                     .extend(elements.iter().flat_map(networks_of).map(single));
             }
+            "cut4" | "cut6" => change.cut_peers.extend(elements.iter().filter_map(peer_of)),
             "own4" | "own6" => change.outgoing_peers.extend(elements.iter().filter_map(peer_of)),
             _ => self.own.strangers.push(format!("the set `{name}`")),
         }
@@ -170,7 +172,7 @@ impl OwnReader {
                 .filter(|(of, ..)| of == chain)
                 .map(|(_, rule, _)| rule)
                 .collect();
-            if !matches!(rules.as_slice(), [BaseRule::Loopback, BaseRule::Replies, ..]) {
+            if !matches!(rules.as_slice(), [BaseRule::Loopback, ..]) {
                 self.own.faults.push(format!(
                     "its chain `{chain}` does not begin as Portcullis makes it"
                 ));
@@ -213,7 +215,9 @@ impl Reading {
             behind: self.behind,
             expires: self.expires,
             allow: self.allow.into_iter().collect(),
+            no_replies: !self.rules.contains(&ChainRule::Replies),
             outgoing_peers: self.outgoing_peers,
+            cut_peers: self.cut_peers,
             dropped_packets: self.dropped_packets,
             damage,
             fingerprint: Digest::of_parts([shared.as_bytes(), self.belongings.as_bytes()]),
@@ -260,10 +264,22 @@ impl Reading {
         } else {
             &["sources4", "sources6"]
         };
-        let accepting = sets
-            .iter()
-            .map(|set| ChainRule::AcceptFrom(format!("@{set}_{}", self.pieces.tag)));
-        accepting
+        let named = |set: &str| format!("@{set}_{}", self.pieces.tag);
+        let cut: &[&str] = if self.has_set("cut4") || self.has_set("cut6") {
+            &["cut4", "cut6"]
+        } else {
+            &[]
+        };
+        let dropping = cut.iter().map(|set| ChainRule::DropFrom(named(set)));
+        // Whether replies are let through at all is the change's own affair.
+        let replies = self
+            .rules
+            .contains(&ChainRule::Replies)
+            .then_some(ChainRule::Replies);
+        let accepting = sets.iter().map(|set| ChainRule::AcceptFrom(named(set)));
+        dropping
+            .chain(replies)
+            .chain(accepting)
             .chain([ChainRule::Log, ChainRule::Log, ChainRule::Drop])
             .collect()
     }

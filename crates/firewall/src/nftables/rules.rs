@@ -10,6 +10,10 @@ use super::text;
 pub(super) enum ChainRule {
     /// Accepts what matches this set.
     AcceptFrom(String),
+    /// Counts and drops what matches this set.
+    DropFrom(String),
+    /// Accepts replies.
+    Replies,
     /// Logs within a limit.
     Log,
     /// Counts and drops.
@@ -21,20 +25,28 @@ pub(super) enum ChainRule {
 /// What one rule of a base chain does.
 pub(super) enum BaseRule {
     Loopback,
-    Replies,
     Entry { tag: String, transport: Transport },
     Unknown,
 }
 
 pub(super) fn chain_rule(parts: &[Value]) -> ChainRule {
     let has = |part: &Value, key: &str| part.get(key).is_some();
+    let matched = |part: &Value| {
+        let matching = part.get("match")?;
+        let left = matching.get("left")?;
+        let is_direction = left.get("ct").is_some_and(|ct| text(ct, "key") == "direction");
+        let plain = text(matching, "op") == "==";
+        plain.then(|| (is_direction, text(matching, "right").to_owned()))
+    };
     match parts {
-        [matching, verdict] if has(matching, "match") && has(verdict, "accept") => {
-            let Some(matching) = matching.get("match") else {
-                return ChainRule::Unknown;
-            };
-            match (text(matching, "op"), text(matching, "right")) {
-                ("==", set) if set.starts_with('@') => ChainRule::AcceptFrom(set.to_owned()),
+        [matching, verdict] if has(verdict, "accept") => match matched(matching) {
+            Some((true, right)) if right == "reply" => ChainRule::Replies,
+            Some((false, set)) if set.starts_with('@') => ChainRule::AcceptFrom(set),
+            _ => ChainRule::Unknown,
+        },
+        [matching, counter, verdict] if has(counter, "counter") && has(verdict, "drop") => {
+            match matched(matching) {
+                Some((false, set)) if set.starts_with('@') => ChainRule::DropFrom(set),
                 _ => ChainRule::Unknown,
             }
         }
@@ -59,9 +71,6 @@ pub(super) fn base_rule(expression: &Value) -> BaseRule {
     };
     if parts.len() == 2 && accepts && key("meta", "key") == "iif" && right == "lo" {
         return BaseRule::Loopback;
-    }
-    if parts.len() == 2 && accepts && key("ct", "key") == "direction" && right == "reply" {
-        return BaseRule::Replies;
     }
     let target = parts
         .last()

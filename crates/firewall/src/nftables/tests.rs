@@ -72,13 +72,11 @@ const LISTED: &str = r#"{"nftables": [
 {"chain": {"family": "inet", "table": "portcullis", "name": "forward", "handle": 21, "type": "filter", "hook": "forward", "prio": -150, "policy": "accept"}},
 {"chain": {"family": "inet", "table": "portcullis", "name": "change_3f2a91", "handle": 7}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "prerouting", "handle": 2, "expr": [{"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}, {"accept": null}]}},
-{"rule": {"family": "inet", "table": "portcullis", "chain": "prerouting", "handle": 3, "expr": [{"match": {"op": "==", "left": {"ct": {"key": "direction"}}, "right": "reply"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "prerouting", "handle": 14, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": "@ports_3f2a91"}}, {"match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": {"set": ["local", "broadcast", "multicast"]}}}, {"jump": {"target": "change_3f2a91"}}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "input", "handle": 22, "expr": [{"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}, {"accept": null}]}},
-{"rule": {"family": "inet", "table": "portcullis", "chain": "input", "handle": 23, "expr": [{"match": {"op": "==", "left": {"ct": {"key": "direction"}}, "right": "reply"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "forward", "handle": 24, "expr": [{"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}, {"accept": null}]}},
-{"rule": {"family": "inet", "table": "portcullis", "chain": "forward", "handle": 25, "expr": [{"match": {"op": "==", "left": {"ct": {"key": "direction"}}, "right": "reply"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "input", "handle": 26, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": "@ports_3f2a91"}}, {"jump": {"target": "change_3f2a91"}}]}},
+{"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 27, "expr": [{"match": {"op": "==", "left": {"ct": {"key": "direction"}}, "right": "reply"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 8, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@sources4_3f2a91"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 9, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "ip6", "field": "saddr"}}, "right": "@sources6_3f2a91"}}, {"accept": null}]}},
 {"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 10, "expr": [{"limit": {"rate": 10, "burst": 20, "per": "minute"}}, {"log": {"prefix": "portcullis-drop 3f2a91 ", "level": "info"}}]}},
@@ -97,6 +95,46 @@ fn our_own_table_is_read_back_in_full() {
         (Some(Duration::from_secs(118)), 3)
     );
     assert_eq!(ruleset.foreign_tables, ["inet site_filter"]);
+}
+
+/// The same with connections that are to be cut, and with a port at which nothing is taken for a reply.
+#[test]
+fn who_is_cut_whatever_the_tracker_says_is_read_back() {
+    let set = r#"{"set": {"family": "inet", "name": "cut4_3f2a91", "table": "portcullis", "type": ["ipv4_addr", "inet_service"], "handle": 30, "elem": [{"concat": ["10.7.30.5", 40000]}]}},
+{"set": {"family": "inet", "name": "cut6_3f2a91", "table": "portcullis", "type": ["ipv6_addr", "inet_service"], "handle": 31}},
+{"set": {"family": "inet", "name": "sources4_3f2a91""#;
+    let rule = |protocol: &str, set: &str| {
+        format!(
+            r#"{{"rule": {{"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 32, "expr": [{{"match": {{"op": "==", "left": {{"concat": [{{"payload": {{"protocol": "{protocol}", "field": "saddr"}}}}, {{"payload": {{"protocol": "tcp", "field": "sport"}}}}]}}, "right": "@{set}_3f2a91"}}}}, {{"counter": {{"packets": 4, "bytes": 1}}}}, {{"drop": null}}]}}}},
+"#
+        )
+    };
+    let first =
+        r#"{"rule": {"family": "inet", "table": "portcullis", "chain": "change_3f2a91", "handle": 27"#;
+    let text = LISTED
+        .replace(r#"{"set": {"family": "inet", "name": "sources4_3f2a91""#, set)
+        .replace(first, &(rule("ip", "cut4") + &rule("ip6", "cut6") + first));
+    let own = Ruleset::parse(&text).unwrap().own;
+    let expected = Closing {
+        cut_peers: vec!["10.7.30.5:40000".parse().unwrap()],
+        ..closing()
+    };
+    let loaded = &own.changes["3f2a91"];
+    assert_eq!(loaded.differences(&expected), Vec::<String>::new());
+    assert_eq!(loaded.dropped_packets, 11);
+    assert_ne!(loaded.differences(&closing()), Vec::<String>::new());
+    let strict: String = LISTED
+        .lines()
+        .filter(|line| !line.contains("\"direction\""))
+        .collect();
+    let own = Ruleset::parse(&strict).unwrap().own;
+    let expected = Closing {
+        no_replies: true,
+        ..closing()
+    };
+    let loaded = &own.changes["3f2a91"];
+    assert_eq!(loaded.differences(&expected), Vec::<String>::new());
+    assert_ne!(loaded.differences(&closing()), Vec::<String>::new());
 }
 
 #[test]

@@ -2,7 +2,11 @@
 //!
 //! The shape and its reasons: `docs/security.md`.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use portcullis_model::Port;
@@ -24,10 +28,16 @@ impl Closing {
     /// The rules of the change's own chain, in the order in which the kernel walks them.
     fn rules(&self) -> Vec<String> {
         let (tag, transport) = (&self.tag, self.port.transport);
-        let mut rules = vec![
-            format!("ip saddr @sources4_{tag} accept"),
-            format!("ip6 saddr @sources6_{tag} accept"),
-        ];
+        let mut rules = Vec::new();
+        if !self.cut_peers.is_empty() {
+            rules.push(format!("ip saddr . {transport} sport @cut4_{tag} counter drop"));
+            rules.push(format!("ip6 saddr . {transport} sport @cut6_{tag} counter drop"));
+        }
+        if !self.no_replies {
+            rules.push("ct direction reply accept".into());
+        }
+        rules.push(format!("ip saddr @sources4_{tag} accept"));
+        rules.push(format!("ip6 saddr @sources6_{tag} accept"));
         if !self.outgoing_peers.is_empty() {
             rules.push(format!("ip saddr . {transport} sport @own4_{tag} accept"));
             rules.push(format!("ip6 saddr . {transport} sport @own6_{tag} accept"));
@@ -79,6 +89,10 @@ impl Closing {
         if !self.outgoing_peers.is_empty() {
             sets.push(("own4", "ipv4_addr . inet_service", None));
             sets.push(("own6", "ipv6_addr . inet_service", None));
+        }
+        if !self.cut_peers.is_empty() {
+            sets.push(("cut4", "ipv4_addr . inet_service", None));
+            sets.push(("cut6", "ipv6_addr . inet_service", None));
         }
         if self.behind.iter().any(IpAddr::is_ipv4) {
             sets.push(("targets4", "ipv4_addr", None));
@@ -183,12 +197,10 @@ impl Transaction {
             statements.extend([Statement::AddTable, Statement::DeleteTable, Statement::AddTable]);
             for chain in BASE_CHAINS {
                 statements.push(Statement::AddBaseChain(chain));
-                for rule in ["iif \"lo\" accept", "ct direction reply accept"] {
-                    statements.push(Statement::AddRule {
-                        chain: chain.into(),
-                        rule: rule.into(),
-                    });
-                }
+                statements.push(Statement::AddRule {
+                    chain: chain.into(),
+                    rule: "iif \"lo\" accept".into(),
+                });
             }
         }
         for (role, kind, flags) in closing.sets() {
@@ -209,9 +221,9 @@ impl Transaction {
                 .map(IpNet::to_string)
                 .collect()
         };
-        let own_of_family = |v4: bool| {
-            let peers = closing.outgoing_peers.iter();
+        let peers_of_family = |peers: &[SocketAddr], v4: bool| {
             peers
+                .iter()
                 .filter(move |peer| peer.is_ipv4() == v4)
                 .map(|peer| format!("{} . {}", peer.ip(), peer.port()))
                 .collect()
@@ -223,12 +235,14 @@ impl Transaction {
                 .map(IpAddr::to_string)
                 .collect()
         };
-        let elements: [(&str, Vec<String>); 7] = [
+        let elements: [(&str, Vec<String>); 9] = [
             ("ports", vec![port]),
             ("sources4", of_family(true)),
             ("sources6", of_family(false)),
-            ("own4", own_of_family(true)),
-            ("own6", own_of_family(false)),
+            ("own4", peers_of_family(&closing.outgoing_peers, true)),
+            ("own6", peers_of_family(&closing.outgoing_peers, false)),
+            ("cut4", peers_of_family(&closing.cut_peers, true)),
+            ("cut6", peers_of_family(&closing.cut_peers, false)),
             ("targets4", behind_of_family(true)),
             ("targets6", behind_of_family(false)),
         ];
