@@ -97,7 +97,12 @@ impl Mistake {
             .map(|tip| tip.trim_start().trim_start_matches("tip: "))
             .find(|tip| !tip.starts_with("to pass"));
         Self {
-            message: lines.join("\n"),
+            // What was typed may come from a file or a ticket.
+            message: lines
+                .iter()
+                .map(|line| portcullis_model::sanitize(line))
+                .collect::<Vec<_>>()
+                .join("\n"),
             tip: tip.map(Into::into),
             command: command(typed),
         }

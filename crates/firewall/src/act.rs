@@ -6,8 +6,9 @@ use portcullis_sys::{Finished, Machine, SysError, shell};
 
 use crate::FirewallError;
 
-/// The tools answer in milliseconds; on a loaded old machine with a large ruleset they may take seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The tools answer in milliseconds; on a loaded old machine with a large ruleset, or in firewalld, which is asked for each
+/// zone, they may take tens of seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One program with its arguments and what it reads.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -139,7 +139,7 @@ impl Fault for FirewallError {
             }
             Self::TrialOver(_) => Some("the port is open as before; apply the plan again".into()),
             Self::NotBehind(_) => Some("leave out --behind: its own port is what a plan closes".into()),
-            Self::NoAssets(_) => Some("name the hosts behind the device".into()),
+            Self::NoAssets(_) => Some("name the hosts behind the device: --host ADDRESS".into()),
             Self::NobodyShutOut(_) => Some("let through fewer networks".into()),
         }
     }

@@ -13,6 +13,9 @@ use portcullis_sys::conntrack::Flow;
 
 use crate::{FirewallError, closing::Closing, lockout, state::Snapshot};
 
+/// A neighbour without an address of its own (RFC 4291, 2.5.6).
+const LINK_LOCAL: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
 /// Everything that a plan follows from.
 #[derive(Debug)]
 pub struct PlanInput<'a> {
@@ -396,6 +399,14 @@ fn notes(
             .iter()
             .any(|network| network.addr().is_ipv4() == v4)
     };
+    if families(false) && !allow.contains(IpAddr::V6(LINK_LOCAL)) {
+        note(
+            NoteLevel::Info,
+            "who comes from a link-local address (fe80::/10) is kept out; to let the neighbours of an interface through, allow \
+             fe80::/10"
+                .into(),
+        );
+    }
     if !allow.is_empty() && families(true) != families(false) {
         let missing = if families(true) { "IPv6" } else { "IPv4" };
         note(

@@ -199,7 +199,7 @@ pub enum OpsError {
         until: Option<Timestamp>,
         /// Why it cannot be told.
         #[source]
-        source: FirewallError,
+        source: Box<FirewallError>,
     },
     /// No copy of this host can be made to rehearse in.
     #[error("the change cannot be rehearsed: {0}")]

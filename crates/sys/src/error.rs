@@ -133,7 +133,8 @@ pub enum SysError {
 pub(crate) fn package_of(program: &str) -> &str {
     match program {
         "nft" => "nftables",
-        "ip" => "iproute2",
+        "ip" | "ss" => "iproute2",
+        "firewall-cmd" => "firewalld",
         "ssh" | "ssh-keygen" => "openssh-client",
         "iptables"
         | "iptables-save"

@@ -35,7 +35,10 @@ pub(super) async fn apply(frame: &Frame<'_>, arguments: &Apply) -> Outcome {
         change.port,
         change.trial_until.map_or_else(String::new, clock),
     );
-    show(frame, text, &change)
+    show(frame, text, &change)?;
+    // It is in force, and a connection that was to be cut lives on.
+    let whole = change.steps.iter().all(|step| step.done);
+    Ok(if whole { Exit::Clean } else { Exit::Found })
 }
 
 pub(super) async fn confirm(frame: &Frame<'_>, arguments: &OfChange) -> Outcome {
@@ -89,9 +92,16 @@ pub(super) async fn rollback(global: &Global, store: &str, arguments: &Rollback,
 
 pub(super) async fn list(frame: &Frame<'_>) -> Outcome {
     let changes = change::changes(frame.desk).await.map_err(fault)?;
-    View::text(listing(&changes))
+    let via = frame.desk.machine.via();
+    View::text(listing(&changes, via.as_deref()))
         .all("change", &changes.recorded)
         .print(frame.format())?;
+    if changes.busy {
+        frame.say(
+            "Somebody is at work on this firewall just now: how a change stands is as it was last known.",
+        );
+        return Ok(Exit::Partial);
+    }
     match &changes.silent {
         Some(error) => {
             frame.say("The kernel could not be asked; what is listed is what was last known.");
@@ -121,14 +131,15 @@ fn steps(change: &Change) -> String {
     text
 }
 
-fn listing(changes: &Changes) -> String {
+fn listing(changes: &Changes, via: Option<&str>) -> String {
+    let host = via.map(|via| format!(" --host {via}")).unwrap_or_default();
     let mut text = recorded(&changes.recorded);
     for (tag, port) in &changes.unrecorded {
         let port = port.map_or_else(|| "a port that it has let go of".into(), |port| port.to_string());
         let _ = write!(
             text,
             "\n\nThe kernel holds change {tag} for {port}, which this store does not know. To take it back: \
-             `portcullis rollback {tag}`"
+             `portcullis rollback {tag}{host}`"
         );
     }
     for standing in changes

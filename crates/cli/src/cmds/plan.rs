@@ -50,6 +50,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &arguments::Plan) -> Outco
     view.print(frame.format())?;
     match rehearsed.transpose().map_err(fault)? {
         Some(rehearsal) if !rehearsal.against.is_empty() => Ok(Exit::Found),
+        Some(rehearsal) if !rehearsal.not_concluded.is_empty() => Ok(Exit::Partial),
         _ => Ok(Exit::Clean),
     }
 }
@@ -78,8 +79,11 @@ fn rehearsal_text(rehearsal: &Rehearsal) -> String {
     });
     let header = ["  for", "from", "to", "before", "on trial", "taken back"];
     let mut text = format!("{}\n", table(header, rows));
+    for line in &rehearsal.not_concluded {
+        let _ = writeln!(text, "  cannot conclude: {line}");
+    }
     if rehearsal.against.is_empty() {
-        text.push_str("  as planned; after the rollback the ruleset was the one before\n");
+        text.push_str("  nothing against the plan; after the rollback the ruleset was the one before\n");
     } else {
         let against: Vec<String> = rehearsal
             .against
@@ -94,7 +98,9 @@ fn rehearsal_text(rehearsal: &Rehearsal) -> String {
 /// The other host that a plan is for, if it is for one.
 pub(super) fn host(arguments: &arguments::Plan) -> Result<Option<Target>, Box<dyn Fault>> {
     let is_ssh = |host: &PlanHost| matches!(host, PlanHost::Ssh(_));
+    let is_no_host = |host: &PlanHost| matches!(host, PlanHost::Address(address) if address.is_unspecified() || address.is_loopback() || address.is_multicast());
     match (arguments.dialect, arguments.host.as_slice()) {
+        (Some(_), hosts) if hosts.iter().any(is_no_host) => Err(fault(WrongHost::NoHost)),
         (Some(_), hosts) if !hosts.iter().any(is_ssh) => Ok(None),
         (Some(_), _) => Err(fault(WrongHost::SshOfText)),
         (None, []) => Ok(None),
@@ -111,6 +117,8 @@ enum WrongHost {
     SshOfText,
     #[error("--host is an address, which only a text of --for is about")]
     Address,
+    #[error("--host is no address of a host behind the device")]
+    NoHost,
     #[error("a plan is for one host")]
     Several,
 }
@@ -127,6 +135,7 @@ impl Fault for WrongHost {
             Self::Address => {
                 "name the host to change as ssh://user@host, or the device to write a text for: --for DIALECT"
             }
+            Self::NoHost => "give the address under which others reach the host: --host 10.7.10.10",
             Self::Several => "make a plan for each of them",
         };
         Some(hint.into())

@@ -92,7 +92,7 @@ fn verdict(verification: &Verification) -> String {
         }
         Verdict::CannotConclude if !verification.altered.is_empty() => {
             let altered = verification.altered.join("; ");
-            format!("cannot conclude: somebody changed the rules of Portcullis: {altered}")
+            format!("cannot conclude: the rules of Portcullis are not those that were loaded: {altered}")
         }
         Verdict::CannotConclude if kept_out.is_empty() => {
             "cannot conclude: no vantage was there that should be kept out, so nothing is proved closed; look from \

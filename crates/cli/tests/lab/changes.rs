@@ -389,3 +389,77 @@ fn a_service_that_has_died_is_not_taken_for_a_closed_one() {
         verified.stdout
     );
 }
+
+/// Whoever looks is kept from sending, so that silence comes from there.
+fn mute(plant: &Plant, host: &str, port: u16) {
+    let rules = format!(
+        "add table inet mute; add chain inet mute out {{ type filter hook output priority 0; }}; add rule inet mute out tcp dport \
+         {port} drop"
+    );
+    plant
+        .shell(host, &format!("PATH=$PATH:/usr/sbin:/sbin nft '{rules}'"))
+        .with(0);
+}
+
+#[test]
+fn a_change_of_which_nothing_is_left_is_never_called_proved() {
+    let plant = Plant::up();
+    let change = plant.apply(&plant.plan(&["--port", "54321"]), "60s");
+    plant.portcullis(GATEWAY, &["confirm", &change]).with(0);
+    let nft = |rules: &str| {
+        let script = format!("PATH=$PATH:/usr/sbin:/sbin nft '{rules}'");
+        plant.shell(GATEWAY, &script).with(0)
+    };
+    nft("delete table inet portcullis");
+    for host in ["office", "internet"] {
+        mute(&plant, host, 54321);
+    }
+    for asked in [vec!["verify", &change], vec!["verify", "--port", "54321"]] {
+        let verified = plant.portcullis(GATEWAY, &asked).with(3);
+        assert!(
+            verified
+                .stdout
+                .contains(&format!("nothing of change {change} is loaded")),
+            "{}",
+            verified.stdout
+        );
+    }
+}
+
+#[test]
+fn a_trial_that_somebody_made_permanent_is_not_taken_for_confirmed() {
+    let plant = Plant::up();
+    let change = plant.apply(&plant.plan(&["--port", "54321"]), "60s");
+    let nft = format!(
+        "PATH=$PATH:/usr/sbin:/sbin nft 'delete element inet portcullis ports_{change} {{ 54321 }}; add element inet portcullis \
+         ports_{change} {{ 54321 }}'"
+    );
+    plant.shell(GATEWAY, &nft).with(0);
+    let listed = plant.portcullis(GATEWAY, &["changes"]).with(0);
+    assert!(
+        listed.stdout.contains("not in force") && listed.stdout.contains("nobody has confirmed it"),
+        "{}",
+        listed.stdout
+    );
+    plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
+    assert!(plant.answers("office", GATEWAY_ADDRESS, 54321));
+}
+
+#[test]
+fn a_service_of_one_family_is_not_called_cut_in_the_other() {
+    let plant = Plant::up();
+    let server =
+        "import socket; s = socket.create_server((\"0.0.0.0\", 7779)); __import__(\"time\").sleep(300)";
+    let mut command = plant.command(GATEWAY, "python3", &["-c", server]);
+    let mut server = command.stdin(Stdio::null()).spawn().unwrap();
+    plant.listens(GATEWAY, 7779);
+    let change = plant.apply(&plant.plan(&["--port", "7779", "--allow", "10.7.20.0/24"]), "60s");
+    let verified = plant.portcullis(GATEWAY, &["verify", &change]).with(0);
+    assert!(
+        verified.stdout.contains("proved closed") && !verified.stdout.contains("::1"),
+        "{}",
+        verified.stdout
+    );
+    let _ = server.kill();
+    let _ = server.wait();
+}

@@ -107,21 +107,12 @@ fn plant_without_rules() -> Plant {
     plant
 }
 
-fn listens(plant: &Plant, port: &str) {
-    eventually("the server listens", Duration::from_secs(20), || {
-        plant
-            .portcullis(GATEWAY, &["check", "--port", port])
-            .stdout
-            .contains(port)
-    });
-}
-
 #[test]
 fn a_forbidden_connection_whose_server_speaks_first_is_cut_in_every_backend() {
     for backend in ["nftables", "iptables-nft", "iptables-legacy"] {
         let plant = plant_without_rules();
         let _server = Running::on(&plant, GATEWAY, TCP_SERVER);
-        listens(&plant, "7777");
+        plant.listens(GATEWAY, 7777);
         let mut client = Running::on(&plant, "office", TCP_CLIENT);
         assert_eq!(client.says(), "up");
         let plan = plant.plan(&["--port", "7777", "--backend", backend]);
@@ -159,7 +150,7 @@ fn a_forbidden_client_of_udp_is_not_served_as_a_peer_of_the_service() {
     for backend in ["nftables", "iptables-nft", "iptables-legacy"] {
         let plant = plant_without_rules();
         let _server = Running::on(&plant, GATEWAY, UDP_SERVER);
-        listens(&plant, "7778");
+        plant.listens(GATEWAY, 7778);
         let mut client = Running::on(&plant, "office", UDP_CLIENT);
         assert_eq!(client.says(), "up");
         let plan = plant.plan(&["--port", "udp/7778", "--backend", backend]);

@@ -131,6 +131,15 @@ impl Plant {
         applied.stdout.split_whitespace().nth(1).unwrap().to_owned()
     }
 
+    /// Waits until something listens on a port number of a host.
+    #[track_caller]
+    pub(crate) fn listens(&self, host: &str, port: u16) {
+        let look = format!("ss -Hltun 'sport = :{port}' | grep -q .");
+        eventually("the server listens", Duration::from_secs(20), || {
+            self.shell(host, &look).code == 0
+        });
+    }
+
     /// Whether a TCP port answers a host, by one scan.
     pub(crate) fn answers(&self, from: &str, address: &str, port: u16) -> bool {
         let port = port.to_string();

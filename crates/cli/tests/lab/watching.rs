@@ -302,3 +302,47 @@ fn without_the_right_to_follow_the_ruleset_it_says_so() {
     let refused = Ended::of(&mut plant.command(GATEWAY, "setpriv", &drop)).refused(5, "SY011");
     assert!(refused.stderr.contains("CAP_NET_ADMIN"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_confirmed_change_that_is_given_a_time_limit_is_altered_and_put_back() {
+    let plant = Plant::up();
+    let change = confirmed(&plant);
+    let watch = Watch::begin(&plant, &["--for", "12s", "--reapply"], 1);
+    nft(
+        &plant,
+        &format!(
+            "delete element inet portcullis ports_{change} {{ 54321 }}; add element inet portcullis ports_{change} {{ 54321 \
+             timeout 5s }}"
+        ),
+    );
+    let line = watch.tells("not in force");
+    assert!(line.contains("by nft (process "), "{line}");
+    watch.tells("applied again");
+    let listed = plant.portcullis(GATEWAY, &["changes"]).with(0);
+    assert!(listed.stdout.contains("confirmed"), "{}", listed.stdout);
+    watch.ends(1);
+    assert!(!is_open(&plant));
+}
+
+#[test]
+fn what_is_left_of_a_change_in_iptables_goes_before_it_is_put_back() {
+    for (backend, tool) in [
+        ("iptables-nft", "iptables-nft"),
+        ("iptables-legacy", "iptables-legacy"),
+    ] {
+        let plant = Plant::up();
+        let plan = plant.plan(&["--port", "54321", "--backend", backend]);
+        let change = plant.apply(&plan, "60s");
+        plant.portcullis(GATEWAY, &["confirm", &change]).with(0);
+        let whole = crate::backends::rules(&plant);
+        let watch = Watch::begin(&plant, &["--for", "60s", "--reapply"], 1);
+        let flush = format!("PATH=$PATH:/usr/sbin:/sbin {tool} -t mangle -F");
+        plant.shell(GATEWAY, &flush).with(0);
+        // It looks at iptables every 30 seconds.
+        eventually("it is put back", Duration::from_secs(50), || {
+            crate::backends::rules(&plant) == whole
+        });
+        drop(watch);
+        plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
+    }
+}

@@ -30,8 +30,8 @@ pub struct ApplyRequest {
     pub emergency: Option<String>,
 }
 
-const SHORTEST_TRIAL: Duration = Duration::from_secs(5);
-const LONGEST_TRIAL: Duration = Duration::from_secs(24 * 3600);
+pub(super) const SHORTEST_TRIAL: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_TRIAL: Duration = Duration::from_secs(24 * 3600);
 
 /// The plan as it would be made now, and the session that it was read in.
 struct Compared {
@@ -97,7 +97,7 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
             Err(_) => OpsError::MayBeLoaded {
                 change: tag,
                 until: change.trial_until,
-                source: error,
+                source: Box::new(error),
             },
         });
     }
@@ -112,7 +112,7 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
                 return Err(OpsError::MayBeLoaded {
                     change: tag,
                     until,
-                    source,
+                    source: Box::new(source),
                 });
             }
             // A store that takes no writes is what may have failed in the first place.

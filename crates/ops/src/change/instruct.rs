@@ -9,7 +9,10 @@ use portcullis_firewall::{
 };
 use portcullis_model::{ChangeId, NetworkSet, Port};
 
-use super::plan::service_on;
+use super::{
+    apply::{LONGEST_TRIAL, SHORTEST_TRIAL},
+    plan::service_on,
+};
 use crate::{Desk, OpsError, exposures};
 
 /// What a text is asked for.
@@ -35,6 +38,9 @@ pub struct InstructRequest {
 /// When the exposure is not known, when a device is to close a port of hosts that are not named, and when nobody would
 /// be shut out.
 pub async fn instruct(desk: &Desk, request: &InstructRequest) -> Result<Document, OpsError> {
+    if !(SHORTEST_TRIAL..=LONGEST_TRIAL).contains(&request.trial) {
+        return Err(OpsError::TrialLength);
+    }
     let exposure = match &request.exposure {
         Some(prefix) => Some(exposures::find(desk, prefix).await?),
         None => None,

@@ -10,7 +10,7 @@ use portcullis_firewall::{
     backend::{self, DeadMan},
     own::{Loaded, Own},
 };
-use portcullis_model::{Change, ChangeState, Port};
+use portcullis_model::{Change, ChangeState, Port, StepRecord};
 use portcullis_sys::SysError;
 use serde::Serialize;
 use serde_json::json;
@@ -39,6 +39,8 @@ pub struct Changes {
     pub unrecorded: Vec<(String, Option<Port>)>,
     /// What is not as Portcullis makes it in its own table.
     pub faults: Vec<String>,
+    /// Whether somebody else held the lock, so that store and kernel were not brought to the same word.
+    pub busy: bool,
     /// Why the kernel could not be asked.
     pub silent: Option<OpsError>,
 }
@@ -48,11 +50,11 @@ pub struct Changes {
 /// # Errors
 /// When the store cannot be read.
 pub async fn changes(desk: &Desk) -> Result<Changes, OpsError> {
-    let asked = match desk.machine.lock() {
-        Ok(_held) => sweep_locked(desk).await,
+    let (asked, busy) = match lock_soon(&desk.machine) {
+        Ok(_held) => (sweep_locked(desk).await, false),
         // Somebody is changing something now: look, but do not touch.
-        Err(SysError::Locked) => desk.own(),
-        Err(error) => Err(OpsError::System(error)),
+        Err(OpsError::System(SysError::Locked)) => (desk.own(), true),
+        Err(error) => (Err(error), false),
     };
     let (own, silent) = match asked {
         Ok(own) => (own, None),
@@ -87,6 +89,7 @@ pub async fn changes(desk: &Desk) -> Result<Changes, OpsError> {
         recorded,
         unrecorded,
         faults,
+        busy,
         silent,
     })
 }
@@ -221,6 +224,11 @@ fn is_guarded(change: &Change) -> bool {
 /// The kernel counts the time in its own ticks.
 const CLOCK_GRACE: SignedDuration = SignedDuration::from_secs(2);
 
+/// Whether a person has confirmed it: a trial is never put back.
+pub(super) fn was_confirmed(steps: &[StepRecord]) -> bool {
+    steps.iter().any(|step| step.step == "confirm" && step.done)
+}
+
 /// What is not as it was loaded, in plain words.
 pub(crate) fn alterations(
     change: &Change,
@@ -230,7 +238,8 @@ pub(crate) fn alterations(
 ) -> Vec<String> {
     let mut alterations: Vec<String> = faults.to_vec();
     alterations.extend(loaded.damage.iter().cloned());
-    if change.state == ChangeState::Confirmed && loaded.expires.is_some() {
+    let kept = change.state == ChangeState::Confirmed || was_confirmed(&change.steps);
+    if kept && loaded.expires.is_some() {
         alterations.push("it was confirmed, and somebody gave it a time limit".into());
     }
     if change
@@ -339,7 +348,7 @@ mod tests {
             assert_eq!(found, Some(FellBack), "after its time with {loaded:?}");
         }
         let announced = |state, step: &str| Change {
-            steps: vec![portcullis_model::StepRecord {
+            steps: vec![StepRecord {
                 step: step.into(),
                 at: now,
                 done: true,

@@ -14,8 +14,8 @@ pub(super) struct Looker<'a> {
     pub(super) port: Port,
     pub(super) control: &'a Control,
     pub(super) addresses: &'a [IpAddr],
-    /// Whether a host looks at its own loopback as well.
-    pub(super) loopback: bool,
+    /// At which loopback addresses a host looks as well.
+    pub(super) loopback: &'a [IpAddr],
 }
 
 impl Looker<'_> {
@@ -42,13 +42,7 @@ impl Looker<'_> {
     /// Looks from one vantage.
     fn look(&self, vantage: &Vantage) -> Result<Vec<Seen>, OpsError> {
         let Some(host) = vantage.lab_host() else {
-            let loopback = if self.loopback {
-                ["127.0.0.1", "::1"].as_slice()
-            } else {
-                &[]
-            };
-            let loopback = loopback.iter().filter_map(|text| text.parse().ok());
-            let addresses: Vec<IpAddr> = loopback.chain(self.addresses.iter().copied()).collect();
+            let addresses = [self.loopback, self.addresses].concat();
             return self.all(&addresses).map_err(|why| OpsError::Vantage {
                 vantage: vantage.clone(),
                 why,

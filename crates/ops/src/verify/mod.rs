@@ -5,11 +5,13 @@ mod control;
 mod judge;
 mod look;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use portcullis_firewall::FirewallError;
 use portcullis_lab::{Lab, plant};
-use portcullis_model::{Coverage, Observation, Port, PortState, Run, RunId, Transport, Vantage};
+use portcullis_model::{
+    ChangeState, Coverage, Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage,
+};
 use portcullis_scan::Sighting;
 use portcullis_sys::{Socket, Survey};
 use serde::Serialize;
@@ -90,6 +92,15 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         behind.clone()
     };
     addresses.retain(|address| !is_link_local(*address));
+    let mut loopback = Vec::new();
+    if behind.is_empty() && desk.machine.via().is_none() {
+        loopback.extend([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+    }
+    // Where nothing listens in a family, silence is no sign of a rule, and no fault of one.
+    if behind.is_empty() && addresses.iter().any(|address| serves(&survey, port, *address)) {
+        addresses.retain(|address| serves(&survey, port, *address));
+        loopback.retain(|address| serves(&survey, port, *address));
+    }
     if plan.is_none() && !listens(&survey, port) {
         return Err(OpsError::Firewall(FirewallError::NothingListens(port)));
     }
@@ -107,7 +118,7 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         port,
         control: &control,
         addresses: &addresses,
-        loopback: behind.is_empty() && desk.machine.via().is_none(),
+        loopback: &loopback,
     };
     let mut rows = Vec::new();
     let looks = looker.look_from_all(&vantages)?;
@@ -149,7 +160,7 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         _ => None,
     };
     let smoke = request.smoke.as_deref().map(look::smoke).transpose()?;
-    let altered = altered(desk, port).await?;
+    let altered = altered(desk, port, plan.as_ref()).await?;
     let verdict = judge::overall(&rows, listening, smoke, &altered);
     Ok(Verification {
         host: desk.host.clone(),
@@ -182,6 +193,21 @@ fn listens(survey: &Survey, port: Port) -> bool {
         .sockets
         .iter()
         .any(|socket| socket.is_listening() && on_port(socket))
+}
+
+/// Whether something listens on the port at an address.
+fn serves(survey: &Survey, port: Port, address: IpAddr) -> bool {
+    survey.sockets.iter().any(|socket| {
+        let bound = socket.local.ip();
+        let takes = bound == address
+            || bound.is_unspecified()
+                && (bound.is_ipv4() == address.is_ipv4()
+                    || address.is_ipv4() && socket.ipv6_only != Some(true));
+        socket.is_listening()
+            && socket.transport == port.transport
+            && socket.local.port() == port.number
+            && takes
+    })
 }
 
 fn is_link_local(address: IpAddr) -> bool {
@@ -246,7 +272,12 @@ impl Earlier {
 }
 
 /// What is not as Portcullis loaded it, of the changes for this port; nothing when the firewall cannot be read.
-async fn altered(desk: &Desk, port: Port) -> Result<Vec<String>, OpsError> {
+///
+/// A change that should be in force and of which the kernel holds nothing proves nothing either, whatever the packets say:
+/// somebody else may drop them today.
+async fn altered(desk: &Desk, port: Port, plan: Option<&Plan>) -> Result<Vec<String>, OpsError> {
+    // What is left of a trial is told while it is read.
+    let now = (desk.now)();
     let Ok(own) = desk.own() else {
         return Ok(Vec::new());
     };
@@ -261,8 +292,21 @@ async fn altered(desk: &Desk, port: Port) -> Result<Vec<String>, OpsError> {
         .map(|stranger| format!("Portcullis did not make {stranger}"))
         .collect();
     for change in changes.iter().filter(|change| change.port == port) {
-        if let Some(loaded) = own.changes.get(&change.id.short()) {
-            altered.extend(alterations(change, loaded, &own.faults, (desk.now)()));
+        let tag = change.id.short();
+        let is_meant = match change.state {
+            ChangeState::OnTrial | ChangeState::Confirmed => true,
+            ChangeState::NotInForce => plan.is_some_and(|plan| plan.id == change.plan),
+            _ => false,
+        };
+        match own.changes.get(&tag) {
+            Some(loaded) if loaded.port.is_none() && is_meant => {
+                altered.push(format!(
+                    "the trial of change {tag} is over, and it was not taken back"
+                ));
+            }
+            Some(loaded) => altered.extend(alterations(change, loaded, &own.faults, now)),
+            None if is_meant => altered.push(format!("nothing of change {tag} is loaded")),
+            None => {}
         }
     }
     altered.dedup();
@@ -271,13 +315,9 @@ async fn altered(desk: &Desk, port: Port) -> Result<Vec<String>, OpsError> {
 
 fn dropped(desk: &Desk, port: Port) -> Option<u64> {
     let own = desk.own().ok()?;
-    Some(
-        own.changes
-            .values()
-            .filter(|change| change.port == Some(port))
-            .map(|change| change.dropped_packets)
-            .sum(),
-    )
+    let of_port = own.changes.values().filter(|change| change.port == Some(port));
+    let counts: Vec<u64> = of_port.map(|change| change.dropped_packets).collect();
+    (!counts.is_empty()).then(|| counts.iter().sum())
 }
 
 /// One look: at the port, and at the positive control beside it.

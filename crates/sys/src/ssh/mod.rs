@@ -375,24 +375,40 @@ fn own_folder() -> std::io::Result<PathBuf> {
     Err(last)
 }
 
-/// Removes the folders of this user's earlier processes that were killed.
+/// Removes the folders of this user's earlier processes that were killed: behind the socket in it nobody listens any more.
+/// The number in its name does not tell, for `/tmp` may be shared with those who count processes otherwise.
 fn clear_away() {
     let own = nix::unistd::Uid::effective().as_raw();
     for entry in std::fs::read_dir("/tmp").into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let process = name.to_str().and_then(|name| {
-            let (process, number) = name.strip_prefix("portcullis-")?.split_once('-')?;
-            number.parse::<u8>().ok()?;
-            process.parse::<u32>().ok()
+        let is_named_so = name.to_str().is_some_and(|name| {
+            let words = name
+                .strip_prefix("portcullis-")
+                .and_then(|name| name.split_once('-'));
+            words.is_some_and(|(process, number)| {
+                process.parse::<u32>().is_ok() && number.parse::<u8>().is_ok()
+            })
         });
         let is_ours = entry
             .metadata()
             .is_ok_and(|found| found.is_dir() && std::os::unix::fs::MetadataExt::uid(&found) == own);
-        if let Some(process) = process
-            && is_ours
-            && !Path::new(&format!("/proc/{process}")).exists()
-        {
+        if is_named_so && is_ours && is_dead(&entry.path()) {
             let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether nobody shares a connection from this folder; one without a socket may only be young.
+fn is_dead(folder: &Path) -> bool {
+    match std::os::unix::net::UnixStream::connect(folder.join("c")) {
+        Ok(_) => false,
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => true,
+        Err(_) => {
+            let age = std::fs::metadata(folder)
+                .and_then(|found| found.modified())
+                .ok()
+                .and_then(|made| made.elapsed().ok());
+            age.is_some_and(|age| age > 2 * SIGN_IN)
         }
     }
 }

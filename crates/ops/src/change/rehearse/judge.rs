@@ -29,6 +29,22 @@ pub(super) fn against(rows: &[Row], restored: bool) -> Vec<String> {
     against
 }
 
+/// What the plan says and the copy could not show: who is let through and got through neither before nor with the change.
+pub(super) fn not_concluded(rows: &[Row]) -> Vec<String> {
+    let silent = rows
+        .iter()
+        .filter(|row| row.allowed && !row.before && !row.on_trial);
+    silent
+        .map(|row| {
+            format!(
+                "{} ({} to {}) did not get through before the change either: rules of the host keep it out, or nothing \
+                 listens there",
+                row.name, row.from, row.to
+            )
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +86,9 @@ mod tests {
                 "{found:?}"
             );
         }
+        let silent = row(true, false, false, false);
+        assert_eq!(not_concluded(&[open.clone(), silent]).len(), 1);
+        assert!(not_concluded(std::slice::from_ref(&open)).is_empty());
         assert!(against(&[open], false)[0].contains("another one"));
         assert!(against(&[row(false, false, false, false)], true)[0].contains("nothing can be concluded"));
     }

@@ -82,6 +82,8 @@ pub struct Rehearsal {
     pub restored: bool,
     /// What is not as the plan says, in plain words; empty when the plan is borne out.
     pub against: Vec<String>,
+    /// What could not be concluded, in plain words.
+    pub not_concluded: Vec<String>,
 }
 
 /// What the process inside answers.
@@ -127,6 +129,7 @@ pub fn rehearse(desk: &Desk, plan: &Plan) -> Result<Rehearsal, OpsError> {
     match serde_json::from_slice(&output.stdout) {
         Ok(Answer::Done { rows, restored }) => Ok(Rehearsal {
             against: judge::against(&rows, restored),
+            not_concluded: judge::not_concluded(&rows),
             rows,
             restored,
         }),

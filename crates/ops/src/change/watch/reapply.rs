@@ -46,7 +46,7 @@ pub(super) async fn reapply(desk: &Desk, id: ChangeId, by: &[Doer]) -> Result<At
         .change(&id.to_string())
         .await
         .map_err(OpsError::Store)?;
-    if change.state != ChangeState::NotInForce || !was_confirmed(&change.steps) {
+    if change.state != ChangeState::NotInForce || !sweep::was_confirmed(&change.steps) {
         return Ok(Attempt::Moot);
     }
     if attempts(&change.steps, (desk.now)()) >= MOST {
@@ -151,11 +151,6 @@ fn one_transaction(removal: Acts, load: Acts) -> Acts {
     }
 }
 
-/// Whether a person has confirmed it: a trial is never put back.
-fn was_confirmed(steps: &[StepRecord]) -> bool {
-    steps.iter().any(|step| step.step == "confirm" && step.done)
-}
-
 /// How often it was put back of late, as its own record says: a watch that was started anew counts on.
 fn attempts(steps: &[StepRecord], now: Timestamp) -> usize {
     let of_late = |step: &&StepRecord| step.step == STEP && step.at + SPAN > now;
@@ -178,9 +173,9 @@ mod tests {
     #[test]
     fn only_what_a_person_confirmed_is_put_back_and_attempts_are_forgotten_in_time() {
         let mut steps = vec![step("load", 0, true), step("confirm", 5, false)];
-        assert!(!was_confirmed(&steps));
+        assert!(!sweep::was_confirmed(&steps));
         steps.push(step("confirm", 9, true));
-        assert!(was_confirmed(&steps));
+        assert!(sweep::was_confirmed(&steps));
         steps.extend([step(STEP, 10, true), step(STEP, 20, false), step(STEP, 400, true)]);
         let after = |second| attempts(&steps, Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second));
         assert_eq!((after(500), after(615), after(800), after(1100)), (3, 2, 1, 0));
