@@ -30,6 +30,7 @@ mod lockout;
 pub mod nftables;
 pub mod own;
 pub mod plan;
+pub mod reach;
 pub mod state;
 pub mod ufw;
 

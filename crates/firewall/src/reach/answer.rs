@@ -1,0 +1,410 @@
+//! The answer: all sources in three parts, each with what decides.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+use ipnet::IpNet;
+use portcullis_model::{Transport, sanitize};
+
+use super::{
+    arrivals::Told,
+    journey::{Arrivals, Departure, explain, travel},
+    link::Linked,
+    place::CauseId,
+    question::Question,
+    ranges::{Range, Ranges},
+    ruleset::{At, Ruleset, Step, Verdict},
+    space::{Piece, Pieces, Region},
+};
+use crate::family::Family;
+
+/// What happens to a connection attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Passage {
+    /// It gets through.
+    Through,
+    /// It does not.
+    Blocked,
+    /// That depends on something that is not known.
+    Unknown,
+}
+
+/// Source ports, when not all of them have the same answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourcePorts(Vec<(u16, u16)>);
+
+impl SourcePorts {
+    /// First and last port of each range.
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        &self.0
+    }
+}
+
+impl fmt::Display for SourcePorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (first, last)) in self.0.iter().enumerate() {
+            let comma = if number > 0 { "," } else { "" };
+            match first == last {
+                true => write!(f, "{comma}{first}")?,
+                false => write!(f, "{comma}{first}-{last}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What decides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Because {
+    /// No chain of the deciding hook sees such packets.
+    NoRule,
+    /// A rule.
+    Rule {
+        /// Its table, e.g. `inet filter`, or `iptables filter`.
+        table: String,
+        /// Its chain.
+        chain: String,
+        /// `handle 7` or `line 12`.
+        at: String,
+        /// What was not understood in it, where that is why nothing is concluded.
+        unclear: Option<String>,
+    },
+    /// The policy of a chain.
+    Policy {
+        /// Its table.
+        table: String,
+        /// The chain.
+        chain: String,
+    },
+    /// Something else.
+    Other(&'static str),
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRule => f.write_str("no rule"),
+            Self::Rule {
+                table,
+                chain,
+                at,
+                unclear,
+            } => {
+                write!(f, "{} / {} / {at}", sanitize(table), sanitize(chain))?;
+                match unclear {
+                    Some(unclear) => write!(f, ": {}", sanitize(unclear)),
+                    None => Ok(()),
+                }
+            }
+            Self::Policy { table, chain } => {
+                write!(f, "{} / {} / policy", sanitize(table), sanitize(chain))
+            }
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+/// A part of the sources with one fate, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The fewest networks that are this part.
+    pub sources: Vec<IpNet>,
+    /// When it is of some source ports only.
+    pub source_ports: Option<SourcePorts>,
+    /// Its fate.
+    pub passage: Passage,
+    /// What decides; for what is not concluded, all that is unclear.
+    pub because: Vec<Because>,
+}
+
+/// All sources of one family that arrive by one of these interfaces at one of these destinations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Whether it is of IPv4; otherwise of IPv6.
+    pub is_ipv4: bool,
+    /// Names of interfaces, or `any other`, `any other eth*`.
+    pub interfaces: Vec<String>,
+    /// The destinations; none is any address of the host.
+    pub destinations: Vec<IpAddr>,
+    /// Together all sources, and no two of them the same.
+    pub parts: Vec<Part>,
+}
+
+impl View {
+    /// The fewest networks all of whose sources, from any port, have this fate.
+    pub fn networks(&self, passage: Passage) -> Vec<IpNet> {
+        let parts = self
+            .parts
+            .iter()
+            .filter(|part| part.passage == passage && part.source_ports.is_none());
+        let networks: Vec<IpNet> = parts.flat_map(|part| part.sources.iter().copied()).collect();
+        IpNet::aggregate(&networks)
+    }
+
+    /// The fate of one source.
+    pub fn of(&self, source: IpAddr, port: u16) -> Option<&Part> {
+        let has_port = |part: &&Part| {
+            let ports = part.source_ports.as_ref();
+            ports.is_none_or(|ports| {
+                ports
+                    .0
+                    .iter()
+                    .any(|(first, last)| (*first..=*last).contains(&port))
+            })
+        };
+        let mut parts = self.parts.iter().filter(has_port);
+        parts.find(|part| part.sources.iter().any(|network| network.contains(&source)))
+    }
+}
+
+/// Who gets through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// For each family, the interfaces and destinations that have the same answer.
+    pub views: Vec<View>,
+}
+
+/// Says who can reach a port.
+pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
+    let told = Told::by(ruleset);
+    let linked = Linked::new(ruleset);
+    let mut views: Vec<View> = Vec::new();
+    for family in Family::BOTH {
+        let places = question.places(family);
+        let mut destinations = question.destinations_of(family);
+        let all: Vec<IpAddr> = destinations
+            .iter()
+            .flatten()
+            .map(|bits| family.address(*bits))
+            .collect();
+        if !told.destination {
+            destinations.truncate(1);
+        }
+        for class in told.classes(question, &places) {
+            let first_of_class = views.len();
+            for destination in &destinations {
+                let departure = Departure {
+                    family,
+                    protocol: match question.port.transport {
+                        Transport::Tcp => super::packet::TCP,
+                        Transport::Udp => 17,
+                    },
+                    port: question.port.number,
+                    address: *destination,
+                    forwarded: question.forwarded,
+                    arrives: class.interface.clone(),
+                    host: &places,
+                };
+                let arrivals = travel(&linked, !ruleset.strangers.is_empty(), &departure);
+                let parts = parts(&linked, family, &arrivals);
+                let here = destination.map(|bits| family.address(bits));
+                let of_class = views.get_mut(first_of_class..).unwrap_or_default();
+                match of_class.iter_mut().find(|view| view.parts == parts) {
+                    Some(view) => view.destinations.extend(here),
+                    None => views.push(View {
+                        is_ipv4: family == Family::V4,
+                        interfaces: class.names.clone(),
+                        destinations: if told.destination {
+                            here.into_iter().collect()
+                        } else {
+                            all.clone()
+                        },
+                        parts,
+                    }),
+                }
+            }
+        }
+    }
+    Answer { views: joined(views) }
+}
+
+/// Interfaces that turn out to have the same answer.
+fn joined(views: Vec<View>) -> Vec<View> {
+    let mut joined: Vec<View> = Vec::new();
+    for view in views {
+        let same = |known: &&mut View| {
+            (known.is_ipv4, &known.destinations, &known.parts)
+                == (view.is_ipv4, &view.destinations, &view.parts)
+        };
+        match joined.iter_mut().find(same) {
+            Some(known) => known.interfaces.extend(view.interfaces),
+            None => joined.push(view),
+        }
+    }
+    joined
+}
+
+/// A fate and its reasons. Of what is not concluded, up to two things are unclear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Fate {
+    passage: Passage,
+    causes: [CauseId; 2],
+}
+
+fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> {
+    // Ports that no rule tells apart, each class with its own partition of the addresses.
+    let mut of_fate: BTreeMap<Fate, Vec<(Ranges, Ranges)>> = BTreeMap::new();
+    for ports in classes_of_ports(arrivals) {
+        let through = pieces_of(&arrivals.through, &ports);
+        let blocked = pieces_of(&arrivals.blocked, &ports);
+        let mut by_fate: BTreeMap<Fate, Vec<Range>> = BTreeMap::new();
+        for (first, last, fate) in merged(through, blocked) {
+            by_fate.entry(fate).or_default().push((first, last));
+        }
+        for (fate, ranges) in by_fate {
+            let addresses: Ranges = ranges.into_iter().collect();
+            let known = of_fate.entry(fate).or_default();
+            match known.iter_mut().find(|(other, _)| *other == addresses) {
+                Some((_, all)) => *all = all.union(&ports),
+                None => known.push((addresses, ports.clone())),
+            }
+        }
+    }
+    let mut parts = Vec::new();
+    for (fate, sources) in of_fate {
+        for (addresses, ports) in sources {
+            parts.push(Part {
+                sources: addresses.networks(family),
+                source_ports: some_ports(&ports),
+                passage: fate.passage,
+                because: because(linked, fate),
+            });
+        }
+    }
+    parts
+}
+
+fn some_ports(ports: &Ranges) -> Option<SourcePorts> {
+    if *ports == Ranges::all_ports() {
+        return None;
+    }
+    let port = |number: u128| u16::try_from(number).unwrap_or(u16::MAX);
+    Some(SourcePorts(
+        ports
+            .as_slice()
+            .iter()
+            .map(|(first, last)| (port(*first), port(*last)))
+            .collect(),
+    ))
+}
+
+fn classes_of_ports(arrivals: &Arrivals) -> Vec<Ranges> {
+    let mut classes = vec![Ranges::all_ports()];
+    for slab in arrivals.through.slabs().iter().chain(arrivals.blocked.slabs()) {
+        if slab.ports == Ranges::all_ports() {
+            continue;
+        }
+        let mut finer = Vec::new();
+        for class in classes {
+            let (inside, outside) = (class.intersect(&slab.ports), class.minus(&slab.ports));
+            finer.extend([inside, outside].into_iter().filter(|part| !part.is_empty()));
+        }
+        classes = finer;
+    }
+    classes
+}
+
+fn pieces_of<'a>(region: &'a Region, ports: &Ranges) -> Option<&'a Pieces> {
+    let slab = region
+        .slabs()
+        .iter()
+        .find(|slab| !slab.ports.intersect(ports).is_empty());
+    slab.map(|slab| &slab.pieces)
+}
+
+/// Lays two partitions over each other.
+fn merged(through: Option<&Pieces>, blocked: Option<&Pieces>) -> Vec<(u128, u128, Fate)> {
+    let mut left = through.into_iter().flat_map(Pieces::iter).peekable();
+    let mut right = blocked.into_iter().flat_map(Pieces::iter).peekable();
+    let mut all = Vec::new();
+    let mut at = 0;
+    loop {
+        let (a, b) = (left.peek().copied(), right.peek().copied());
+        let start = |piece: Option<Piece>| piece.map(|(first, ..)| first.max(at));
+        let begin = match (start(a), start(b)) {
+            (Some(a), Some(b)) => a.min(b),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return all,
+        };
+        let here = |piece: Option<Piece>| piece.filter(|(first, ..)| *first <= begin);
+        let end = [a, b]
+            .into_iter()
+            .flatten()
+            .map(|(first, last, _)| {
+                if first <= begin {
+                    last
+                } else {
+                    first.saturating_sub(1)
+                }
+            })
+            .min()
+            .unwrap_or(begin);
+        let fate = match (here(a), here(b)) {
+            (Some((.., tag)), None) => Fate {
+                passage: Passage::Through,
+                causes: [tag.decided, 0],
+            },
+            (None, Some((.., tag))) => Fate {
+                passage: Passage::Blocked,
+                causes: [tag.decided, 0],
+            },
+            (one, other) => {
+                let fork = |piece: Option<Piece>| piece.map_or(0, |(.., tag)| tag.fork);
+                let (a, b) = (fork(one), fork(other));
+                Fate {
+                    passage: Passage::Unknown,
+                    causes: if a == b { [a, 0] } else { [a.min(b), a.max(b)] },
+                }
+            }
+        };
+        all.push((begin, end, fate));
+        let Some(next) = end.checked_add(1) else {
+            return all;
+        };
+        at = next;
+        left.next_if(|(_, last, _)| *last < at);
+        right.next_if(|(_, last, _)| *last < at);
+    }
+}
+
+fn because(linked: &Linked<'_>, fate: Fate) -> Vec<Because> {
+    let causes = fate.causes.into_iter().filter(|cause| *cause != 0);
+    let mut because: Vec<Because> = causes
+        .filter_map(|cause| one_cause(linked, cause, fate.passage == Passage::Unknown))
+        .collect();
+    if because.is_empty() {
+        because.push(Because::NoRule);
+    }
+    because
+}
+
+fn one_cause(linked: &Linked<'_>, cause: CauseId, is_unclear: bool) -> Option<Because> {
+    if let Some(what) = explain(cause) {
+        return Some(Because::Other(what));
+    }
+    let (table, chain, at) = linked.place(cause)?;
+    let (table, chain) = (table.name.clone(), chain.to_owned());
+    let Some(at) = at else {
+        return Some(Because::Policy { table, chain });
+    };
+    Some(Because::Rule {
+        table,
+        chain,
+        at: match at {
+            At::Handle(handle) => format!("handle {handle}"),
+            At::Line(line) => format!("line {line}"),
+        },
+        unclear: is_unclear.then(|| unclear(linked, cause)).flatten(),
+    })
+}
+
+/// What was not understood in a rule.
+fn unclear(linked: &Linked<'_>, cause: CauseId) -> Option<String> {
+    linked.rule(cause)?.steps.iter().find_map(|step| match step {
+        Step::Perhaps(what) | Step::Opaque(what) | Step::Verdict(Verdict::Opaque(what)) => Some(what.clone()),
+        Step::Match(matching) => matching.key.fields().iter().find_map(|field| match field {
+            super::ruleset::Field::Unknown(what) => Some(what.clone()),
+            _ => None,
+        }),
+        _ => None,
+    })
+}

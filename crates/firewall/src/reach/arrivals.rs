@@ -1,0 +1,190 @@
+//! Interfaces and destinations that no rule tells apart have the same answer, and are asked for once.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    journey::Places,
+    packet::Interface,
+    question::Question,
+    ruleset::{End, Field, Hook, Lookup, NewAddress, Ruleset, Set, Step, Table, Test, Value},
+};
+
+/// With more names in its rules than this, a host of which no interface is known is asked for all at once.
+const MANY: usize = 64;
+
+/// What the rules tell apart.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    names: BTreeSet<Arc<str>>,
+    beginnings: BTreeSet<Arc<str>>,
+    /// Whether rules look at the destination, or at the source of answers.
+    pub(super) destination: bool,
+    /// Whether rules send packets to the interface by which they arrive.
+    here: bool,
+}
+
+/// Interfaces with one answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Class {
+    pub(super) names: Vec<String>,
+    pub(super) interface: Interface,
+}
+
+impl Told {
+    pub(super) fn by(ruleset: &Ruleset) -> Self {
+        let mut told = Self::default();
+        for table in &ruleset.tables {
+            told.table(table);
+        }
+        told
+    }
+
+    fn table(&mut self, table: &Table) {
+        let mut sends = false;
+        let mut sources = false;
+        for chain in table.chains.values() {
+            if let Some(base) = &chain.base {
+                self.names
+                    .extend(base.devices.iter().map(|name| Arc::from(name.as_str())));
+                sends |= matches!(
+                    base.hook,
+                    Hook::Output | Hook::Postrouting | Hook::Forward | Hook::Unknown
+                );
+            }
+            for step in chain.rules.iter().flat_map(|rule| &rule.steps) {
+                match step {
+                    Step::Match(matching) => {
+                        let fields = matching.key.fields();
+                        sources |= self.fields(fields);
+                        match &matching.test {
+                            Test::Value(value) => self.value(fields, std::slice::from_ref(value)),
+                            Test::In(lookup) => self.lookup(fields, lookup, table),
+                            Test::Masked { .. } | Test::AnyBit(_) => {}
+                        }
+                    }
+                    Step::VerdictMap { key, map } => {
+                        sources |= self.fields(key);
+                        self.lookup(key, map, table);
+                    }
+                    Step::Translate(translation) => match &translation.address {
+                        NewAddress::Here => self.here = true,
+                        NewAddress::Mapped { key, map } => {
+                            sources |= self.fields(key);
+                            self.lookup(key, map, table);
+                        }
+                        _ => {}
+                    },
+                    _ => {}
+                }
+            }
+        }
+        self.destination |= sends && sources;
+    }
+
+    /// Whether one of the fields is the source.
+    fn fields(&mut self, fields: &[Field]) -> bool {
+        let mut source = false;
+        for field in fields {
+            match field {
+                Field::Address(End::Source, _) => source = true,
+                Field::Address(End::Destination, _)
+                | Field::OriginalAddress(..)
+                | Field::ReplyAddress(..) => self.destination = true,
+                _ => {}
+            }
+        }
+        source
+    }
+
+    fn lookup(&mut self, fields: &[Field], lookup: &Lookup, table: &Table) {
+        let set: Option<&Set> = match lookup {
+            Lookup::Inline(set) => Some(set),
+            Lookup::Named(name) => table.sets.get(&**name).map(|set| &**set),
+        };
+        for element in set.map_or(&[][..], |set| set.elements.as_slice()) {
+            self.value(fields, &element.key);
+        }
+    }
+
+    fn value(&mut self, fields: &[Field], values: &[Value]) {
+        for (field, value) in fields.iter().zip(values) {
+            if let (Field::ArrivesBy | Field::LeavesBy, Value::Name(name, is_beginning)) = (field, value) {
+                let to = if *is_beginning {
+                    &mut self.beginnings
+                } else {
+                    &mut self.names
+                };
+                to.insert(Arc::clone(name));
+            }
+        }
+    }
+
+    /// The interfaces to ask for, those with one answer together; at the end, any other one.
+    pub(super) fn classes(&self, question: &Question, places: &Places) -> Vec<Class> {
+        let of_host = question
+            .host
+            .interfaces
+            .iter()
+            .map(|interface| Arc::from(interface.name.as_str()));
+        let mut names: Vec<Arc<str>> = of_host.collect();
+        if names.is_empty() {
+            if self.names.len() > MANY {
+                return vec![Class {
+                    names: vec!["any interface".into()],
+                    interface: Interface::Unknown,
+                }];
+            }
+            names = self.names.iter().cloned().collect();
+        }
+        names.retain(|name| **name != *"lo");
+        let mut classes: Vec<(Signature, Class)> = Vec::new();
+        let mut add = |signature: Signature, name: String, interface: Interface| match classes
+            .iter_mut()
+            .find(|(known, _)| *known == signature)
+        {
+            Some((_, class)) => class.names.push(name),
+            None => classes.push((
+                signature,
+                Class {
+                    names: vec![name],
+                    interface,
+                },
+            )),
+        };
+        for name in names {
+            let here = if self.here {
+                places.only_address_of(&name)
+            } else {
+                None
+            };
+            let signature = (self.names.get(&name).cloned(), self.matched_by(&name), here);
+            add(signature, name.to_string(), Interface::Named(name));
+        }
+        for beginning in &self.beginnings {
+            let signature = (None, self.matched_by(beginning), None);
+            add(
+                signature,
+                format!("any other {beginning}*"),
+                Interface::Other(Arc::clone(beginning)),
+            );
+        }
+        add(
+            (None, Vec::new(), None),
+            "any other".into(),
+            Interface::Other("".into()),
+        );
+        classes.into_iter().map(|(_, class)| class).collect()
+    }
+
+    /// The beginnings in rules that match a name.
+    fn matched_by(&self, name: &str) -> Vec<Arc<str>> {
+        let matching = self
+            .beginnings
+            .iter()
+            .filter(|beginning| name.starts_with(&***beginning));
+        matching.cloned().collect()
+    }
+}
+
+/// Its name where a rule has it, the beginnings that match it, and its address where rules send packets there.
+type Signature = (Option<Arc<str>>, Vec<Arc<str>>, Option<u128>);

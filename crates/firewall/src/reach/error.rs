@@ -1,0 +1,43 @@
+//! Why rules cannot be read.
+
+use portcullis_model::{Exit, Fault};
+
+/// Why a text is no ruleset.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReachError {
+    /// It breaks off or is damaged.
+    #[error("not a ruleset that can be read: line {line}, column {column}: {why}")]
+    Text {
+        /// From 1.
+        line: usize,
+        /// From 1, in bytes.
+        column: usize,
+        /// What is wrong there.
+        why: String,
+    },
+    /// Nothing that any reader knows.
+    #[error("neither the JSON of `nft -j list ruleset` nor the text of `iptables-save`")]
+    Format,
+}
+
+impl Fault for ReachError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "RE001",
+            Self::Format => "RE002",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Text { .. } => "write it out again: it may have been cut".into(),
+            Self::Format => {
+                "give the output of `nft -j list ruleset`, `iptables-save` or `ip6tables-save`".into()
+            }
+        })
+    }
+
+    fn exit(&self) -> Exit {
+        Exit::Usage
+    }
+}

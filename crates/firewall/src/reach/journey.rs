@@ -1,0 +1,529 @@
+//! The way of a packet through the hooks of the kernel, and of the answer to it.
+
+use std::sync::Arc;
+
+use super::{
+    link::{Linked, LinkedChain, LinkedTable, is_of_packets, special},
+    packet::{Interface, Sight, State, TCP, Tracking},
+    place::{CauseId, Tag},
+    ranges::Ranges,
+    ruleset::{Hook, Kind, Scope, priority},
+    space::Region,
+    walk::{Flow, Walk, join},
+};
+use crate::family::Family;
+
+/// Where a first packet comes from and goes to.
+#[derive(Debug, Clone)]
+pub(super) struct Departure<'a> {
+    pub(super) family: Family,
+    pub(super) protocol: u8,
+    pub(super) port: u16,
+    /// Without one it is any address of this host.
+    pub(super) address: Option<u128>,
+    pub(super) forwarded: bool,
+    pub(super) arrives: Interface,
+    pub(super) host: &'a Places,
+}
+
+/// What is known of the host's interfaces, in one family.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places {
+    /// Its addresses, if they are known.
+    pub(super) own: Option<Ranges>,
+    /// Interface, own address, and the network that is connected there.
+    pub(super) connected: Vec<(Arc<str>, u128, Ranges)>,
+}
+
+impl Places {
+    /// By which interface a packet to this address leaves.
+    fn way_to(&self, address: Option<u128>) -> Interface {
+        let Some(address) = address else {
+            return Interface::Unknown;
+        };
+        let mut by: Vec<&Arc<str>> = self
+            .connected
+            .iter()
+            .filter(|(_, _, network)| network.contains(address))
+            .map(|(name, ..)| name)
+            .collect();
+        by.dedup();
+        match by.as_slice() {
+            [one] => Interface::Named(Arc::clone(one)),
+            _ => Interface::Unknown,
+        }
+    }
+
+    pub(super) fn only_address_of(&self, name: &str) -> Option<u128> {
+        let mut addresses = self.connected.iter().filter(|(known, ..)| **known == *name);
+        match (addresses.next(), addresses.next()) {
+            (Some((_, address, _)), None) => Some(*address),
+            _ => None,
+        }
+    }
+}
+
+/// Where sources end. Who is in both is somebody of whom nothing can be concluded.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    pub(super) through: Region,
+    pub(super) blocked: Region,
+}
+
+/// Sends everybody on the way.
+pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<'_>) -> Arrivals {
+    let sight = Sight {
+        family: departure.family,
+        protocol: departure.protocol,
+        address: departure.address,
+        port: departure.port,
+        forwarded: departure.forwarded,
+        own: departure.host.own.clone(),
+        here: match &departure.arrives {
+            Interface::Named(name) => departure.host.only_address_of(name),
+            _ => None,
+        },
+        is_reply: false,
+        arrives: departure.arrives.clone(),
+        leaves: Interface::Nothing,
+    };
+    let everybody = Region::everybody(sight.highest());
+    let walk = Walk {
+        sight,
+        decides: false,
+        blocked: Region::default(),
+        perhaps: Region::default(),
+        steps: 0,
+    };
+    let mut journey = Journey {
+        rules,
+        departure,
+        walk,
+    };
+    if strangers {
+        journey.walk.give_up(everybody.clone(), special::STRANGER);
+    }
+    let state = State {
+        mark: Some(0),
+        connection_mark: Some(0),
+        tracking: Tracking::NotYet,
+        address: departure.address,
+        port: departure.port,
+        new_address: departure.address,
+        new_port: departure.port,
+        translated: Some(false),
+        bound: false,
+        source_translated: false,
+        hidden: false,
+        tracked: false,
+    };
+    let flow = journey.frames(state, everybody);
+    let flow = journey.hook(Hook::Prerouting, flow);
+    let through = journey.routed(flow);
+    let mut arrivals = Arrivals {
+        through,
+        blocked: std::mem::take(&mut journey.walk.blocked),
+    };
+    arrivals.through.absorb(std::mem::take(&mut journey.walk.perhaps));
+    arrivals
+}
+
+/// What stands at a hook.
+#[derive(Clone, Copy)]
+enum Station<'a> {
+    Chain(&'a LinkedTable<'a>, &'a LinkedChain<'a>),
+    /// Connection tracking.
+    Tracking,
+    /// All chains of kind nat, which have one place whatever their own priority is.
+    Translation,
+}
+
+struct Journey<'a> {
+    rules: &'a Linked<'a>,
+    departure: &'a Departure<'a>,
+    walk: Walk,
+}
+
+impl<'a> Journey<'a> {
+    /// Tables that look at frames come before, and are not understood beyond whether they stop or change anything.
+    fn frames(&mut self, state: State, everybody: Region) -> Flow {
+        let mut state = state;
+        for (table, chain) in self.base_chains() {
+            let Some(base) = &chain.chain.base else {
+                continue;
+            };
+            let applies = match &self.walk.sight.arrives {
+                _ if base.devices.is_empty() => true,
+                Interface::Named(name) => base.devices.iter().any(|device| **device == **name),
+                Interface::Nothing | Interface::Other(_) => false,
+                Interface::Unknown => true,
+            };
+            let opaque = !is_of_packets(table.table.scope)
+                || matches!(base.hook, Hook::Ingress | Hook::Unknown)
+                    && table.table.scope.sees(self.walk.sight.family);
+            if !opaque || !applies || table.table.dormant {
+                continue;
+            }
+            if chain.does.stops || table.table.scope == Scope::Unknown {
+                let tag = |tag| Tag {
+                    fork: chain.id,
+                    ..tag
+                };
+                self.walk.blocked.absorb(everybody.clone().tagged(tag));
+            }
+            if chain.does.changes || table.table.scope == Scope::Unknown {
+                state.mark = None;
+            }
+        }
+        Flow::from([(state, everybody)])
+    }
+
+    fn base_chains(&self) -> impl Iterator<Item = (&'a LinkedTable<'a>, &'a LinkedChain<'a>)> + use<'a> {
+        let with_base = |chain: &&LinkedChain<'_>| chain.chain.base.is_some();
+        self.rules.tables.iter().flat_map(move |table| {
+            table
+                .chains
+                .values()
+                .filter(with_base)
+                .map(move |chain| (table, chain))
+        })
+    }
+
+    /// The chains of one hook that see the packets, each with its priority.
+    fn chains_of(&self, hook: Hook, kind: Kind) -> Vec<(i64, Station<'a>)> {
+        let family = self.walk.sight.family;
+        let here = |(table, chain): (&'a LinkedTable<'a>, &'a LinkedChain<'a>)| {
+            let base = chain.chain.base.as_ref()?;
+            let is_here = base.hook == hook
+                && base.kind == kind
+                && !table.table.dormant
+                && is_of_packets(table.table.scope)
+                && table.table.scope.sees(family);
+            is_here.then_some((base.priority, Station::Chain(table, chain)))
+        };
+        let mut chains: Vec<_> = self.base_chains().filter_map(here).collect();
+        chains.sort_by_key(|(priority, _)| *priority);
+        chains
+    }
+
+    fn translates(&self) -> bool {
+        [Hook::Prerouting, Hook::Input, Hook::Output, Hook::Postrouting]
+            .into_iter()
+            .any(|hook| !self.chains_of(hook, Kind::Nat).is_empty())
+    }
+
+    /// Everything that happens at a hook, in its order.
+    fn hook(&mut self, hook: Hook, flow: Flow) -> Flow {
+        let mut stations = self.chains_of(hook, Kind::Filter);
+        if matches!(hook, Hook::Prerouting | Hook::Output) {
+            stations.push((priority::TRACKING, Station::Tracking));
+        }
+        if hook != Hook::Forward && self.translates() {
+            let at = match hook {
+                Hook::Prerouting | Hook::Output => priority::NEW_DESTINATION,
+                _ => priority::NEW_SOURCE,
+            };
+            stations.push((at, Station::Translation));
+        }
+        stations.sort_by_key(|(priority, _)| *priority);
+        self.in_order(hook, &stations, flow)
+    }
+
+    /// Stations of one priority stand in the order in which they were loaded, which no listing tells.
+    fn in_order(&mut self, hook: Hook, stations: &[(i64, Station<'a>)], flow: Flow) -> Flow {
+        let mut flow = flow;
+        for group in stations.chunk_by(|a, b| a.0 == b.0) {
+            let group: Vec<Station<'a>> = group.iter().map(|(_, station)| *station).collect();
+            let changes = group.iter().any(|station| match station {
+                Station::Chain(_, chain) => chain.does.changes,
+                Station::Tracking | Station::Translation => true,
+            });
+            if group.len() == 1 || !changes {
+                for station in group {
+                    flow = self.station(hook, station, flow);
+                }
+                continue;
+            }
+            flow = self.in_any_order(hook, &group, flow);
+        }
+        flow
+    }
+
+    fn in_any_order(&mut self, hook: Hook, group: &[Station<'a>], flow: Flow) -> Flow {
+        if group.len() > 4 {
+            for (_, region) in flow {
+                self.walk.give_up(region, special::ORDER);
+            }
+            return Flow::new();
+        }
+        let (blocked, perhaps) = (
+            std::mem::take(&mut self.walk.blocked),
+            std::mem::take(&mut self.walk.perhaps),
+        );
+        let (mut all_blocked, mut all_perhaps, mut all) = (blocked, perhaps, Flow::new());
+        for (number, order) in orders(group).into_iter().enumerate() {
+            let mut left = flow.clone();
+            for station in order {
+                left = self.station(hook, station, left);
+            }
+            let fork = |tag: Tag| match number {
+                0 => tag,
+                _ => Tag {
+                    fork: special::ORDER,
+                    ..tag
+                },
+            };
+            all_blocked.absorb(std::mem::take(&mut self.walk.blocked).tagged(fork));
+            all_perhaps.absorb(std::mem::take(&mut self.walk.perhaps).tagged(fork));
+            for (state, region) in left {
+                join(&mut all, state, region.tagged(fork));
+            }
+        }
+        self.walk.blocked = all_blocked;
+        self.walk.perhaps = all_perhaps;
+        all
+    }
+
+    fn station(&mut self, hook: Hook, station: Station<'a>, flow: Flow) -> Flow {
+        match station {
+            Station::Chain(table, chain) => {
+                let is_nat = chain
+                    .chain
+                    .base
+                    .as_ref()
+                    .is_some_and(|base| base.kind == Kind::Nat);
+                let (bound, open): (Flow, Flow) =
+                    flow.into_iter().partition(|(state, _)| is_nat && state.bound);
+                let mut left = self.walk.base_chain(table, chain, open);
+                for (state, region) in bound {
+                    join(&mut left, state, region);
+                }
+                left
+            }
+            Station::Tracking => self.track(flow),
+            Station::Translation if self.walk.sight.is_reply => self.translate_back(hook, flow),
+            Station::Translation => self.translate(hook, flow),
+        }
+    }
+
+    fn track(&self, flow: Flow) -> Flow {
+        let mut tracked = Flow::new();
+        for (mut state, region) in flow {
+            if state.tracking == Tracking::NotYet {
+                state.tracking = match (self.walk.sight.is_reply, state.tracked) {
+                    (false, _) => Tracking::New,
+                    (true, true) => Tracking::Established,
+                    // Nobody has seen what this answers.
+                    (true, false) if self.walk.sight.protocol == TCP => Tracking::Invalid,
+                    (true, false) => Tracking::New,
+                };
+                state.tracked |= state.tracking == Tracking::New && !self.walk.sight.is_reply;
+            }
+            join(&mut tracked, state, region);
+        }
+        tracked
+    }
+
+    /// New connections go through the chains of kind nat, until one of them decides.
+    fn translate(&mut self, hook: Hook, flow: Flow) -> Flow {
+        let chains = self.chains_of(hook, Kind::Nat);
+        let (mut done, mut open) = (Flow::new(), Flow::new());
+        for (state, region) in flow {
+            let to = if state.tracking == Tracking::New {
+                &mut open
+            } else {
+                &mut done
+            };
+            join(
+                to,
+                State {
+                    bound: false,
+                    ..state
+                },
+                region,
+            );
+        }
+        let open = self.in_order(hook, &chains, open);
+        for (state, region) in open {
+            join(&mut done, state, region);
+        }
+        done
+    }
+
+    /// An answer gets the addresses back that the first packet had.
+    fn translate_back(&self, hook: Hook, flow: Flow) -> Flow {
+        let mut back = Flow::new();
+        for (mut state, region) in flow {
+            if state.tracking == Tracking::Established {
+                match hook {
+                    Hook::Prerouting | Hook::Output => state.hidden = false,
+                    _ => {
+                        state.address = self.departure.address;
+                        state.port = self.departure.port;
+                    }
+                }
+            }
+            join(&mut back, state, region);
+        }
+        back
+    }
+
+    /// What is for this host goes up, and the rest goes on.
+    fn routed(&mut self, flow: Flow) -> Region {
+        let (mut local, mut onward) = (Flow::new(), Flow::new());
+        for (state, region) in flow {
+            let is_loopback = match (self.departure.family, state.address) {
+                (Family::V4, Some(address)) => address >> 24 == 127,
+                (Family::V6, Some(address)) => address == 1,
+                _ => false,
+            };
+            if is_loopback && self.walk.sight.arrives != Interface::Named("lo".into()) {
+                // It depends on `route_localnet`, which is no rule.
+                self.walk.give_up(region, special::LOOPBACK);
+                continue;
+            }
+            match self.walk.sight.is_own(state.address) {
+                Some(true) => join(&mut local, state, region),
+                Some(false) => join(&mut onward, state, region),
+                None => {
+                    let tag = |tag| Tag {
+                        fork: special::OWN_ADDRESS,
+                        ..tag
+                    };
+                    join(&mut local, state.clone(), region.clone());
+                    join(&mut onward, state, region.tagged(tag));
+                }
+            }
+        }
+        self.walk.decides = true;
+        let arrived = self.hook(Hook::Input, local);
+        self.walk.decides = false;
+        let mut through = self.answered_here(arrived);
+        // Each destination has its own way out.
+        let mut by_address = std::collections::BTreeMap::<Option<u128>, Flow>::new();
+        for (state, region) in onward {
+            by_address.entry(state.address).or_default().insert(state, region);
+        }
+        for (address, flow) in by_address {
+            through.absorb(self.forwarded(address, flow));
+        }
+        through
+    }
+
+    /// A connection stands when its answer gets back. A datagram has arrived when it has arrived.
+    fn answered_here(&mut self, arrived: Flow) -> Region {
+        if self.departure.protocol != TCP {
+            return all_of(arrived);
+        }
+        let flow = self.turned(arrived);
+        let (arrives, leaves) = (Interface::Nothing, self.departure.arrives.clone());
+        let flow = self.reply(Hook::Output, flow, arrives, leaves.clone());
+        let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, leaves);
+        self.back(flow)
+    }
+
+    fn forwarded(&mut self, address: Option<u128>, flow: Flow) -> Region {
+        let onward = self.departure.host.way_to(address);
+        let before = self.walk.sight.clone();
+        self.walk.sight.leaves = onward.clone();
+        self.walk.decides = true;
+        let flow = self.hook(Hook::Forward, flow);
+        self.walk.decides = false;
+        // Older kernels do not say there by which interface it came.
+        self.walk.sight.arrives = Interface::Unknown;
+        let flow = self.hook(Hook::Postrouting, flow);
+        let through = if self.departure.protocol == TCP {
+            let flow = self.turned(flow);
+            let leaves = self.departure.arrives.clone();
+            let flow = self.reply(Hook::Prerouting, flow, onward.clone(), Interface::Nothing);
+            let flow = self.reply(Hook::Forward, flow, onward, leaves.clone());
+            let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, leaves);
+            self.back(flow)
+        } else {
+            all_of(flow)
+        };
+        self.walk.sight = before;
+        through
+    }
+
+    /// Answers to packets that have arrived.
+    fn turned(&self, flow: Flow) -> Flow {
+        let mut turned = Flow::new();
+        for (state, region) in flow {
+            let state = State {
+                mark: Some(0),
+                tracking: Tracking::NotYet,
+                address: state.new_address,
+                port: state.new_port,
+                hidden: state.source_translated,
+                bound: false,
+                ..state
+            };
+            join(&mut turned, state, region);
+        }
+        turned
+    }
+
+    fn reply(&mut self, hook: Hook, flow: Flow, arrives: Interface, leaves: Interface) -> Flow {
+        let before = self.walk.sight.clone();
+        self.walk.sight.is_reply = true;
+        self.walk.sight.arrives = arrives;
+        self.walk.sight.leaves = leaves;
+        let flow = self.hook(hook, flow);
+        self.walk.sight = before;
+        flow
+    }
+
+    /// An answer that does not come from where the packet was sent to is none.
+    fn back(&mut self, flow: Flow) -> Region {
+        let mut through = Region::default();
+        for (state, region) in flow {
+            if state.tracking == Tracking::Established
+                || state.translated == Some(false) && !state.source_translated
+            {
+                through.absorb(region);
+            } else if state.translated == Some(true) || state.source_translated {
+                self.walk.block(region, special::NOT_TRANSLATED_BACK);
+            } else {
+                self.walk.give_up(region, special::NOT_TRANSLATED_BACK);
+            }
+        }
+        through
+    }
+}
+
+fn all_of(flow: Flow) -> Region {
+    let mut all = Region::default();
+    flow.into_values().for_each(|region| all.absorb(region));
+    all
+}
+
+/// All orders of a few things.
+fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
+    let mut orders = vec![Vec::new()];
+    for thing in things {
+        orders = orders
+            .iter()
+            .flat_map(|order: &Vec<T>| {
+                (0..=order.len()).map(|at| {
+                    let mut longer = order.clone();
+                    longer.insert(at, *thing);
+                    longer
+                })
+            })
+            .collect();
+    }
+    orders
+}
+
+/// For those who explain a special cause.
+pub(super) fn explain(cause: CauseId) -> Option<&'static str> {
+    Some(match cause {
+        special::ORDER => "chains of one priority, whose order no listing tells",
+        special::OWN_ADDRESS => "whether the address that it is sent on to is one of this host",
+        special::NOT_TRANSLATED_BACK => "an answer that is not translated back",
+        special::STRANGER => "an object that was not understood",
+        special::LOOPBACK => "a translation to a loopback address, which depends on `route_localnet`",
+        _ => return None,
+    })
+}

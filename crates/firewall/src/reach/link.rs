@@ -1,0 +1,196 @@
+//! The rules with their names resolved and each rule numbered.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    place::CauseId,
+    ruleset::{At, Chain, Lookup, Ruleset, Scope, Set, Step, Table, Verdict},
+};
+
+/// A ruleset as it is walked through.
+pub(super) struct Linked<'a> {
+    pub(super) tables: Vec<LinkedTable<'a>>,
+    /// The first number of each chain, ascending.
+    chains: Vec<(CauseId, &'a Table, &'a str, &'a Chain)>,
+}
+
+pub(super) struct LinkedTable<'a> {
+    pub(super) table: &'a Table,
+    pub(super) sets: &'a BTreeMap<String, Arc<Set>>,
+    pub(super) chains: BTreeMap<&'a str, LinkedChain<'a>>,
+}
+
+pub(super) struct LinkedChain<'a> {
+    /// The number of its policy; those of its rules follow.
+    pub(super) id: CauseId,
+    pub(super) chain: &'a Chain,
+    /// What rules do in it or in a chain that they enter.
+    pub(super) does: Doing,
+}
+
+/// What a chain may do besides letting through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Doing {
+    pub(super) stops: bool,
+    /// Changes what other chains look at.
+    pub(super) changes: bool,
+}
+
+impl Doing {
+    fn and(self, other: Self) -> Self {
+        Self {
+            stops: self.stops || other.stops,
+            changes: self.changes || other.changes,
+        }
+    }
+}
+
+/// Causes that are no rule and no policy.
+pub(super) mod special {
+    use super::CauseId;
+
+    pub(in crate::reach) const ORDER: CauseId = CauseId::MAX;
+    pub(in crate::reach) const OWN_ADDRESS: CauseId = CauseId::MAX - 1;
+    pub(in crate::reach) const NOT_TRANSLATED_BACK: CauseId = CauseId::MAX - 2;
+    pub(in crate::reach) const STRANGER: CauseId = CauseId::MAX - 3;
+    pub(in crate::reach) const LOOPBACK: CauseId = CauseId::MAX - 4;
+}
+
+impl<'a> Linked<'a> {
+    pub(super) fn new(ruleset: &'a Ruleset) -> Self {
+        let mut next: CauseId = 1;
+        let mut tables = Vec::new();
+        let mut numbered = Vec::new();
+        for table in &ruleset.tables {
+            let doing = Doings::of(table);
+            let mut chains = BTreeMap::new();
+            for (name, chain) in &table.chains {
+                numbered.push((next, table, name.as_str(), chain));
+                let linked = LinkedChain {
+                    id: next,
+                    chain,
+                    does: doing.0.get(name.as_str()).copied().unwrap_or_default(),
+                };
+                chains.insert(name.as_str(), linked);
+                let rules = CauseId::try_from(chain.rules.len()).unwrap_or(CauseId::MAX);
+                next = next.saturating_add(rules).saturating_add(1);
+            }
+            tables.push(LinkedTable {
+                table,
+                sets: &table.sets,
+                chains,
+            });
+        }
+        Self {
+            tables,
+            chains: numbered,
+        }
+    }
+
+    /// Table, chain and place of a rule or policy.
+    pub(super) fn place(&self, id: CauseId) -> Option<(&'a Table, &'a str, Option<At>)> {
+        let after = self.chains.partition_point(|(first, ..)| *first <= id);
+        let (first, table, name, chain) = self.chains.get(after.checked_sub(1)?)?;
+        let at = match id.checked_sub(*first)?.checked_sub(1) {
+            None => None,
+            Some(rule) => Some(chain.rules.get(usize::try_from(rule).ok()?)?.at),
+        };
+        Some((table, name, at))
+    }
+
+    /// The rule of a number.
+    pub(super) fn rule(&self, id: CauseId) -> Option<&'a super::ruleset::Rule> {
+        let after = self.chains.partition_point(|(first, ..)| *first <= id);
+        let (first, _, _, chain) = self.chains.get(after.checked_sub(1)?)?;
+        let rule = id.checked_sub(*first)?.checked_sub(1)?;
+        chain.rules.get(usize::try_from(rule).ok()?)
+    }
+}
+
+/// What each chain of a table does.
+struct Doings<'a>(BTreeMap<&'a str, Doing>);
+
+impl<'a> Doings<'a> {
+    fn of(table: &'a Table) -> Self {
+        let mut does: BTreeMap<&str, Doing> = BTreeMap::new();
+        let mut enters: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, chain) in &table.chains {
+            let mut own = Doing {
+                stops: chain.base.as_ref().is_some_and(|base| base.drops),
+                changes: false,
+            };
+            for step in chain.rules.iter().flat_map(|rule| &rule.steps) {
+                own = own.and(step_does(step));
+                for target in targets(step, table) {
+                    let (callers, target) = match table.chains.get_key_value(target) {
+                        Some((target, _)) => (enters.entry(target.as_str()).or_default(), target),
+                        None => continue,
+                    };
+                    let _ = target;
+                    if callers.last() != Some(&name.as_str()) {
+                        callers.push(name);
+                    }
+                }
+            }
+            does.insert(name, own);
+        }
+        // What a chain does, those do who enter it.
+        let mut open: Vec<&str> = does.keys().copied().collect();
+        while let Some(name) = open.pop() {
+            let own = does.get(name).copied().unwrap_or_default();
+            for caller in enters.get(name).map_or(&[][..], Vec::as_slice) {
+                if let Some(known) = does.get_mut(caller) {
+                    let both = known.and(own);
+                    if both != *known {
+                        *known = both;
+                        open.push(caller);
+                    }
+                }
+            }
+        }
+        Self(does)
+    }
+}
+
+fn step_does(step: &Step) -> Doing {
+    let (stops, changes) = match step {
+        Step::Match(_) | Step::Perhaps(_) => (false, false),
+        Step::Verdict(Verdict::Drop) | Step::VerdictMap { .. } => (true, false),
+        Step::Verdict(Verdict::Opaque(_)) | Step::Opaque(_) => (true, true),
+        Step::Verdict(_) => (false, false),
+        Step::SetMark(_)
+        | Step::SetConnectionMark(_)
+        | Step::NoTrack
+        | Step::Translate(_)
+        | Step::TranslateSource => (false, true),
+    };
+    Doing { stops, changes }
+}
+
+/// The chains that a step may enter.
+fn targets<'a>(step: &'a Step, table: &'a Table) -> Vec<&'a str> {
+    let of = |verdict: &'a Verdict| match verdict {
+        Verdict::Jump(target) | Verdict::Goto(target) => Some(&**target),
+        _ => None,
+    };
+    match step {
+        Step::Verdict(verdict) => of(verdict).into_iter().collect(),
+        Step::VerdictMap { map, .. } => {
+            let set = match map {
+                Lookup::Inline(set) => Some(set),
+                Lookup::Named(name) => table.sets.get(&**name),
+            };
+            let elements = set.map_or(&[][..], |set| set.elements.as_slice());
+            elements
+                .iter()
+                .filter_map(|element| of(element.verdict.as_ref()?))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a table has to do with packets of the network layer.
+pub(super) fn is_of_packets(scope: Scope) -> bool {
+    matches!(scope, Scope::V4 | Scope::V6 | Scope::Both)
+}

@@ -1,0 +1,256 @@
+//! Statements: the parts of a rule.
+
+use serde_json::Value;
+
+use super::{
+    expression::{self, lookup, number},
+    text,
+};
+use crate::{
+    family::Family,
+    reach::ruleset::{
+        Field, Key, Lookup, MarkSource, MarkValue, Match, NewAddress, NewPort, Scope, Step, Test,
+        Translation, Verdict,
+    },
+};
+
+/// The name of the set that a statement changes.
+pub(super) fn changes_set(statement: &Value) -> Option<&str> {
+    let body = statement.get("set").or_else(|| statement.get("map"))?;
+    let name = body.get("set").or_else(|| body.get("map"))?.as_str()?;
+    name.strip_prefix('@')
+}
+
+/// Adds what one statement does.
+pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
+    // A plain word is a statement without anything more.
+    let named = match statement {
+        Value::String(word) => Some((word.as_str(), &Value::Null)),
+        Value::Object(parts) if parts.len() == 1 => {
+            parts.iter().next().map(|(name, body)| (name.as_str(), body))
+        }
+        _ => None,
+    };
+    let Some((name, body)) = named else {
+        steps.push(Step::Opaque("a statement of an unknown shape".into()));
+        return;
+    };
+    match name {
+        "match" => matching(body, steps),
+        // They neither decide nor change what any rule looks at.
+        "counter" | "log" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" | "last" | "dup"
+        | "comment" => {}
+        "accept" | "drop" | "return" | "continue" | "jump" | "goto" => {
+            steps.push(Step::Verdict(verdict(statement)));
+        }
+        "reject" => steps.push(Step::Verdict(Verdict::Drop)),
+        "limit" | "quota" | "ct count" | "meter" | "set" | "map" | "connlimit" => {
+            steps.push(Step::Perhaps(format!("`{name}`")));
+        }
+        "vmap" => match (expression::key(body.get("key")), body.get("data")) {
+            (Some(key), Some(data)) => steps.push(Step::VerdictMap {
+                key: key.fields().to_vec(),
+                map: lookup(data),
+            }),
+            _ => steps.push(Step::Opaque("a verdict map".into())),
+        },
+        "mangle" => mangle(body, steps),
+        "notrack" => steps.push(Step::NoTrack),
+        "dnat" => steps.push(Step::Translate(translation(body, scope))),
+        "redirect" => steps.push(Step::Translate(Translation {
+            family: None,
+            address: NewAddress::Here,
+            port: port(body.get("port")),
+        })),
+        "snat" | "masquerade" => steps.push(Step::TranslateSource),
+        // Of packets that go on by themselves later: the first one takes the whole way.
+        "flow" => {}
+        other => {
+            let detail = text(body, "name");
+            steps.push(Step::Opaque(match detail {
+                "" => format!("`{other}`"),
+                detail => format!("`{other} {detail}`"),
+            }));
+        }
+    }
+}
+
+pub(super) fn verdict(value: &Value) -> Verdict {
+    let named = match value {
+        Value::String(word) => Some((word.as_str(), &Value::Null)),
+        Value::Object(parts) => parts.iter().next().map(|(name, body)| (name.as_str(), body)),
+        _ => None,
+    };
+    match named {
+        Some(("accept", _)) => Verdict::Accept,
+        Some(("drop", _)) => Verdict::Drop,
+        Some(("return", _)) => Verdict::Return,
+        Some(("continue", _)) => Verdict::Continue,
+        Some(("jump", body)) => Verdict::Jump(text(body, "target").into()),
+        Some(("goto", body)) => Verdict::Goto(text(body, "target").into()),
+        Some((other, _)) => Verdict::Opaque(other.to_owned()),
+        None => Verdict::Opaque("a verdict".into()),
+    }
+}
+
+fn matching(body: &Value, steps: &mut Vec<Step>) {
+    let (operator, right) = (text(body, "op"), body.get("right").unwrap_or(&Value::Null));
+    let left = body.get("left").unwrap_or(&Value::Null);
+    let read = match left.get("&").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([field, mask]) => masked(operator, field, mask, right),
+        Some(_) => None,
+        None => expression::key(Some(left)).and_then(|key| plain(operator, key, right)),
+    };
+    steps.push(match read {
+        Some(read) => Step::Match(read),
+        None => Step::Perhaps(format!("`{}`", shown(left))),
+    });
+}
+
+/// What an expression that was not understood looks like, cut short.
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(80).collect()
+}
+
+fn plain(operator: &str, key: Key, right: &Value) -> Option<Match> {
+    let is_flags = matches!(
+        key,
+        Key::One(Field::ConnectionState | Field::ConnectionStatus | Field::TcpFlags)
+    );
+    let (test, negated) = match (operator, is_flags) {
+        ("in", true) => (Test::AnyBit(expression::bits(&key, right)?), false),
+        ("!", true) => (Test::AnyBit(expression::bits(&key, right)?), true),
+        ("==" | "!=" | "in", _) => {
+            let is_set =
+                right.as_str().is_some_and(|name| name.starts_with('@')) || right.get("set").is_some();
+            let test = match (&key, is_set) {
+                (Key::One(_), false) => {
+                    // A list without the word `set` is one value made of several bits.
+                    match right {
+                        Value::Array(_) if is_flags => {
+                            let bits = expression::bits(&key, right)?;
+                            Test::Masked {
+                                mask: u128::MAX,
+                                value: bits,
+                            }
+                        }
+                        Value::Array(_) => return None,
+                        one => Test::Value(expression::value(one)),
+                    }
+                }
+                _ if is_set => Test::In(lookup(right)),
+                _ => Test::In(Lookup::Inline(
+                    expression::set(std::slice::from_ref(right)).into(),
+                )),
+            };
+            (test, operator == "!=")
+        }
+        _ => return None,
+    };
+    Some(Match {
+        key,
+        test,
+        negated,
+        when_absent: false,
+    })
+}
+
+fn masked(operator: &str, field: &Value, mask: &Value, right: &Value) -> Option<Match> {
+    let key = expression::key(Some(field))?;
+    let mask = expression::bits(&key, mask)?;
+    let value = expression::bits(&key, right)?;
+    let negated = match operator {
+        "==" => false,
+        "!=" => true,
+        _ => return None,
+    };
+    Some(Match {
+        key,
+        test: Test::Masked { mask, value },
+        negated,
+        when_absent: false,
+    })
+}
+
+fn mangle(body: &Value, steps: &mut Vec<Step>) {
+    let target = body.get("key").unwrap_or(&Value::Null);
+    let of = |kind: &str| target.get(kind).map(|target| text(target, "key"));
+    let value = body.get("value").unwrap_or(&Value::Null);
+    match (of("meta"), of("ct")) {
+        (Some("mark"), _) => steps.push(Step::SetMark(mark(value).unwrap_or(MarkValue::UNKNOWN))),
+        (_, Some("mark")) => steps.push(Step::SetConnectionMark(mark(value).unwrap_or(MarkValue::UNKNOWN))),
+        // No rule is understood that looks at one of these.
+        (Some("priority" | "nftrace" | "secmark" | "pkttype"), _)
+        | (_, Some("label" | "event" | "secmark" | "zone")) => {
+            if of("ct") == Some("zone") {
+                steps.push(Step::Opaque("`ct zone set`".into()));
+            }
+        }
+        _ => steps.push(Step::Opaque(format!("setting `{}`", shown(target)))),
+    }
+}
+
+/// What a mark becomes, when it is made of one mark and constants.
+fn mark(value: &Value) -> Option<MarkValue> {
+    if let Some(constant) = number(value) {
+        return u32::try_from(constant).ok().map(MarkValue::constant);
+    }
+    let of = |kind: &str| value.get(kind).map(|source| text(source, "key"));
+    match (of("meta"), of("ct")) {
+        (Some("mark"), _) => return Some(MarkValue::copy(MarkSource::Mark)),
+        (_, Some("mark")) => return Some(MarkValue::copy(MarkSource::ConnectionMark)),
+        _ => {}
+    }
+    let (operator, operands) = value.as_object()?.iter().next()?;
+    let [left, right] = operands.as_array()?.as_slice() else {
+        return None;
+    };
+    let (left, bits) = (mark(left)?, u32::try_from(number(right)?).ok()?);
+    match operator.as_str() {
+        "&" => Some(left.and(bits)),
+        "|" => Some(left.or(bits)),
+        "^" => Some(left.xor(bits)),
+        _ => None,
+    }
+}
+
+fn translation(body: &Value, scope: Scope) -> Translation {
+    let family = match (text(body, "family"), scope) {
+        ("ip", _) => Some(Family::V4),
+        ("ip6", _) => Some(Family::V6),
+        (_, Scope::V4) => Some(Family::V4),
+        (_, Scope::V6) => Some(Family::V6),
+        _ => None,
+    };
+    let address = match body.get("addr") {
+        None => NewAddress::Keep,
+        Some(Value::String(address)) => match expression::value_of_text(address) {
+            super::super::ruleset::Value::Numbers(first, last) if first == last => NewAddress::To(first),
+            _ => NewAddress::Unknown,
+        },
+        Some(other) => match other.get("map") {
+            Some(map) => match (expression::key(map.get("key")), map.get("data")) {
+                (Some(key), Some(data)) => NewAddress::Mapped {
+                    key: key.fields().to_vec(),
+                    map: lookup(data),
+                },
+                _ => NewAddress::Unknown,
+            },
+            None => NewAddress::Unknown,
+        },
+    };
+    Translation {
+        family,
+        address,
+        port: port(body.get("port")),
+    }
+}
+
+fn port(port: Option<&Value>) -> NewPort {
+    match port {
+        None => NewPort::Keep,
+        Some(port) => number(port)
+            .and_then(|port| u16::try_from(port).ok())
+            .map_or(NewPort::Unknown, NewPort::To),
+    }
+}

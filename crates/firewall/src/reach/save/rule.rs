@@ -1,0 +1,379 @@
+//! The matches of a rule (iptables-extensions(8)).
+
+use super::{
+    target,
+    words::{self, Word},
+};
+use crate::{
+    family::Family,
+    reach::{
+        nft::{number_of_word, other_protocol},
+        ruleset::{Element, End, Field, Key, Lookup, Match, Set, Step, Test, Value, kind, state},
+    },
+};
+
+/// What the words of a rule say, without its chain.
+pub(super) fn steps(words: &[Word], family: Family) -> Vec<Step> {
+    let mut reader = Reader {
+        family,
+        steps: Vec::new(),
+        protocol: None,
+        module: Module::default(),
+    };
+    let mut rest = words;
+    while let Some((word, after)) = rest.split_first() {
+        let (negated, word, after) = match (word.text.as_str(), after.split_first()) {
+            ("!", Some((option, after))) => (true, option, after),
+            _ => (false, word, after),
+        };
+        if matches!(word.text.as_str(), "-j" | "--jump" | "-g" | "--goto") {
+            reader.end_module();
+            let is_goto = matches!(word.text.as_str(), "-g" | "--goto");
+            target::read(after, is_goto, family, &mut reader.steps);
+            return reader.steps;
+        }
+        let count = after.iter().take_while(|word| !is_option(word)).count();
+        let (values, after) = after.split_at_checked(count).unwrap_or((&[], &[]));
+        let values: Vec<&str> = values.iter().map(|word| word.text.as_str()).collect();
+        reader.option(negated, &word.text, &values);
+        rest = after;
+    }
+    reader.end_module();
+    reader.steps
+}
+
+fn is_option(word: &Word) -> bool {
+    !word.quoted
+        && (word.text == "!" || word.text.starts_with('-') && word.text.len() > 1 && !is_number(&word.text))
+}
+
+fn is_number(text: &str) -> bool {
+    text.trim_start_matches('-')
+        .chars()
+        .all(|character| character.is_ascii_digit())
+}
+
+/// The module whose options follow.
+#[derive(Default)]
+struct Module {
+    name: String,
+    /// Where its steps begin.
+    begin: usize,
+    /// Of `conntrack`: with a state, a packet without a connection need match nothing else.
+    has_state: bool,
+    /// Of `addrtype`: only of one interface.
+    is_limited: bool,
+}
+
+struct Reader {
+    family: Family,
+    steps: Vec<Step>,
+    protocol: Option<u8>,
+    module: Module,
+}
+
+impl Reader {
+    fn end_module(&mut self) {
+        let module = std::mem::take(&mut self.module);
+        let own = self.steps.get_mut(module.begin..).unwrap_or_default();
+        if module.name == "conntrack" && module.has_state {
+            for step in own {
+                if let Step::Match(matching) = step {
+                    matching.when_absent = true;
+                }
+            }
+        } else if module.is_limited {
+            self.steps.truncate(module.begin);
+            self.steps
+                .push(Step::Perhaps("`-m addrtype --limit-iface-in`".into()));
+        }
+    }
+
+    fn option(&mut self, negated: bool, option: &str, values: &[&str]) {
+        if matches!(option, "-m" | "--match") {
+            self.end_module();
+            self.module = Module {
+                name: values.first().copied().unwrap_or_default().to_owned(),
+                begin: self.steps.len(),
+                ..Module::default()
+            };
+            let understood = [
+                "tcp",
+                "udp",
+                "multiport",
+                "conntrack",
+                "state",
+                "comment",
+                "mark",
+                "connmark",
+                "addrtype",
+                "iprange",
+                "icmp",
+                "icmp6",
+            ];
+            if !understood.contains(&self.module.name.as_str()) {
+                let name = format!("`-m {}`", self.module.name);
+                self.steps.push(Step::Perhaps(name));
+            }
+            return;
+        }
+        // A counter or a comment: it matches everything.
+        if matches!(
+            (option, self.module.name.as_str()),
+            ("-c", _) | ("--comment", "comment")
+        ) {
+            return;
+        }
+        match self.matching(negated, option, values) {
+            Some(step) => self.steps.extend(step),
+            None => self
+                .steps
+                .push(Step::Perhaps(format!("`{option} {}`", values.join(" ")))),
+        }
+    }
+
+    /// What an option matches; `None` when it is not understood, and no step when it matches everything.
+    fn matching(&mut self, negated: bool, option: &str, values: &[&str]) -> Option<Option<Step>> {
+        let one = || match values {
+            [value] => Some(*value),
+            _ => None,
+        };
+        let family = self.family;
+        let step = |field, test| {
+            Some(Some(Step::Match(Match {
+                key: Key::One(field),
+                test,
+                negated,
+                when_absent: false,
+            })))
+        };
+        let numbers = |(first, last): (u128, u128)| Test::Value(Value::Numbers(first, last));
+        let module = self.module.name.clone();
+        match (module.as_str(), option) {
+            (_, "-s" | "--source") => step(Field::Address(End::Source, family), network(one()?, family)?),
+            (_, "-d" | "--destination") => {
+                step(Field::Address(End::Destination, family), network(one()?, family)?)
+            }
+            (_, "-i" | "--in-interface") => interface(Field::ArrivesBy, one()?, step),
+            (_, "-o" | "--out-interface") => interface(Field::LeavesBy, one()?, step),
+            (_, "-p" | "--protocol") => {
+                let protocol = protocol(one()?)?;
+                if protocol == 0 {
+                    return Some(None);
+                }
+                if !negated {
+                    self.protocol = Some(protocol);
+                }
+                step(Field::Protocol, numbers((protocol.into(), protocol.into())))
+            }
+            // Of a packet that is no fragment, or was put together before.
+            (_, "-f" | "--fragment") if negated => Some(None),
+            (_, "-f" | "--fragment") => step(Field::Port(End::Source, Some(u8::MAX)), numbers((0, 0))),
+            ("tcp" | "udp" | "", "--sport" | "--source-port") => step(
+                Field::Port(End::Source, self.protocol_of_module()),
+                numbers(words::ports(one()?)?),
+            ),
+            ("tcp" | "udp" | "", "--dport" | "--destination-port") => step(
+                Field::Port(End::Destination, self.protocol_of_module()),
+                numbers(words::ports(one()?)?),
+            ),
+            ("tcp", "--tcp-flags") => {
+                let [mask, set] = values else {
+                    return None;
+                };
+                let (mask, value) = (tcp_flags(mask)?, tcp_flags(set)?);
+                step(Field::TcpFlags, Test::Masked { mask, value })
+            }
+            ("tcp", "--syn") => step(
+                Field::TcpFlags,
+                Test::Masked {
+                    mask: 0x17,
+                    value: 0x02,
+                },
+            ),
+            ("icmp" | "icmp6", _) => step(Field::Port(End::Source, Some(u8::MAX)), numbers((0, 0))),
+            ("multiport", "--sports" | "--source-ports") => {
+                step(Field::Port(End::Source, None), several_ports(one()?)?)
+            }
+            ("multiport", "--dports" | "--destination-ports") => {
+                step(Field::Port(End::Destination, None), several_ports(one()?)?)
+            }
+            ("state", "--state") => step(
+                Field::ConnectionState,
+                Test::AnyBit(states(one()?, state::of_name)?),
+            ),
+            ("conntrack", "--ctstate") => {
+                self.module.has_state = true;
+                let of_name = |name: &str| match name {
+                    "SNAT" => Some(state::SNAT),
+                    "DNAT" => Some(state::DNAT),
+                    name => state::of_name(name),
+                };
+                step(
+                    Field::ConnectionStateAndNat,
+                    Test::AnyBit(states(one()?, of_name)?),
+                )
+            }
+            ("conntrack", "--ctproto") => {
+                let of_connection = Match {
+                    key: Key::One(Field::ConnectionDirection),
+                    test: numbers((0, 1)),
+                    negated: false,
+                    when_absent: false,
+                };
+                self.steps.push(Step::Match(of_connection));
+                let protocol = u128::from(protocol(one()?)?);
+                step(Field::Protocol, numbers((protocol, protocol)))
+            }
+            ("conntrack", "--ctdir") => {
+                let direction = u128::from(match one()? {
+                    "ORIGINAL" => 0_u8,
+                    "REPLY" => 1,
+                    _ => return None,
+                });
+                step(Field::ConnectionDirection, numbers((direction, direction)))
+            }
+            ("conntrack", "--ctstatus") => {
+                let status = |name: &str| match name {
+                    "NONE" => None,
+                    "SEEN_REPLY" => Some(2),
+                    name => number_of_word(&Field::ConnectionStatus, &name.to_ascii_lowercase()),
+                };
+                step(Field::ConnectionStatus, Test::AnyBit(states(one()?, status)?))
+            }
+            ("conntrack", "--ctorigsrc") => step(
+                Field::OriginalAddress(End::Source, family),
+                network(one()?, family)?,
+            ),
+            ("conntrack", "--ctorigdst") => step(
+                Field::OriginalAddress(End::Destination, family),
+                network(one()?, family)?,
+            ),
+            ("conntrack", "--ctreplsrc") => {
+                step(Field::ReplyAddress(End::Source, family), network(one()?, family)?)
+            }
+            ("conntrack", "--ctrepldst") => step(
+                Field::ReplyAddress(End::Destination, family),
+                network(one()?, family)?,
+            ),
+            ("conntrack", "--ctorigsrcport") => {
+                step(Field::OriginalPort(End::Source), numbers(words::ports(one()?)?))
+            }
+            ("conntrack", "--ctorigdstport") => step(
+                Field::OriginalPort(End::Destination),
+                numbers(words::ports(one()?)?),
+            ),
+            ("conntrack", "--ctreplsrcport") => {
+                step(Field::ReplyPort(End::Source), numbers(words::ports(one()?)?))
+            }
+            ("conntrack", "--ctrepldstport") => {
+                step(Field::ReplyPort(End::Destination), numbers(words::ports(one()?)?))
+            }
+            ("mark", "--mark") => step(Field::Mark, mark(one()?)?),
+            ("connmark", "--mark") => step(Field::ConnectionMark, mark(one()?)?),
+            ("addrtype", "--src-type") => step(Field::SourceKind, kinds(one()?)?),
+            ("addrtype", "--dst-type") => step(Field::DestinationKind, kinds(one()?)?),
+            ("addrtype", "--limit-iface-in" | "--limit-iface-out") => {
+                self.module.is_limited = true;
+                Some(None)
+            }
+            ("iprange", "--src-range") => step(
+                Field::Address(End::Source, family),
+                numbers(words::range(one()?, family)?),
+            ),
+            ("iprange", "--dst-range") => step(
+                Field::Address(End::Destination, family),
+                numbers(words::range(one()?, family)?),
+            ),
+            _ => None,
+        }
+    }
+
+    fn protocol_of_module(&self) -> Option<u8> {
+        match self.module.name.as_str() {
+            "tcp" => Some(6),
+            "udp" => Some(17),
+            _ => self.protocol,
+        }
+    }
+}
+
+fn interface(
+    field: Field,
+    name: &str,
+    step: impl Fn(Field, Test) -> Option<Option<Step>>,
+) -> Option<Option<Step>> {
+    match name.strip_suffix('+') {
+        // Every interface; "no interface" is nothing that anybody writes.
+        Some("") => Some(None),
+        Some(beginning) => step(field, Test::Value(Value::Name(beginning.into(), true))),
+        None => step(field, Test::Value(Value::Name(name.into(), false))),
+    }
+}
+
+fn network(text: &str, family: Family) -> Option<Test> {
+    let (value, mask) = words::network(text, family)?;
+    Some(Test::Masked { mask, value })
+}
+
+fn protocol(name: &str) -> Option<u8> {
+    match name {
+        "all" => Some(0),
+        name => other_protocol(name).or_else(|| name.parse().ok()),
+    }
+}
+
+fn tcp_flags(names: &str) -> Option<u128> {
+    match names {
+        "NONE" => Some(0),
+        "ALL" => Some(0x3f),
+        names => states(names, |name| {
+            number_of_word(&Field::TcpFlags, &name.to_ascii_lowercase())
+        }),
+    }
+}
+
+/// Several bits by their names.
+fn states(names: &str, of_name: impl Fn(&str) -> Option<u128>) -> Option<u128> {
+    names
+        .split(',')
+        .try_fold(0, |all, name| Some(all | of_name(name)?))
+}
+
+fn several_ports(list: &str) -> Option<Test> {
+    let elements: Option<Vec<Element>> = list
+        .split(',')
+        .map(|ports| {
+            let (first, last) = words::ports(ports)?;
+            Some(Element {
+                key: vec![Value::Numbers(first, last)],
+                verdict: None,
+                data: Vec::new(),
+            })
+        })
+        .collect();
+    Some(Test::In(Lookup::Inline(Set::new(elements?).into())))
+}
+
+fn kinds(names: &str) -> Option<Test> {
+    let elements: Option<Vec<Element>> = names
+        .split(',')
+        .map(|name| {
+            let kind = kind::of_name(name)?;
+            Some(Element {
+                key: vec![Value::Numbers(kind, kind)],
+                verdict: None,
+                data: Vec::new(),
+            })
+        })
+        .collect();
+    Some(Test::In(Lookup::Inline(Set::new(elements?).into())))
+}
+
+fn mark(text: &str) -> Option<Test> {
+    let (value, mask) = words::masked(text)?;
+    Some(Test::Masked {
+        mask: mask.into(),
+        value: value.into(),
+    })
+}

@@ -1,0 +1,254 @@
+//! The space of sources: addresses by ports. A rule takes away its part in place, so that a chain of many rules costs each
+//! of them only what it takes.
+
+use std::collections::BTreeMap;
+
+use super::{
+    place::Tag,
+    ranges::{Range, Ranges},
+};
+
+/// A range of addresses with what is known of it.
+pub(super) type Piece = (u128, u128, Tag);
+
+/// Ranges of addresses that do not overlap.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Pieces(BTreeMap<u128, (u128, Tag)>);
+
+impl Pieces {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Piece> {
+        self.0.iter().map(|(first, (last, tag))| (*first, *last, *tag))
+    }
+
+    /// Takes what lies in one range.
+    fn take(&mut self, (first, last): Range, taken: &mut Vec<Piece>) {
+        if let Some((_, (end, tag))) = self.0.range_mut(..first).next_back()
+            && *end >= first
+        {
+            let (was, tag) = (*end, *tag);
+            *end = first.saturating_sub(1);
+            taken.push((first, was.min(last), tag));
+            self.put_tail(was, last, tag);
+        }
+        while let Some((begin, (end, tag))) = self.0.range(first..=last).next().map(|(k, v)| (*k, *v)) {
+            self.0.remove(&begin);
+            taken.push((begin, end.min(last), tag));
+            self.put_tail(end, last, tag);
+        }
+    }
+
+    /// What lies behind the range that was taken stays.
+    fn put_tail(&mut self, end: u128, last: u128, tag: Tag) {
+        if let Some(begin) = last.checked_add(1)
+            && begin <= end
+        {
+            self.0.insert(begin, (end, tag));
+        }
+    }
+
+    fn take_all_of(&mut self, ranges: &Ranges) -> Vec<Piece> {
+        let mut taken = Vec::new();
+        let ranges = ranges.as_slice();
+        if ranges.len() / 8 <= self.0.len() {
+            for range in ranges {
+                self.take(*range, &mut taken);
+            }
+            return taken;
+        }
+        // Few pieces and a large set: only the ranges that meet a piece are of interest.
+        let pieces: Vec<Range> = self.0.iter().map(|(first, (last, _))| (*first, *last)).collect();
+        for (first, last) in pieces {
+            let begin = ranges.partition_point(|(_, end)| *end < first);
+            let meeting = ranges.iter().skip(begin).take_while(|(begin, _)| *begin <= last);
+            for (begin, end) in meeting {
+                self.take((first.max(*begin), last.min(*end)), &mut taken);
+            }
+        }
+        taken
+    }
+
+    /// Adds a range; what is there already stays as it is.
+    pub(super) fn add(&mut self, (first, last, tag): Piece) {
+        let mut begin = first;
+        if let Some((_, (end, _))) = self.0.range(..=first).next_back()
+            && *end >= first
+        {
+            match end.checked_add(1) {
+                Some(next) if next <= last => begin = next,
+                _ => return,
+            }
+        }
+        loop {
+            let next = self.0.range(begin..=last).next().map(|(k, v)| (*k, v.0));
+            let Some((other, end)) = next else {
+                self.put((begin, last, tag));
+                return;
+            };
+            if begin < other {
+                self.put((begin, other.saturating_sub(1), tag));
+            }
+            match end.checked_add(1) {
+                Some(next) if next <= last => begin = next,
+                _ => return,
+            }
+        }
+    }
+
+    /// Inserts into a gap, and joins what is alike on both sides.
+    fn put(&mut self, (first, last, tag): Piece) {
+        let mut end = last;
+        if let Some(next) = last.checked_add(1)
+            && let Some((after, other)) = self.0.get(&next).copied()
+            && other == tag
+        {
+            self.0.remove(&next);
+            end = after;
+        }
+        if let Some((_, (before, other))) = self.0.range_mut(..first).next_back()
+            && *other == tag
+            && before.checked_add(1) == Some(first)
+        {
+            *before = end;
+            return;
+        }
+        self.0.insert(first, (end, tag));
+    }
+}
+
+impl FromIterator<Piece> for Pieces {
+    fn from_iter<I: IntoIterator<Item = Piece>>(pieces: I) -> Self {
+        let mut all = Self::default();
+        pieces.into_iter().for_each(|piece| all.add(piece));
+        all
+    }
+}
+
+/// Addresses of some source ports.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Slab {
+    pub(super) ports: Ranges,
+    pub(super) pieces: Pieces,
+}
+
+/// A part of the space of sources. The ports of its slabs do not overlap.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Region(Vec<Slab>);
+
+/// Addresses by ports.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rectangle {
+    pub(super) addresses: Ranges,
+    pub(super) ports: Ranges,
+}
+
+impl Region {
+    /// Everybody.
+    pub(super) fn everybody(highest: u128) -> Self {
+        Self(vec![Slab {
+            ports: Ranges::all_ports(),
+            pieces: [(0, highest, Tag::default())].into_iter().collect(),
+        }])
+    }
+
+    pub(super) fn slabs(&self) -> &[Slab] {
+        &self.0
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|slab| slab.pieces.0.is_empty())
+    }
+
+    /// Takes a part out.
+    pub(super) fn take(&mut self, addresses: &Ranges, ports: &Ranges) -> Self {
+        self.take_with(ports, |pieces| {
+            pieces.take_all_of(addresses).into_iter().collect()
+        })
+    }
+
+    /// Takes out all addresses of some ports.
+    pub(super) fn take_ports(&mut self, ports: &Ranges) -> Self {
+        self.take_with(ports, std::mem::take)
+    }
+
+    fn take_with(&mut self, ports: &Ranges, taking: impl Fn(&mut Pieces) -> Pieces) -> Self {
+        let mut taken = Self::default();
+        let mut split = Vec::new();
+        for slab in &mut self.0 {
+            let common = slab.ports.intersect(ports);
+            if common.is_empty() {
+                continue;
+            }
+            if common != slab.ports {
+                split.push(Slab {
+                    ports: slab.ports.minus(&common),
+                    pieces: slab.pieces.clone(),
+                });
+                slab.ports = common.clone();
+            }
+            let pieces = taking(&mut slab.pieces);
+            if !pieces.0.is_empty() {
+                taken.0.push(Slab {
+                    ports: common,
+                    pieces,
+                });
+            }
+        }
+        self.0.extend(split);
+        self.0.retain(|slab| !slab.pieces.0.is_empty());
+        taken
+    }
+
+    /// Adds a part; what is there already stays as it is.
+    pub(super) fn absorb(&mut self, other: Self) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        for slab in other.0 {
+            self.absorb_slab(slab);
+        }
+    }
+
+    fn absorb_slab(&mut self, other: Slab) {
+        if other.pieces.0.is_empty() {
+            return;
+        }
+        let mut left = other.ports.clone();
+        let mut split = Vec::new();
+        for slab in &mut self.0 {
+            let common = slab.ports.intersect(&left);
+            if common.is_empty() {
+                continue;
+            }
+            if common != slab.ports {
+                split.push(Slab {
+                    ports: slab.ports.minus(&common),
+                    pieces: slab.pieces.clone(),
+                });
+                slab.ports = common.clone();
+            }
+            left = left.minus(&common);
+            other.pieces.iter().for_each(|piece| slab.pieces.add(piece));
+        }
+        self.0.extend(split);
+        if !left.is_empty() {
+            self.0.push(Slab {
+                ports: left,
+                pieces: other.pieces,
+            });
+        }
+    }
+
+    /// The same part, with something else known of it.
+    pub(super) fn tagged(self, tag: impl Fn(Tag) -> Tag) -> Self {
+        let slabs = self.0.into_iter().map(|slab| Slab {
+            ports: slab.ports,
+            pieces: slab
+                .pieces
+                .iter()
+                .map(|(first, last, old)| (first, last, tag(old)))
+                .collect(),
+        });
+        Self(slabs.collect())
+    }
+}
