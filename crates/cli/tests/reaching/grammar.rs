@@ -1,0 +1,476 @@
+//! Random rules: tables of nftables, and saves of iptables in both of its kinds.
+
+use std::fmt::Write as _;
+
+use crate::chance::Chance;
+
+/// The rules of the box, kept apart so that a failure can be made smaller.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) saves: Vec<Save>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) head: String,
+    /// Sets and maps.
+    pub(crate) sets: Vec<String>,
+    pub(crate) chains: Vec<Chain>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Chain {
+    pub(crate) head: String,
+    pub(crate) rules: Vec<String>,
+}
+
+/// One table of iptables.
+#[derive(Debug, Clone)]
+pub(crate) struct Save {
+    pub(crate) v6: bool,
+    pub(crate) legacy: bool,
+    pub(crate) table: &'static str,
+    pub(crate) chains: Vec<String>,
+    pub(crate) rules: Vec<String>,
+}
+
+impl Rules {
+    pub(crate) fn nft(&self) -> String {
+        let mut text = String::new();
+        for table in &self.tables {
+            let _ = writeln!(text, "table {} {{", table.head);
+            table.sets.iter().for_each(|set| text += &format!("  {set}\n"));
+            // Every chain must be there before a rule enters it.
+            table.chains.iter().rev().for_each(|chain| {
+                let _ = writeln!(text, "  chain {}", chain.head);
+                chain.rules.iter().for_each(|rule| text += &format!("    {rule}\n"));
+                text += "  }\n";
+            });
+            text += "}\n";
+        }
+        text
+    }
+
+    pub(crate) fn save(&self, v6: bool, legacy: bool) -> Option<String> {
+        let mut text = String::new();
+        for save in self.saves.iter().filter(|save| (save.v6, save.legacy) == (v6, legacy)) {
+            let _ = writeln!(text, "*{}", save.table);
+            save.chains.iter().for_each(|chain| text += &format!("{chain}\n"));
+            save.rules.iter().for_each(|rule| text += &format!("{rule}\n"));
+            text += "COMMIT\n";
+        }
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Every list from which something can be left out.
+    pub(crate) fn lists(&mut self) -> Vec<&mut Vec<String>> {
+        let of_tables = self.tables.iter_mut().flat_map(|table| &mut table.chains).map(|chain| &mut chain.rules);
+        of_tables.chain(self.saves.iter_mut().map(|save| &mut save.rules)).collect()
+    }
+}
+
+/// What a ruleset is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) asked: u16,
+    pub(crate) other: u16,
+}
+
+pub(crate) fn rules(chance: &mut Chance, ports: Ports) -> Rules {
+    let mut rules = Rules::default();
+    for number in 0..=chance.below(3) {
+        rules.tables.push(table(chance, ports, number));
+    }
+    for (v6, legacy) in [(false, false), (true, false), (false, true), (true, true)] {
+        if chance.one_in(4) {
+            rules.saves.extend(saves(chance, ports, v6, legacy));
+        }
+    }
+    rules
+}
+
+struct Maker<'a> {
+    chance: &'a mut Chance,
+    ports: Ports,
+    v4: bool,
+    v6: bool,
+}
+
+fn table(chance: &mut Chance, ports: Ports, number: u64) -> Table {
+    let family = *chance.of(&["inet", "inet", "ip", "ip6"]);
+    let (v4, v6) = (family != "ip6", family != "ip");
+    let mut maker = Maker { chance, ports, v4, v6 };
+    let sets = maker.sets();
+    let mut chains = Vec::new();
+    let regular = maker.chance.below(4);
+    for at in 0..regular {
+        let count = maker.chance.below(5);
+        chains.push(Chain {
+            head: format!("c{at} {{"),
+            rules: (0..count).map(|_| maker.rule(at, "any")).collect(),
+        });
+    }
+    for at in 0..=maker.chance.below(3) {
+        let nat = maker.chance.one_in(5);
+        let hook = match nat {
+            true => "prerouting",
+            false => *maker.chance.of(&["prerouting", "prerouting", "input", "input", "forward", "output", "postrouting"]),
+        };
+        let kind = if nat { "nat" } else { "filter" };
+        let priority = *maker.chance.of(&[-310, -300, -250, -200, -150, -100, -99, -50, 0, 0, 1, 10, 50, 100, 150]);
+        // nftables refuses nat before tracking.
+        let priority = if nat { priority.max(-199) } else { priority };
+        let policy = if maker.chance.one_in(6) { "drop" } else { "accept" };
+        let count = 1 + maker.chance.below(7);
+        let rules = (0..count)
+            .map(|_| if nat { maker.nat_rule() } else { maker.rule(regular, hook) })
+            .collect();
+        chains.push(Chain {
+            head: format!("b{at} {{ type {kind} hook {hook} priority {priority}; policy {policy};"),
+            rules,
+        });
+    }
+    chains.reverse();
+    Table {
+        head: format!("{family} t{number}"),
+        sets,
+        chains,
+    }
+}
+
+/// Addresses of the far end, some of each uplink.
+fn v4(chance: &mut Chance) -> String {
+    let half = chance.below(2) * 128;
+    let (b, c, d) = (half + chance.below(3), chance.below(3), chance.below(4));
+    match chance.below(8) {
+        0 => "10.0.0.0/8".into(),
+        1 => format!("10.{half}.0.0/9"),
+        2 => format!("10.{b}.0.0/16"),
+        3 => format!("10.{b}.{c}.0/24"),
+        4 => format!("10.{b}.{c}.{d}"),
+        5 => format!("10.{b}.{c}.{}-10.{b}.{}.{}", d, c + 1, chance.below(200)),
+        6 => format!("10.{b}.{c}.128/25"),
+        _ => format!("10.{b}.{}.0/23", c * 2),
+    }
+}
+
+fn v6(chance: &mut Chance) -> String {
+    let (a, b, c) = (chance.below(2), chance.below(3), chance.below(4));
+    match chance.below(6) {
+        0 => "fd10::/15".into(),
+        1 => format!("fd1{a}::/16"),
+        2 => format!("fd1{a}:{b}::/32"),
+        3 => format!("fd1{a}:{b}:{c}::/48"),
+        4 => format!("fd1{a}:{b}:{c}::{c}"),
+        _ => format!("fd1{a}:{b}::-fd1{a}:{b}:{c}::ffff"),
+    }
+}
+
+/// Networks that do not overlap, for sets and maps.
+fn apart(chance: &mut Chance, is_v4: bool) -> Vec<String> {
+    let mut all = Vec::new();
+    for b in 0..4 {
+        if chance.one_in(2) {
+            let half = chance.below(2);
+            all.push(match (is_v4, chance.below(3)) {
+                (true, 0) => format!("10.{}.0.0/16", half * 128 + b),
+                (true, 1) => format!("10.{}.1.0/24", half * 128 + b),
+                (true, _) => format!("10.{}.0.2-10.{}.1.77", half * 128 + b, half * 128 + b),
+                (false, 0) => format!("fd1{half}:{b}::/32"),
+                (false, 1) => format!("fd1{half}:{b}:1::/48"),
+                (false, _) => format!("fd1{half}:{b}::7-fd1{half}:{b}:2::"),
+            });
+        }
+    }
+    if all.is_empty() {
+        all.push(if is_v4 { "10.0.0.0/10".into() } else { "fd10::/17".into() });
+    }
+    all
+}
+
+impl Maker<'_> {
+    fn sets(&mut self) -> Vec<String> {
+        let Ports { asked, other } = self.ports;
+        let mut sets = Vec::new();
+        if self.v4 {
+            let elements = apart(self.chance, true).join(", ");
+            sets.push(format!("set s4 {{ type ipv4_addr; flags interval; elements = {{ {elements} }} }}"));
+            let elements: Vec<String> =
+                apart(self.chance, true).into_iter().map(|network| format!("{network} . {asked}")).collect();
+            sets.push(format!(
+                "set p4 {{ type ipv4_addr . inet_service; flags interval; elements = {{ {}, 10.0.0.0/9 . {other} }} }}",
+                elements.join(", ")
+            ));
+        }
+        if self.v6 {
+            let elements = apart(self.chance, false).join(", ");
+            sets.push(format!("set s6 {{ type ipv6_addr; flags interval; elements = {{ {elements} }} }}"));
+        }
+        sets.push(format!("set ports {{ type inet_service; flags timeout; elements = {{ {asked} timeout 1h }} }}"));
+        sets.push(format!("set none {{ type inet_service; flags interval; elements = {{ 1-10, {other} }} }}"));
+        sets
+    }
+
+    /// One thing that a rule looks at.
+    fn matching(&mut self, hook: &str) -> String {
+        let Ports { asked, other } = self.ports;
+        let not = if self.chance.one_in(4) { "!= " } else { "" };
+        let reply = matches!(hook, "output" | "postrouting");
+        let (source, near) = if reply { ("daddr", "saddr") } else { ("saddr", "daddr") };
+        let (far_port, near_port) = if reply { ("dport", "sport") } else { ("sport", "dport") };
+        let is_v4 = self.v4 && (!self.v6 || self.chance.one_in(2));
+        let ip = if is_v4 { "ip" } else { "ip6" };
+        match self.chance.below(27) {
+            0..=4 => {
+                let address = if is_v4 { v4(self.chance) } else { v6(self.chance) };
+                format!("{ip} {source} {not}{address}")
+            }
+            5 => format!("{ip} {source} {not}@s{}", if is_v4 { 4 } else { 6 }),
+            6 => {
+                let elements = apart(self.chance, is_v4).join(", ");
+                format!("{ip} {source} {not}{{ {elements} }}")
+            }
+            7 => format!("tcp {near_port} {not}{asked}"),
+            8 => format!("udp {near_port} {not}{{ {asked}, 100-200 }}"),
+            9 => format!("meta l4proto {not}{{ tcp, udp }} th {near_port} {asked}"),
+            10 => format!("tcp {near_port} {not}@{}", self.chance.of(&["ports", "none"])),
+            11 => (*self.chance.of(&[
+                "ct state new",
+                "ct state established,related",
+                "ct state != new",
+                "ct state invalid",
+                "ct state { new, untracked }",
+                "ct state untracked",
+                "ct state established",
+            ]))
+            .into(),
+            12 => format!("ct direction {}", self.chance.of(&["original", "reply"])),
+            13 => (*self.chance.of(&["ct status dnat", "ct status & dnat == 0", "ct status snat"])).into(),
+            14 => format!("meta l4proto tcp ct original proto-dst {not}{}", self.chance.of(&[asked, other])),
+            15 => format!("meta mark {not}{}", self.chance.below(4)),
+            16 => format!("meta mark & {} == {}", self.chance.of(&[1, 3]), self.chance.below(2)),
+            17 => {
+                let name = *self.chance.of(&["eth0", "eth1", "eth*", "docker0", "\"e*\""]);
+                format!("iifname {not}{name}")
+            }
+            18 => format!("iifname {not}{{ eth0, docker0 }}"),
+            19 => format!("fib daddr type {}", self.chance.of(&["local", "{ local, broadcast }", "!= local"])),
+            20 => (*self.chance.of(&["meta nfproto ipv4", "meta nfproto ipv6", "meta l4proto udp", "meta l4proto tcp"])).into(),
+            21 => format!(
+                "tcp {far_port} {not}{}",
+                self.chance.of(&["1024-65535", "40000", "1-39999", "{ 40000, 50000-60000 }"])
+            ),
+            22 => format!(
+                "tcp flags {}",
+                self.chance.of(&["syn", "& (fin|syn|rst|ack) == syn", "& (syn|ack) == syn|ack", "& rst == rst"])
+            ),
+            23 if is_v4 => format!("ip {source} . tcp {near_port} {not}@p4"),
+            23 => format!("iifname . ip6 {source} {{ eth0 . fd10:1::/32, eth1 . fd11::/17 }}"),
+            24 => format!(
+                "{ip} {near} {not}{}",
+                self.chance.of(&if is_v4 {
+                    ["203.0.110.1", "203.0.111.1", "203.0.119.2", "203.0.119.0/24"]
+                } else {
+                    ["fd00::1", "fd01::1", "fd09::2", "fd09::/64"]
+                })
+            ),
+            25 => format!("ct mark {not}{}", self.chance.below(3)),
+            _ => (*self.chance.of(&["limit rate 1000/second", "meta length 1-10000", "socket mark 0"])).into(),
+        }
+    }
+
+    fn rule(&mut self, chains: u64, hook: &str) -> String {
+        let mut words = Vec::new();
+        for _ in 0..*self.chance.of(&[0, 1, 1, 1, 1, 2, 2, 3]) {
+            words.push(self.matching(hook));
+        }
+        if self.chance.one_in(4) {
+            words.push("counter".into());
+        }
+        if self.chance.one_in(8) {
+            let change = match (self.chance.below(4), hook) {
+                (0, _) => format!("ct mark set {}", self.chance.below(3)),
+                (1, _) => format!("meta mark set mark or {}", self.chance.of(&[1, 2])),
+                (2, "prerouting" | "output") => "notrack".into(),
+                _ => format!("meta mark set {}", self.chance.below(4)),
+            };
+            words.push(change);
+            if self.chance.one_in(2) {
+                words.push(self.matching(hook));
+            }
+            if self.chance.one_in(2) {
+                return words.join(" ");
+            }
+        }
+        // An unconditional end leaves the rest of a chain without anything to show.
+        let ends = !words.is_empty() || self.chance.one_in(3);
+        words.push(match self.chance.below(if ends { 13 } else { 4 }) {
+            0 | 1 if chains > 0 => format!("jump c{}", self.chance.below(chains)),
+            2 if chains > 0 => format!("goto c{}", self.chance.below(chains)),
+            0..=3 => "counter".into(),
+            4..=6 => "accept".into(),
+            7 | 8 => "drop".into(),
+            9 if hook == "input" || hook == "forward" || hook == "output" => "reject".into(),
+            10 => "return".into(),
+            11 => self.verdict_map(chains, hook),
+            _ => "drop".into(),
+        });
+        words.join(" ")
+    }
+
+    fn verdict_map(&mut self, chains: u64, hook: &str) -> String {
+        let reply = matches!(hook, "output" | "postrouting");
+        let is_v4 = self.v4 && (!self.v6 || self.chance.one_in(2));
+        let verdict = |chance: &mut Chance| match chance.below(5) {
+            0 | 1 => "accept".to_owned(),
+            2 => "drop".into(),
+            3 if chains > 0 => format!("jump c{}", chance.below(chains)),
+            _ => "return".into(),
+        };
+        match self.chance.below(4) {
+            0 => {
+                let elements: Vec<String> = apart(self.chance, is_v4)
+                    .into_iter()
+                    .map(|network| format!("{network} : {}", verdict(self.chance)))
+                    .collect();
+                let (ip, end) = (if is_v4 { "ip" } else { "ip6" }, if reply { "daddr" } else { "saddr" });
+                format!("{ip} {end} vmap {{ {} }}", elements.join(", "))
+            }
+            1 => format!(
+                "tcp {} vmap {{ {} : {}, 1-5 : drop }}",
+                if reply { "sport" } else { "dport" },
+                self.ports.asked,
+                verdict(self.chance)
+            ),
+            2 => format!("ct state vmap {{ new : {}, established : accept, invalid : drop }}", verdict(self.chance)),
+            _ => format!("iifname vmap {{ eth0 : {}, eth1 : {} }}", verdict(self.chance), verdict(self.chance)),
+        }
+    }
+
+    fn nat_rule(&mut self) -> String {
+        let Ports { asked, other } = self.ports;
+        let mut words = Vec::new();
+        if self.chance.one_in(2) {
+            words.push(self.matching("prerouting"));
+        }
+        let transport = *self.chance.of(&["tcp", "udp"]);
+        words.push(format!("{transport} dport {asked}"));
+        words.push(match self.chance.below(8) {
+            0 | 1 => format!("redirect to :{other}"),
+            2 => format!("redirect to :{asked}"),
+            3 if self.v4 => format!("dnat ip to 203.0.119.2:{other}"),
+            4 if self.v4 => "dnat ip to 203.0.111.1".into(),
+            5 if self.v6 => format!("dnat ip6 to [fd09::2]:{other}"),
+            3 if self.v6 => "dnat ip6 to fd09::2".into(),
+            6 => "accept".into(),
+            7 if self.v4 => format!("dnat ip to {transport} dport map {{ {asked} : 203.0.119.2, {other} : 203.0.110.1 }}"),
+            _ => "drop".into(),
+        });
+        words.join(" ")
+    }
+}
+
+fn saves(chance: &mut Chance, ports: Ports, v6: bool, legacy: bool) -> Vec<Save> {
+    let mut saves = Vec::new();
+    for (table, hooks) in [
+        ("raw", &["PREROUTING", "OUTPUT"][..]),
+        ("mangle", &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]),
+        ("nat", &["PREROUTING"]),
+        ("filter", &["INPUT", "FORWARD", "OUTPUT"]),
+    ] {
+        if !chance.one_in(if table == "filter" { 2 } else { 4 }) {
+            continue;
+        }
+        let users = chance.below(3);
+        let mut chains: Vec<String> = hooks
+            .iter()
+            .map(|hook| {
+                let policy = if table != "nat" && chance.one_in(6) { "DROP" } else { "ACCEPT" };
+                format!(":{hook} {policy} [0:0]")
+            })
+            .collect();
+        chains.extend((0..users).map(|user| format!(":U{user} - [0:0]")));
+        let mut rules = Vec::new();
+        for user in 0..users {
+            for _ in 0..chance.below(4) {
+                rules.push(format!("-A U{user} {}", save_rule(chance, ports, v6, table, "ANY", user)));
+            }
+        }
+        for _ in 0..1 + chance.below(6) {
+            let hook = *chance.of(hooks);
+            rules.push(format!("-A {hook} {}", save_rule(chance, ports, v6, table, hook, users)));
+        }
+        saves.push(Save { v6, legacy, table, chains, rules });
+    }
+    saves
+}
+
+fn save_rule(chance: &mut Chance, ports: Ports, v6: bool, table: &str, hook: &str, users: u64) -> String {
+    let Ports { asked, other } = ports;
+    let reply = matches!(hook, "OUTPUT" | "POSTROUTING");
+    let (source, near) = if reply { ("-d", "-s") } else { ("-s", "-d") };
+    let (far_port, near_port) = if reply { ("--dport", "--sport") } else { ("--sport", "--dport") };
+    let mut words = Vec::new();
+    let protocol = *chance.of(&["", "-p tcp", "-p tcp", "-p udp"]);
+    words.push(protocol.to_owned());
+    for _ in 0..*chance.of(&[0, 1, 1, 1, 2]) {
+        let not = if chance.one_in(4) { "! " } else { "" };
+        words.push(match chance.below(16) {
+            0..=2 => {
+                let address = loop {
+                    let address = if v6 { self::v6(chance) } else { v4(chance) };
+                    if !address.contains('-') {
+                        break address;
+                    }
+                };
+                if words.iter().any(|word| word.contains(source)) {
+                    continue;
+                }
+                format!("{not}{source} {address}")
+            }
+            3 if !protocol.is_empty() => format!("{not}{near_port} {asked}"),
+            4 if !protocol.is_empty() => format!("-m multiport {not}{near_port}s {asked},100:200"),
+            5 => format!("-m conntrack {not}--ctstate {}", chance.of(&["NEW", "ESTABLISHED,RELATED", "INVALID", "DNAT", "UNTRACKED,NEW"])),
+            6 => format!("-m conntrack --ctdir {}", chance.of(&["ORIGINAL", "REPLY"])),
+            7 if !protocol.is_empty() => format!("-m conntrack --ctorigdstport {}", chance.of(&[asked, other])),
+            8 => format!("-m state {not}--state {}", chance.of(&["NEW", "ESTABLISHED"])),
+            9 => format!("-m mark {not}--mark {}", chance.of(&["1", "0x1/0x1", "2/3"])),
+            10 => format!("-m addrtype {not}--dst-type LOCAL"),
+            11 => format!("-m comment --comment \"no -j \\\"DROP\\\"{}\"", chance.below(9)),
+            12 if protocol == "-p tcp" => format!("{not}--tcp-flags SYN,ACK SYN"),
+            13 if matches!(hook, "PREROUTING" | "INPUT" | "FORWARD") && !words.iter().any(|word| word.contains("-i ")) => {
+                format!("{not}-i {}", chance.of(&["eth0", "eth1", "eth+", "docker0"]))
+            }
+            14 if !v6 => format!("-m iprange {not}--{}-range 10.0.0.5-10.1.2.3", if reply { "dst" } else { "src" }),
+            15 if !protocol.is_empty() => format!("{not}{far_port} 1:39999"),
+            _ if !words.iter().any(|word| word.contains(near)) && !v6 => format!("{not}{near} 203.0.110.1"),
+            _ => continue,
+        });
+    }
+    // One option may stand only once.
+    let target = match (table, chance.below(10)) {
+        ("raw", 0) => "-j CT --notrack".into(),
+        ("mangle", 0) => "-j MARK --set-xmark 0x1/0x3".into(),
+        ("mangle", 1) => "-j MARK --set-mark 2".into(),
+        ("mangle", 2) => "-j CONNMARK --save-mark".into(),
+        ("mangle", 3) => "-j CONNMARK --restore-mark".into(),
+        ("nat", 0..=2) if hook == "PREROUTING" && !protocol.is_empty() => format!("-j REDIRECT --to-ports {other}"),
+        ("nat", 3..=5) if hook == "PREROUTING" && !protocol.is_empty() => match v6 {
+            false => format!("-j DNAT --to-destination 203.0.119.2:{other}"),
+            true => format!("-j DNAT --to-destination [fd09::2]:{other}"),
+        },
+        ("nat", 0..=6) => "-j ACCEPT".into(),
+        ("filter", 0) => "-j REJECT".into(),
+        ("filter", 1) => "-m limit --limit 1000/s -j LOG".into(),
+        (_, 2 | 3) if users > 0 => format!("-j U{}", chance.below(users)),
+        (_, 4) if users > 0 => format!("-g U{}", chance.below(users)),
+        ("nat", _) => "-j RETURN".into(),
+        (_, 5 | 6) => "-j ACCEPT".into(),
+        (_, 7) => "-j RETURN".into(),
+        _ => "-j DROP".into(),
+    };
+    words.push(target);
+    words.retain(|word| !word.is_empty());
+    words.join(" ")
+}

@@ -1,0 +1,136 @@
+//! Sends packets, and sees which of them arrive.
+
+use std::{
+    collections::BTreeSet,
+    net::{SocketAddr, UdpSocket},
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use portcullis_model::Transport;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::place::Place;
+
+/// One packet to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Try {
+    pub(crate) transport: Transport,
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+}
+
+/// Sockets on some ports of the box and of the inner host.
+pub(crate) struct Listening {
+    /// They need not be accepted: a connection stands when the kernel has answered.
+    _tcp: Vec<Socket>,
+    udp: Vec<UdpSocket>,
+}
+
+impl Listening {
+    pub(crate) fn on(place: &Place, ports: &[u16]) -> Self {
+        let open = || {
+            let mut sockets = (Vec::new(), Vec::new());
+            for port in ports {
+                let address: SockAddr = SocketAddr::from(([0_u16; 8], *port)).into();
+                let tcp = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).unwrap();
+                tcp.set_reuse_address(true).unwrap();
+                tcp.bind(&address).unwrap();
+                tcp.listen(1024).unwrap();
+                let udp = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+                udp.bind(&address).unwrap();
+                udp.set_nonblocking(true).unwrap();
+                sockets.0.push(tcp);
+                sockets.1.push(UdpSocket::from(udp));
+            }
+            sockets
+        };
+        let (mut tcp, mut udp) = place.box_(open);
+        let (more_tcp, more_udp) = place.inner(open);
+        tcp.extend(more_tcp);
+        udp.extend(more_udp);
+        Self { _tcp: tcp, udp }
+    }
+
+    /// Adds the datagrams that have arrived by now.
+    fn arrived(&self, numbers: &mut BTreeSet<u32>) {
+        for socket in &self.udp {
+            let mut bytes = [0; 8];
+            while let Ok((4, _)) = socket.recv_from(&mut bytes) {
+                numbers.insert(u32::from_be_bytes(bytes[..4].try_into().unwrap()));
+            }
+        }
+    }
+
+    /// Sends all of them at once, and says of each whether it got through.
+    pub(crate) fn send(&self, tries: &[Try], patience: Duration) -> Vec<bool> {
+        let mut through = vec![false; tries.len()];
+        let mut waiting: Vec<(usize, Socket)> = Vec::new();
+        let mut datagrams: Vec<UdpSocket> = Vec::new();
+        for (number, one) in tries.iter().enumerate() {
+            match one.transport {
+                Transport::Tcp => waiting.push((number, connect(one))),
+                Transport::Udp => {
+                    let socket = UdpSocket::from(bound(one));
+                    // It may be told at once that it is refused.
+                    let _ = socket.send_to(&(number as u32).to_be_bytes(), one.to);
+                    datagrams.push(socket);
+                }
+            }
+        }
+        let end = Instant::now() + patience;
+        let mut arrived = BTreeSet::new();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left.min(Duration::from_millis(5))).unwrap();
+            let mut watched: Vec<PollFd<'_>> =
+                waiting.iter().map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLOUT)).collect();
+            poll(&mut watched, timeout).unwrap();
+            let ready: Vec<bool> = watched.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+            let mut still = Vec::new();
+            for ((number, socket), ready) in waiting.into_iter().zip(ready) {
+                if !ready {
+                    still.push((number, socket));
+                } else if socket.take_error().unwrap().is_none() {
+                    through[number] = true;
+                }
+            }
+            waiting = still;
+            self.arrived(&mut arrived);
+            if left.is_zero() {
+                break;
+            }
+        }
+        for number in arrived {
+            through[number as usize] = true;
+        }
+        through
+    }
+}
+
+fn connect(one: &Try) -> Socket {
+    let socket = bound(one);
+    // It ends with a reset, so that nothing of it is left anywhere.
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    let _ = socket.connect(&one.to.into());
+    socket
+}
+
+/// A socket of one of the many addresses of the far end.
+fn bound(one: &Try) -> Socket {
+    let (kind, protocol) = match one.transport {
+        Transport::Tcp => (Type::STREAM, Protocol::TCP),
+        Transport::Udp => (Type::DGRAM, Protocol::UDP),
+    };
+    let domain = if one.from.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, kind, Some(protocol)).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    match one.from.is_ipv4() {
+        true => socket.set_freebind_v4(true).unwrap(),
+        false => socket.set_freebind_v6(true).unwrap(),
+    }
+    socket.bind(&one.from.into()).unwrap_or_else(|error| panic!("{one:?}: {error}"));
+    socket
+}
