@@ -95,12 +95,15 @@ struct Maker<'a> {
     ports: Ports,
     v4: bool,
     v6: bool,
+    /// What the rule in hand is for, if it has said so: a rule for two protocols is refused.
+    family: Option<bool>,
+    transport: Option<&'static str>,
 }
 
 fn table(chance: &mut Chance, ports: Ports, number: u64) -> Table {
     let family = *chance.of(&["inet", "inet", "ip", "ip6"]);
     let (v4, v6) = (family != "ip6", family != "ip");
-    let mut maker = Maker { chance, ports, v4, v6 };
+    let mut maker = Maker { chance, ports, v4, v6, family: None, transport: None };
     let sets = maker.sets();
     let mut chains = Vec::new();
     let regular = maker.chance.below(4);
@@ -219,9 +222,30 @@ impl Maker<'_> {
         let reply = matches!(hook, "output" | "postrouting");
         let (source, near) = if reply { ("daddr", "saddr") } else { ("saddr", "daddr") };
         let (far_port, near_port) = if reply { ("dport", "sport") } else { ("sport", "dport") };
-        let is_v4 = self.v4 && (!self.v6 || self.chance.one_in(2));
+        let is_v4 = self.family.unwrap_or(self.v4 && (!self.v6 || self.chance.one_in(2)));
         let ip = if is_v4 { "ip" } else { "ip6" };
-        match self.chance.below(27) {
+        let tcp = self.transport.unwrap_or("tcp") == "tcp";
+        let udp = self.transport.unwrap_or("udp") == "udp";
+        // Neither can be asked for everywhere.
+        let no_routes = hook == "postrouting" || hook == "any" && !self.chance.one_in(6);
+        let kind = match self.chance.below(27) {
+            7 | 10 | 14 | 21 | 22 if !tcp => 8,
+            8 if !udp => 7,
+            9 if self.transport.is_some() => 11,
+            19 | 26 if no_routes => 12,
+            23 if is_v4 && !tcp => 5,
+            kind => kind,
+        };
+        match kind {
+            0..=6 | 24 | 23 => self.family = Some(is_v4),
+            7 | 10 | 14 | 21 | 22 => self.transport = Some("tcp"),
+            8 => self.transport = Some("udp"),
+            _ => {}
+        }
+        if kind == 23 && is_v4 {
+            self.transport = Some("tcp");
+        }
+        match kind {
             0..=4 => {
                 let address = if is_v4 { v4(self.chance) } else { v6(self.chance) };
                 format!("{ip} {source} {not}{address}")
@@ -256,7 +280,16 @@ impl Maker<'_> {
             }
             18 => format!("iifname {not}{{ eth0, docker0 }}"),
             19 => format!("fib daddr type {}", self.chance.of(&["local", "{ local, broadcast }", "!= local"])),
-            20 => (*self.chance.of(&["meta nfproto ipv4", "meta nfproto ipv6", "meta l4proto udp", "meta l4proto tcp"])).into(),
+            20 if self.v4 && self.v6 && self.family.is_none() => {
+                let v4 = self.chance.one_in(2);
+                self.family = Some(v4);
+                format!("meta nfproto {}", if v4 { "ipv4" } else { "ipv6" })
+            }
+            20 => {
+                let transport = self.transport.unwrap_or_else(|| *self.chance.of(&["tcp", "udp"]));
+                self.transport = Some(transport);
+                format!("meta l4proto {transport}")
+            }
             21 => format!(
                 "tcp {far_port} {not}{}",
                 self.chance.of(&["1024-65535", "40000", "1-39999", "{ 40000, 50000-60000 }"])
@@ -281,6 +314,7 @@ impl Maker<'_> {
     }
 
     fn rule(&mut self, chains: u64, hook: &str) -> String {
+        (self.family, self.transport) = (None, None);
         let mut words = Vec::new();
         for _ in 0..*self.chance.of(&[0, 1, 1, 1, 1, 2, 2, 3]) {
             words.push(self.matching(hook));
@@ -321,14 +355,18 @@ impl Maker<'_> {
 
     fn verdict_map(&mut self, chains: u64, hook: &str) -> String {
         let reply = matches!(hook, "output" | "postrouting");
-        let is_v4 = self.v4 && (!self.v6 || self.chance.one_in(2));
+        let is_v4 = self.family.unwrap_or(self.v4 && (!self.v6 || self.chance.one_in(2)));
         let verdict = |chance: &mut Chance| match chance.below(5) {
             0 | 1 => "accept".to_owned(),
             2 => "drop".into(),
             3 if chains > 0 => format!("jump c{}", chance.below(chains)),
             _ => "return".into(),
         };
-        match self.chance.below(4) {
+        let kind = match self.chance.below(4) {
+            1 if self.transport.unwrap_or("tcp") != "tcp" => 0,
+            kind => kind,
+        };
+        match kind {
             0 => {
                 let elements: Vec<String> = apart(self.chance, is_v4)
                     .into_iter()
@@ -350,21 +388,23 @@ impl Maker<'_> {
 
     fn nat_rule(&mut self) -> String {
         let Ports { asked, other } = self.ports;
+        (self.family, self.transport) = (None, None);
         let mut words = Vec::new();
         if self.chance.one_in(2) {
             words.push(self.matching("prerouting"));
         }
-        let transport = *self.chance.of(&["tcp", "udp"]);
+        let transport = self.transport.unwrap_or_else(|| *self.chance.of(&["tcp", "udp"]));
         words.push(format!("{transport} dport {asked}"));
+        let (may_v4, may_v6) = (self.v4 && self.family != Some(false), self.v6 && self.family != Some(true));
         words.push(match self.chance.below(8) {
             0 | 1 => format!("redirect to :{other}"),
             2 => format!("redirect to :{asked}"),
-            3 if self.v4 => format!("dnat ip to 203.0.119.2:{other}"),
-            4 if self.v4 => "dnat ip to 203.0.111.1".into(),
-            5 if self.v6 => format!("dnat ip6 to [fd09::2]:{other}"),
-            3 if self.v6 => "dnat ip6 to fd09::2".into(),
+            3 if may_v4 => format!("dnat ip to 203.0.119.2:{other}"),
+            4 if may_v4 => "dnat ip to 203.0.111.1".into(),
+            5 if may_v6 => format!("dnat ip6 to [fd09::2]:{other}"),
+            3 if may_v6 => "dnat ip6 to fd09::2".into(),
             6 => "accept".into(),
-            7 if self.v4 => format!("dnat ip to {transport} dport map {{ {asked} : 203.0.119.2, {other} : 203.0.110.1 }}"),
+            7 if may_v4 => format!("dnat ip to {transport} dport map {{ {asked} : 203.0.119.2, {other} : 203.0.110.1 }}"),
             _ => "drop".into(),
         });
         words.join(" ")
@@ -429,6 +469,7 @@ fn save_rule(chance: &mut Chance, ports: Ports, v6: bool, table: &str, hook: &st
                 }
                 format!("{not}{source} {address}")
             }
+            3 | 4 | 15 if words.iter().any(|word| word.contains("port")) => continue,
             3 if !protocol.is_empty() => format!("{not}{near_port} {asked}"),
             4 if !protocol.is_empty() => format!("-m multiport {not}{near_port}s {asked},100:200"),
             5 => format!("-m conntrack {not}--ctstate {}", chance.of(&["NEW", "ESTABLISHED,RELATED", "INVALID", "DNAT", "UNTRACKED,NEW"])),
