@@ -1,6 +1,9 @@
 //! Holds what the model says of each packet against what has happened to it.
 
-use std::{net::{IpAddr, SocketAddr}, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use portcullis_firewall::reach::{Answer, Host, Passage, Question, Ruleset, TextKind, View, reach};
@@ -32,7 +35,9 @@ pub(crate) fn run(place: &Place, seed: u64, pairs: u64) -> Tally {
     let host = place.host();
     let mut turn = 0_u16;
     while tally.pairs < pairs && tally.disagreements < ENOUGH {
-        let of_ruleset = seed.wrapping_mul(1_000_003).wrapping_add(tally.rulesets + tally.refused);
+        let of_ruleset = seed
+            .wrapping_mul(1_000_003)
+            .wrapping_add(tally.rulesets + tally.refused);
         let mut chance = Chance::new(of_ruleset);
         let ports = next_ports(&mut turn);
         let rules = grammar::rules(&mut chance, ports);
@@ -80,7 +85,10 @@ pub(crate) fn run(place: &Place, seed: u64, pairs: u64) -> Tally {
 fn next_ports(turn: &mut u16) -> Ports {
     *turn = (*turn + 1) % 9_000;
     let asked = 10_000 + *turn * 2;
-    Ports { asked, other: asked + 1 }
+    Ports {
+        asked,
+        other: asked + 1,
+    }
 }
 
 fn again(one: Try, chance: &mut Chance) -> Try {
@@ -136,16 +144,26 @@ fn load(place: &Place, rules: &Rules) -> Option<Ruleset> {
     let mut model = Ruleset::default();
     let text = |program: &str, arguments: &[&str]| {
         let output = place.run(program, arguments, "");
-        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{program}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     };
-    model.add(&text("nft", &["-j", "list", "ruleset"]), Some(TextKind::NftJson)).unwrap();
+    model
+        .add(&text("nft", &["-j", "list", "ruleset"]), Some(TextKind::NftJson))
+        .unwrap();
     for (v6, legacy, program) in PROGRAMS {
         if rules.save(v6, legacy).is_none() {
             continue;
         }
         let saved = text(&format!("{program}-save"), &[]);
-        let kind = if v6 { TextKind::Ip6tablesSave } else { TextKind::IptablesSave };
+        let kind = if v6 {
+            TextKind::Ip6tablesSave
+        } else {
+            TextKind::IptablesSave
+        };
         if legacy {
             model.add(&saved, Some(kind)).unwrap();
         } else {
@@ -177,7 +195,10 @@ impl Asked {
         let mut answers = Vec::new();
         for transport in [Transport::Tcp, Transport::Udp] {
             for forwarded in [false, true] {
-                let port = Port { transport, number: ports.asked };
+                let port = Port {
+                    transport,
+                    number: ports.asked,
+                };
                 let mut question = Question::new(port, host.clone());
                 question.destinations = [true, false]
                     .into_iter()
@@ -191,7 +212,11 @@ impl Asked {
     }
 
     fn view(&self, transport: Transport, forwarded: bool, uplink: usize, to: IpAddr) -> &View {
-        let (.., answer) = self.answers.iter().find(|(t, f, _)| (*t, *f) == (transport, forwarded)).unwrap();
+        let (.., answer) = self
+            .answers
+            .iter()
+            .find(|(t, f, _)| (*t, *f) == (transport, forwarded))
+            .unwrap();
         let found = answer.views.iter().find(|view| {
             view.is_ipv4 == to.is_ipv4()
                 && view.interfaces.iter().any(|name| name == UPLINKS[uplink])
@@ -204,7 +229,8 @@ impl Asked {
         let uplink = uplink_of(one.from.ip());
         let forwarded = one.to.ip() == destination(one.to.is_ipv4(), 0, true);
         let view = self.view(one.transport, forwarded, uplink, one.to.ip());
-        view.of(one.from.ip(), one.from.port()).map_or_else(|| panic!("{one:?} is in no part: {view:?}"), |part| part.passage)
+        view.of(one.from.ip(), one.from.port())
+            .map_or_else(|| panic!("{one:?} is in no part: {view:?}"), |part| part.passage)
     }
 
     /// One packet of each part, and some more.
@@ -244,7 +270,10 @@ impl Asked {
                         from: SocketAddr::new(source, port),
                         to: SocketAddr::new(to, self.ports.asked),
                     };
-                    if !tries.iter().any(|known| (known.transport, known.from) == (one.transport, one.from)) {
+                    if !tries
+                        .iter()
+                        .any(|known| (known.transport, known.from) == (one.transport, one.from))
+                    {
                         tries.push(one);
                     }
                 }
@@ -296,7 +325,8 @@ fn witness(chance: &mut Chance, network: &IpNet, all: &IpNet) -> Option<IpAddr> 
         }
     };
     // The first and the last address of all that is local there are no hosts.
-    (address != all.network() && address != all.broadcast() && address.to_string() != "10.0.0.0").then_some(address)
+    (address != all.network() && address != all.broadcast() && address.to_string() != "10.0.0.0")
+        .then_some(address)
 }
 
 /// Leaves out what is not needed for the model and the kernel to differ, and shows the rest.
@@ -364,9 +394,9 @@ fn smaller(place: &Place, host: &Host, rules: Rules, one: Try, turn: &mut u16, p
 }
 
 fn shown(rules: &Rules) -> String {
-    let saves = PROGRAMS
-        .iter()
-        .filter_map(|(v6, legacy, program)| Some(format!("{program}-restore:\n{}", rules.save(*v6, *legacy)?)));
+    let saves = PROGRAMS.iter().filter_map(|(v6, legacy, program)| {
+        Some(format!("{program}-restore:\n{}", rules.save(*v6, *legacy)?))
+    });
     format!("{}{}", rules.nft(), saves.collect::<String>())
 }
 
@@ -379,6 +409,10 @@ fn renumbered(rules: &Rules, from: Ports, to: Ports) -> Rules {
             .replace("ASKED", &to.asked.to_string());
     };
     rules.lists().into_iter().flatten().for_each(renumber);
-    rules.tables.iter_mut().flat_map(|table| &mut table.sets).for_each(renumber);
+    rules
+        .tables
+        .iter_mut()
+        .flat_map(|table| &mut table.sets)
+        .for_each(renumber);
     rules
 }

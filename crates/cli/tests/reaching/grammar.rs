@@ -44,7 +44,10 @@ impl Rules {
             // Every chain must be there before a rule enters it.
             table.chains.iter().rev().for_each(|chain| {
                 let _ = writeln!(text, "  chain {}", chain.head);
-                chain.rules.iter().for_each(|rule| text += &format!("    {rule}\n"));
+                chain
+                    .rules
+                    .iter()
+                    .for_each(|rule| text += &format!("    {rule}\n"));
                 text += "  }\n";
             });
             text += "}\n";
@@ -54,7 +57,11 @@ impl Rules {
 
     pub(crate) fn save(&self, v6: bool, legacy: bool) -> Option<String> {
         let mut text = String::new();
-        for save in self.saves.iter().filter(|save| (save.v6, save.legacy) == (v6, legacy)) {
+        for save in self
+            .saves
+            .iter()
+            .filter(|save| (save.v6, save.legacy) == (v6, legacy))
+        {
             let _ = writeln!(text, "*{}", save.table);
             save.chains.iter().for_each(|chain| text += &format!("{chain}\n"));
             save.rules.iter().for_each(|rule| text += &format!("{rule}\n"));
@@ -65,8 +72,14 @@ impl Rules {
 
     /// Every list from which something can be left out.
     pub(crate) fn lists(&mut self) -> Vec<&mut Vec<String>> {
-        let of_tables = self.tables.iter_mut().flat_map(|table| &mut table.chains).map(|chain| &mut chain.rules);
-        of_tables.chain(self.saves.iter_mut().map(|save| &mut save.rules)).collect()
+        let of_tables = self
+            .tables
+            .iter_mut()
+            .flat_map(|table| &mut table.chains)
+            .map(|chain| &mut chain.rules);
+        of_tables
+            .chain(self.saves.iter_mut().map(|save| &mut save.rules))
+            .collect()
     }
 }
 
@@ -103,7 +116,14 @@ struct Maker<'a> {
 fn table(chance: &mut Chance, ports: Ports, number: u64) -> Table {
     let family = *chance.of(&["inet", "inet", "ip", "ip6"]);
     let (v4, v6) = (family != "ip6", family != "ip");
-    let mut maker = Maker { chance, ports, v4, v6, family: None, transport: None };
+    let mut maker = Maker {
+        chance,
+        ports,
+        v4,
+        v6,
+        family: None,
+        transport: None,
+    };
     let sets = maker.sets();
     let mut chains = Vec::new();
     let regular = maker.chance.below(4);
@@ -118,16 +138,32 @@ fn table(chance: &mut Chance, ports: Ports, number: u64) -> Table {
         let nat = maker.chance.one_in(5);
         let hook = match nat {
             true => "prerouting",
-            false => *maker.chance.of(&["prerouting", "prerouting", "input", "input", "forward", "output", "postrouting"]),
+            false => *maker.chance.of(&[
+                "prerouting",
+                "prerouting",
+                "input",
+                "input",
+                "forward",
+                "output",
+                "postrouting",
+            ]),
         };
         let kind = if nat { "nat" } else { "filter" };
-        let priority = *maker.chance.of(&[-310, -300, -250, -200, -150, -100, -99, -50, 0, 0, 1, 10, 50, 100, 150]);
+        let priority = *maker.chance.of(&[
+            -310, -300, -250, -200, -150, -100, -99, -50, 0, 0, 1, 10, 50, 100, 150,
+        ]);
         // nftables refuses nat before tracking.
         let priority = if nat { priority.max(-199) } else { priority };
         let policy = if maker.chance.one_in(6) { "drop" } else { "accept" };
         let count = 1 + maker.chance.below(7);
         let rules = (0..count)
-            .map(|_| if nat { maker.nat_rule() } else { maker.rule(regular, hook) })
+            .map(|_| {
+                if nat {
+                    maker.nat_rule()
+                } else {
+                    maker.rule(regular, hook)
+                }
+            })
             .collect();
         chains.push(Chain {
             head: format!("b{at} {{ type {kind} hook {hook} priority {priority}; policy {policy};"),
@@ -187,7 +223,11 @@ fn apart(chance: &mut Chance, is_v4: bool) -> Vec<String> {
         }
     }
     if all.is_empty() {
-        all.push(if is_v4 { "10.0.0.0/10".into() } else { "fd10::/17".into() });
+        all.push(if is_v4 {
+            "10.0.0.0/10".into()
+        } else {
+            "fd10::/17".into()
+        });
     }
     all
 }
@@ -198,9 +238,13 @@ impl Maker<'_> {
         let mut sets = Vec::new();
         if self.v4 {
             let elements = apart(self.chance, true).join(", ");
-            sets.push(format!("set s4 {{ type ipv4_addr; flags interval; elements = {{ {elements} }} }}"));
-            let elements: Vec<String> =
-                apart(self.chance, true).into_iter().map(|network| format!("{network} . {asked}")).collect();
+            sets.push(format!(
+                "set s4 {{ type ipv4_addr; flags interval; elements = {{ {elements} }} }}"
+            ));
+            let elements: Vec<String> = apart(self.chance, true)
+                .into_iter()
+                .map(|network| format!("{network} . {asked}"))
+                .collect();
             sets.push(format!(
                 "set p4 {{ type ipv4_addr . inet_service; flags interval; elements = {{ {}, 10.0.0.0/9 . {other} }} }}",
                 elements.join(", ")
@@ -208,10 +252,16 @@ impl Maker<'_> {
         }
         if self.v6 {
             let elements = apart(self.chance, false).join(", ");
-            sets.push(format!("set s6 {{ type ipv6_addr; flags interval; elements = {{ {elements} }} }}"));
+            sets.push(format!(
+                "set s6 {{ type ipv6_addr; flags interval; elements = {{ {elements} }} }}"
+            ));
         }
-        sets.push(format!("set ports {{ type inet_service; flags timeout; elements = {{ {asked} timeout 1h }} }}"));
-        sets.push(format!("set none {{ type inet_service; flags interval; elements = {{ 1-10, {other} }} }}"));
+        sets.push(format!(
+            "set ports {{ type inet_service; flags timeout; elements = {{ {asked} timeout 1h }} }}"
+        ));
+        sets.push(format!(
+            "set none {{ type inet_service; flags interval; elements = {{ 1-10, {other} }} }}"
+        ));
         sets
     }
 
@@ -220,9 +270,19 @@ impl Maker<'_> {
         let Ports { asked, other } = self.ports;
         let not = if self.chance.one_in(4) { "!= " } else { "" };
         let reply = matches!(hook, "output" | "postrouting");
-        let (source, near) = if reply { ("daddr", "saddr") } else { ("saddr", "daddr") };
-        let (far_port, near_port) = if reply { ("dport", "sport") } else { ("sport", "dport") };
-        let is_v4 = self.family.unwrap_or(self.v4 && (!self.v6 || self.chance.one_in(2)));
+        let (source, near) = if reply {
+            ("daddr", "saddr")
+        } else {
+            ("saddr", "daddr")
+        };
+        let (far_port, near_port) = if reply {
+            ("dport", "sport")
+        } else {
+            ("sport", "dport")
+        };
+        let is_v4 = self
+            .family
+            .unwrap_or(self.v4 && (!self.v6 || self.chance.one_in(2)));
         let ip = if is_v4 { "ip" } else { "ip6" };
         let tcp = self.transport.unwrap_or("tcp") == "tcp";
         let udp = self.transport.unwrap_or("udp") == "udp";
@@ -270,16 +330,29 @@ impl Maker<'_> {
             ]))
             .into(),
             12 => format!("ct direction {}", self.chance.of(&["original", "reply"])),
-            13 => (*self.chance.of(&["ct status dnat", "ct status & dnat == 0", "ct status snat"])).into(),
-            14 => format!("meta l4proto tcp ct original proto-dst {not}{}", self.chance.of(&[asked, other])),
+            13 => (*self
+                .chance
+                .of(&["ct status dnat", "ct status & dnat == 0", "ct status snat"]))
+            .into(),
+            14 => format!(
+                "meta l4proto tcp ct original proto-dst {not}{}",
+                self.chance.of(&[asked, other])
+            ),
             15 => format!("meta mark {not}{}", self.chance.below(4)),
-            16 => format!("meta mark & {} == {}", self.chance.of(&[1, 3]), self.chance.below(2)),
+            16 => format!(
+                "meta mark & {} == {}",
+                self.chance.of(&[1, 3]),
+                self.chance.below(2)
+            ),
             17 => {
                 let name = *self.chance.of(&["eth0", "eth1", "eth*", "docker0", "\"e*\""]);
                 format!("iifname {not}{name}")
             }
             18 => format!("iifname {not}{{ eth0, docker0 }}"),
-            19 => format!("fib daddr type {}", self.chance.of(&["local", "{ local, broadcast }", "!= local"])),
+            19 => format!(
+                "fib daddr type {}",
+                self.chance.of(&["local", "{ local, broadcast }", "!= local"])
+            ),
             20 if self.v4 && self.v6 && self.family.is_none() => {
                 let v4 = self.chance.one_in(2);
                 self.family = Some(v4);
@@ -292,11 +365,17 @@ impl Maker<'_> {
             }
             21 => format!(
                 "tcp {far_port} {not}{}",
-                self.chance.of(&["1024-65535", "40000", "1-39999", "{ 40000, 50000-60000 }"])
+                self.chance
+                    .of(&["1024-65535", "40000", "1-39999", "{ 40000, 50000-60000 }"])
             ),
             22 => format!(
                 "tcp flags {}",
-                self.chance.of(&["syn", "& (fin|syn|rst|ack) == syn", "& (syn|ack) == syn|ack", "& rst == rst"])
+                self.chance.of(&[
+                    "syn",
+                    "& (fin|syn|rst|ack) == syn",
+                    "& (syn|ack) == syn|ack",
+                    "& rst == rst"
+                ])
             ),
             23 if is_v4 => format!("ip {source} . tcp {near_port} {not}@p4"),
             23 => format!("iifname . ip6 {source} {{ eth0 . fd10:1::/32, eth1 . fd11::/17 }}"),
@@ -309,7 +388,10 @@ impl Maker<'_> {
                 })
             ),
             25 => format!("ct mark {not}{}", self.chance.below(3)),
-            _ => (*self.chance.of(&["limit rate 1000/second", "meta length 1-10000", "socket mark 0"])).into(),
+            _ => (*self
+                .chance
+                .of(&["limit rate 1000/second", "meta length 1-10000", "socket mark 0"]))
+            .into(),
         }
     }
 
@@ -355,7 +437,9 @@ impl Maker<'_> {
 
     fn verdict_map(&mut self, chains: u64, hook: &str) -> String {
         let reply = matches!(hook, "output" | "postrouting");
-        let is_v4 = self.family.unwrap_or(self.v4 && (!self.v6 || self.chance.one_in(2)));
+        let is_v4 = self
+            .family
+            .unwrap_or(self.v4 && (!self.v6 || self.chance.one_in(2)));
         let verdict = |chance: &mut Chance| match chance.below(5) {
             0 | 1 => "accept".to_owned(),
             2 => "drop".into(),
@@ -372,7 +456,10 @@ impl Maker<'_> {
                     .into_iter()
                     .map(|network| format!("{network} : {}", verdict(self.chance)))
                     .collect();
-                let (ip, end) = (if is_v4 { "ip" } else { "ip6" }, if reply { "daddr" } else { "saddr" });
+                let (ip, end) = (
+                    if is_v4 { "ip" } else { "ip6" },
+                    if reply { "daddr" } else { "saddr" },
+                );
                 format!("{ip} {end} vmap {{ {} }}", elements.join(", "))
             }
             1 => format!(
@@ -381,8 +468,15 @@ impl Maker<'_> {
                 self.ports.asked,
                 verdict(self.chance)
             ),
-            2 => format!("ct state vmap {{ new : {}, established : accept, invalid : drop }}", verdict(self.chance)),
-            _ => format!("iifname vmap {{ eth0 : {}, eth1 : {} }}", verdict(self.chance), verdict(self.chance)),
+            2 => format!(
+                "ct state vmap {{ new : {}, established : accept, invalid : drop }}",
+                verdict(self.chance)
+            ),
+            _ => format!(
+                "iifname vmap {{ eth0 : {}, eth1 : {} }}",
+                verdict(self.chance),
+                verdict(self.chance)
+            ),
         }
     }
 
@@ -395,7 +489,10 @@ impl Maker<'_> {
         }
         let transport = self.transport.unwrap_or_else(|| *self.chance.of(&["tcp", "udp"]));
         words.push(format!("{transport} dport {asked}"));
-        let (may_v4, may_v6) = (self.v4 && self.family != Some(false), self.v6 && self.family != Some(true));
+        let (may_v4, may_v6) = (
+            self.v4 && self.family != Some(false),
+            self.v6 && self.family != Some(true),
+        );
         words.push(match self.chance.below(8) {
             0 | 1 => format!("redirect to :{other}"),
             2 => format!("redirect to :{asked}"),
@@ -404,7 +501,9 @@ impl Maker<'_> {
             5 if may_v6 => format!("dnat ip6 to [fd09::2]:{other}"),
             3 if may_v6 => "dnat ip6 to fd09::2".into(),
             6 => "accept".into(),
-            7 if may_v4 => format!("dnat ip to {transport} dport map {{ {asked} : 203.0.119.2, {other} : 203.0.110.1 }}"),
+            7 if may_v4 => {
+                format!("dnat ip to {transport} dport map {{ {asked} : 203.0.119.2, {other} : 203.0.110.1 }}")
+            }
             _ => "drop".into(),
         });
         words.join(" ")
@@ -415,7 +514,10 @@ fn saves(chance: &mut Chance, ports: Ports, v6: bool, legacy: bool) -> Vec<Save>
     let mut saves = Vec::new();
     for (table, hooks) in [
         ("raw", &["PREROUTING", "OUTPUT"][..]),
-        ("mangle", &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]),
+        (
+            "mangle",
+            &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
+        ),
         ("nat", &["PREROUTING"]),
         ("filter", &["INPUT", "FORWARD", "OUTPUT"]),
     ] {
@@ -426,7 +528,11 @@ fn saves(chance: &mut Chance, ports: Ports, v6: bool, legacy: bool) -> Vec<Save>
         let mut chains: Vec<String> = hooks
             .iter()
             .map(|hook| {
-                let policy = if table != "nat" && chance.one_in(6) { "DROP" } else { "ACCEPT" };
+                let policy = if table != "nat" && chance.one_in(6) {
+                    "DROP"
+                } else {
+                    "ACCEPT"
+                };
                 format!(":{hook} {policy} [0:0]")
             })
             .collect();
@@ -434,14 +540,26 @@ fn saves(chance: &mut Chance, ports: Ports, v6: bool, legacy: bool) -> Vec<Save>
         let mut rules = Vec::new();
         for user in 0..users {
             for _ in 0..chance.below(4) {
-                rules.push(format!("-A U{user} {}", save_rule(chance, ports, v6, table, "ANY", user)));
+                rules.push(format!(
+                    "-A U{user} {}",
+                    save_rule(chance, ports, v6, table, "ANY", user)
+                ));
             }
         }
         for _ in 0..1 + chance.below(6) {
             let hook = *chance.of(hooks);
-            rules.push(format!("-A {hook} {}", save_rule(chance, ports, v6, table, hook, users)));
+            rules.push(format!(
+                "-A {hook} {}",
+                save_rule(chance, ports, v6, table, hook, users)
+            ));
         }
-        saves.push(Save { v6, legacy, table, chains, rules });
+        saves.push(Save {
+            v6,
+            legacy,
+            table,
+            chains,
+            rules,
+        });
     }
     saves
 }
@@ -450,7 +568,11 @@ fn save_rule(chance: &mut Chance, ports: Ports, v6: bool, table: &str, hook: &st
     let Ports { asked, other } = ports;
     let reply = matches!(hook, "OUTPUT" | "POSTROUTING");
     let (source, near) = if reply { ("-d", "-s") } else { ("-s", "-d") };
-    let (far_port, near_port) = if reply { ("--dport", "--sport") } else { ("--sport", "--dport") };
+    let (far_port, near_port) = if reply {
+        ("--dport", "--sport")
+    } else {
+        ("--sport", "--dport")
+    };
     let mut words = Vec::new();
     let protocol = *chance.of(&["", "-p tcp", "-p tcp", "-p udp"]);
     words.push(protocol.to_owned());
@@ -472,18 +594,28 @@ fn save_rule(chance: &mut Chance, ports: Ports, v6: bool, table: &str, hook: &st
             3 | 4 | 15 if words.iter().any(|word| word.contains("port")) => continue,
             3 if !protocol.is_empty() => format!("{not}{near_port} {asked}"),
             4 if !protocol.is_empty() => format!("-m multiport {not}{near_port}s {asked},100:200"),
-            5 => format!("-m conntrack {not}--ctstate {}", chance.of(&["NEW", "ESTABLISHED,RELATED", "INVALID", "DNAT", "UNTRACKED,NEW"])),
+            5 => format!(
+                "-m conntrack {not}--ctstate {}",
+                chance.of(&["NEW", "ESTABLISHED,RELATED", "INVALID", "DNAT", "UNTRACKED,NEW"])
+            ),
             6 => format!("-m conntrack --ctdir {}", chance.of(&["ORIGINAL", "REPLY"])),
-            7 if !protocol.is_empty() => format!("-m conntrack --ctorigdstport {}", chance.of(&[asked, other])),
+            7 if !protocol.is_empty() => {
+                format!("-m conntrack --ctorigdstport {}", chance.of(&[asked, other]))
+            }
             8 => format!("-m state {not}--state {}", chance.of(&["NEW", "ESTABLISHED"])),
             9 => format!("-m mark {not}--mark {}", chance.of(&["1", "0x1/0x1", "2/3"])),
             10 => format!("-m addrtype {not}--dst-type LOCAL"),
             11 => format!("-m comment --comment \"no -j \\\"DROP\\\"{}\"", chance.below(9)),
             12 if protocol == "-p tcp" => format!("{not}--tcp-flags SYN,ACK SYN"),
-            13 if matches!(hook, "PREROUTING" | "INPUT" | "FORWARD") && !words.iter().any(|word| word.contains("-i ")) => {
+            13 if matches!(hook, "PREROUTING" | "INPUT" | "FORWARD")
+                && !words.iter().any(|word| word.contains("-i ")) =>
+            {
                 format!("{not}-i {}", chance.of(&["eth0", "eth1", "eth+", "docker0"]))
             }
-            14 if !v6 => format!("-m iprange {not}--{}-range 10.0.0.5-10.1.2.3", if reply { "dst" } else { "src" }),
+            14 if !v6 => format!(
+                "-m iprange {not}--{}-range 10.0.0.5-10.1.2.3",
+                if reply { "dst" } else { "src" }
+            ),
             15 if !protocol.is_empty() => format!("{not}{far_port} 1:39999"),
             _ if !words.iter().any(|word| word.contains(near)) && !v6 => format!("{not}{near} 203.0.110.1"),
             _ => continue,
@@ -496,7 +628,9 @@ fn save_rule(chance: &mut Chance, ports: Ports, v6: bool, table: &str, hook: &st
         ("mangle", 1) => "-j MARK --set-mark 2".into(),
         ("mangle", 2) => "-j CONNMARK --save-mark".into(),
         ("mangle", 3) => "-j CONNMARK --restore-mark".into(),
-        ("nat", 0..=2) if hook == "PREROUTING" && !protocol.is_empty() => format!("-j REDIRECT --to-ports {other}"),
+        ("nat", 0..=2) if hook == "PREROUTING" && !protocol.is_empty() => {
+            format!("-j REDIRECT --to-ports {other}")
+        }
         ("nat", 3..=5) if hook == "PREROUTING" && !protocol.is_empty() => match v6 {
             false => format!("-j DNAT --to-destination 203.0.119.2:{other}"),
             true => format!("-j DNAT --to-destination [fd09::2]:{other}"),

@@ -23,9 +23,8 @@ fn the_model_says_what_the_kernel_does() {
     if !place::inside("the_model_says_what_the_kernel_does") {
         return;
     }
-    let number = |name: &str, otherwise: u64| {
-        std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
-    };
+    let number =
+        |name: &str, otherwise: u64| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
     let pairs = number("PORTCULLIS_TEST_REACH_PAIRS", PAIRS);
     let seed = number("PORTCULLIS_TEST_REACH_SEED", 1);
     println!("figure seed {seed}");

@@ -3,11 +3,10 @@
 use std::{
     collections::BTreeSet,
     net::{SocketAddr, UdpSocket},
-    os::fd::AsFd,
+    thread,
     time::{Duration, Instant},
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use portcullis_model::Transport;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -23,8 +22,7 @@ pub(crate) struct Try {
 
 /// Sockets on some ports of the box and of the inner host.
 pub(crate) struct Listening {
-    /// They need not be accepted: a connection stands when the kernel has answered.
-    _tcp: Vec<Socket>,
+    tcp: Vec<Socket>,
     udp: Vec<UdpSocket>,
 }
 
@@ -38,6 +36,7 @@ impl Listening {
                 tcp.set_reuse_address(true).unwrap();
                 tcp.bind(&address).unwrap();
                 tcp.listen(1024).unwrap();
+                tcp.set_nonblocking(true).unwrap();
                 let udp = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).unwrap();
                 udp.bind(&address).unwrap();
                 udp.set_nonblocking(true).unwrap();
@@ -50,7 +49,18 @@ impl Listening {
         let (more_tcp, more_udp) = place.inner(open);
         tcp.extend(more_tcp);
         udp.extend(more_udp);
-        Self { _tcp: tcp, udp }
+        Self { tcp, udp }
+    }
+
+    /// Adds the peers of connections that stand by now: both ends have heard of each other.
+    fn connected(&self, peers: &mut BTreeSet<SocketAddr>) {
+        for socket in &self.tcp {
+            while let Ok((connection, peer)) = socket.accept() {
+                let _ = connection.set_linger(Some(Duration::ZERO));
+                let peer = peer.as_socket().unwrap();
+                peers.insert(SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+            }
+        }
     }
 
     /// Adds the datagrams that have arrived by now.
@@ -65,56 +75,39 @@ impl Listening {
 
     /// Sends all of them at once, and says of each whether it got through.
     pub(crate) fn send(&self, tries: &[Try], patience: Duration) -> Vec<bool> {
-        let mut through = vec![false; tries.len()];
-        let mut waiting: Vec<(usize, Socket)> = Vec::new();
-        let mut datagrams: Vec<UdpSocket> = Vec::new();
+        let mut sockets: Vec<Socket> = Vec::new();
         for (number, one) in tries.iter().enumerate() {
+            let socket = bound(one);
             match one.transport {
-                Transport::Tcp => waiting.push((number, connect(one))),
+                Transport::Tcp => {
+                    // It ends with a reset, so that nothing of it is left anywhere.
+                    socket.set_linger(Some(Duration::ZERO)).unwrap();
+                    let _ = socket.connect(&one.to.into());
+                }
                 Transport::Udp => {
-                    let socket = UdpSocket::from(bound(one));
                     // It may be told at once that it is refused.
-                    let _ = socket.send_to(&(number as u32).to_be_bytes(), one.to);
-                    datagrams.push(socket);
+                    let _ = socket.send_to(&(number as u32).to_be_bytes(), &one.to.into());
                 }
             }
+            sockets.push(socket);
         }
         let end = Instant::now() + patience;
-        let mut arrived = BTreeSet::new();
+        let (mut numbers, mut peers) = (BTreeSet::new(), BTreeSet::new());
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let timeout = PollTimeout::try_from(left.min(Duration::from_millis(5))).unwrap();
-            let mut watched: Vec<PollFd<'_>> =
-                waiting.iter().map(|(_, socket)| PollFd::new(socket.as_fd(), PollFlags::POLLOUT)).collect();
-            poll(&mut watched, timeout).unwrap();
-            let ready: Vec<bool> = watched.iter().map(|fd| fd.any().unwrap_or(false)).collect();
-            let mut still = Vec::new();
-            for ((number, socket), ready) in waiting.into_iter().zip(ready) {
-                if !ready {
-                    still.push((number, socket));
-                } else if socket.take_error().unwrap().is_none() {
-                    through[number] = true;
-                }
-            }
-            waiting = still;
-            self.arrived(&mut arrived);
-            if left.is_zero() {
+            let is_last = Instant::now() >= end;
+            self.arrived(&mut numbers);
+            self.connected(&mut peers);
+            if is_last {
                 break;
             }
+            thread::sleep(Duration::from_millis(2));
         }
-        for number in arrived {
-            through[number as usize] = true;
-        }
-        through
+        let through = |(number, one): (usize, &Try)| match one.transport {
+            Transport::Tcp => peers.contains(&one.from),
+            Transport::Udp => numbers.contains(&(number as u32)),
+        };
+        tries.iter().enumerate().map(through).collect()
     }
-}
-
-fn connect(one: &Try) -> Socket {
-    let socket = bound(one);
-    // It ends with a reset, so that nothing of it is left anywhere.
-    socket.set_linger(Some(Duration::ZERO)).unwrap();
-    let _ = socket.connect(&one.to.into());
-    socket
 }
 
 /// A socket of one of the many addresses of the far end.
@@ -123,7 +116,11 @@ fn bound(one: &Try) -> Socket {
         Transport::Tcp => (Type::STREAM, Protocol::TCP),
         Transport::Udp => (Type::DGRAM, Protocol::UDP),
     };
-    let domain = if one.from.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let domain = if one.from.is_ipv4() {
+        Domain::IPV4
+    } else {
+        Domain::IPV6
+    };
     let socket = Socket::new(domain, kind, Some(protocol)).unwrap();
     socket.set_nonblocking(true).unwrap();
     socket.set_reuse_address(true).unwrap();
@@ -131,6 +128,8 @@ fn bound(one: &Try) -> Socket {
         true => socket.set_freebind_v4(true).unwrap(),
         false => socket.set_freebind_v6(true).unwrap(),
     }
-    socket.bind(&one.from.into()).unwrap_or_else(|error| panic!("{one:?}: {error}"));
+    socket
+        .bind(&one.from.into())
+        .unwrap_or_else(|error| panic!("{one:?}: {error}"));
     socket
 }

@@ -35,7 +35,13 @@ pub(crate) fn inside(name: &str) -> bool {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    print!("{}", said.lines().filter(|line| line.starts_with("figure ")).map(|line| format!("{line}\n")).collect::<String>());
+    print!(
+        "{}",
+        said.lines()
+            .filter(|line| line.starts_with("figure "))
+            .map(|line| format!("{line}\n"))
+            .collect::<String>()
+    );
     assert!(
         output.status.success() && said.contains("1 passed"),
         "{said}{}",
@@ -98,7 +104,10 @@ impl Place {
         let mut far = "link set lo up\n".to_owned();
         let mut near = "link set lo up\n".to_owned();
         for (number, uplink) in UPLINKS.into_iter().enumerate() {
-            let (mac_far, mac_near) = (format!("02:00:00:00:01:0{number}"), format!("02:00:00:00:02:0{number}"));
+            let (mac_far, mac_near) = (
+                format!("02:00:00:00:01:0{number}"),
+                format!("02:00:00:00:02:0{number}"),
+            );
             ip(&format!(
                 "link add c{number} address {mac_far} type veth peer name {uplink} address {mac_near} netns {box_pid}\n"
             ));
@@ -134,21 +143,25 @@ impl Place {
                  neigh replace fd09::1 lladdr 02:00:00:00:09:01 dev i0 nud permanent\n\
                  route add default via 203.0.119.1 dev i0\nroute add ::/0 via fd09::1 dev i0\n";
         ip(&far);
-        place.box_.network.run(|| {
-            for (name, value) in [
-                ("net/ipv4/ip_forward", "1"),
-                ("net/ipv6/conf/all/forwarding", "1"),
-                ("net/ipv4/conf/all/rp_filter", "0"),
-                ("net/ipv4/conf/default/rp_filter", "0"),
-                ("net/ipv4/conf/eth0/rp_filter", "0"),
-                ("net/ipv4/conf/eth1/rp_filter", "0"),
-                // Refusals would only cost time.
-                ("net/ipv4/icmp_ratelimit", "0"),
-            ] {
-                std::fs::write(format!("/proc/sys/{name}"), value).unwrap();
-            }
-            ip(&near);
-        }).unwrap();
+        place
+            .box_
+            .network
+            .run(|| {
+                for (name, value) in [
+                    ("net/ipv4/ip_forward", "1"),
+                    ("net/ipv6/conf/all/forwarding", "1"),
+                    ("net/ipv4/conf/all/rp_filter", "0"),
+                    ("net/ipv4/conf/default/rp_filter", "0"),
+                    ("net/ipv4/conf/eth0/rp_filter", "0"),
+                    ("net/ipv4/conf/eth1/rp_filter", "0"),
+                    // Refusals would only cost time.
+                    ("net/ipv4/icmp_ratelimit", "0"),
+                ] {
+                    std::fs::write(format!("/proc/sys/{name}"), value).unwrap();
+                }
+                ip(&near);
+            })
+            .unwrap();
         place.inner.network.run(|| ip(inner)).unwrap();
         place
     }
@@ -202,7 +215,11 @@ impl Place {
 
 /// `ip -batch` in the network of this thread.
 fn ip(lines: &str) {
-    let mut child = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success(), "{lines}");
 }

@@ -84,6 +84,7 @@ pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<
             _ => None,
         },
         is_reply: false,
+        is_third: false,
         arrives: departure.arrives.clone(),
         leaves: Interface::Nothing,
     };
@@ -116,6 +117,7 @@ pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<
         source_translated: false,
         hidden: false,
         tracked: false,
+        answered: false,
     };
     let flow = journey.frames(state, everybody);
     let flow = journey.hook(Hook::Prerouting, flow);
@@ -301,7 +303,17 @@ impl<'a> Journey<'a> {
                 left
             }
             Station::Tracking => self.track(flow),
-            Station::Translation if self.walk.sight.is_reply => self.translate_back(hook, flow),
+            Station::Translation if self.walk.sight.is_reply => self.translate_known(hook, flow),
+            Station::Translation if self.walk.sight.is_third => {
+                let (new, known) = flow
+                    .into_iter()
+                    .partition(|(state, _)| state.tracking == Tracking::New);
+                let mut done = self.translate_known(hook, known);
+                for (state, region) in self.translate(hook, new) {
+                    join(&mut done, state, region);
+                }
+                done
+            }
             Station::Translation => self.translate(hook, flow),
         }
     }
@@ -309,19 +321,49 @@ impl<'a> Journey<'a> {
     fn track(&self, flow: Flow) -> Flow {
         let mut tracked = Flow::new();
         for (mut state, region) in flow {
-            if state.tracking == Tracking::NotYet {
-                state.tracking = match (self.walk.sight.is_reply, state.tracked) {
-                    (false, _) => Tracking::New,
-                    (true, true) => Tracking::Established,
-                    // Nobody has seen what this answers.
-                    (true, false) if self.walk.sight.protocol == TCP => Tracking::Invalid,
-                    (true, false) => Tracking::New,
-                };
-                state.tracked |= state.tracking == Tracking::New && !self.walk.sight.is_reply;
+            if state.tracking != Tracking::NotYet {
+                join(&mut tracked, state, region);
+                continue;
+            }
+            let sight = &self.walk.sight;
+            state.tracking = match (sight.is_reply, sight.is_third) {
+                (false, false) => Tracking::New,
+                // Nobody has seen what it answers, or the answer to what it follows.
+                (true, _) if !state.tracked && sight.protocol == TCP => Tracking::Invalid,
+                (true, _) if !state.tracked => Tracking::New,
+                (false, true) if state.tracked && !state.answered => Tracking::Invalid,
+                (false, true) if !state.tracked => {
+                    // With `nf_conntrack_tcp_loose` it is taken for the first of a connection.
+                    let invalid = State {
+                        tracking: Tracking::Invalid,
+                        ..state.clone()
+                    };
+                    let tag = |tag| Tag {
+                        fork: special::PICKED_UP,
+                        ..tag
+                    };
+                    join(&mut tracked, invalid, region.clone().tagged(tag));
+                    Tracking::New
+                }
+                (true, _) | (false, true) => Tracking::Established,
+            };
+            match (sight.is_reply, sight.is_third) {
+                (false, false) => state.tracked = true,
+                (true, _) => state.answered = state.tracking == Tracking::Established,
+                _ => {}
             }
             join(&mut tracked, state, region);
         }
         tracked
+    }
+
+    /// Whether any rule makes the kernel track connections of this family.
+    fn is_tracked(&self) -> bool {
+        let family = self.walk.sight.family;
+        self.rules
+            .tables
+            .iter()
+            .any(|table| table.tracks && table.table.scope.sees(family))
     }
 
     /// New connections go through the chains of kind nat, until one of them decides.
@@ -343,6 +385,21 @@ impl<'a> Journey<'a> {
                 region,
             );
         }
+        let stops = |(_, station): &(i64, Station<'_>)| matches!(station, Station::Chain(_, chain) if chain.does.stops);
+        if !self.is_tracked() && chains.iter().any(stops) {
+            // Without a rule that needs it nothing is tracked, and these chains are not asked.
+            for (state, region) in open.clone() {
+                join(&mut done, state, region);
+            }
+            let fork = |tag| Tag {
+                fork: special::TRACKING,
+                ..tag
+            };
+            open = open
+                .into_iter()
+                .map(|(state, region)| (state, region.tagged(fork)))
+                .collect();
+        }
         let open = self.in_order(hook, &chains, open);
         for (state, region) in open {
             join(&mut done, state, region);
@@ -350,11 +407,20 @@ impl<'a> Journey<'a> {
         done
     }
 
-    /// An answer gets the addresses back that the first packet had.
-    fn translate_back(&self, hook: Hook, flow: Flow) -> Flow {
+    /// An answer gets the addresses back that the first packet had, and what follows it gets the new ones again.
+    fn translate_known(&self, hook: Hook, flow: Flow) -> Flow {
         let mut back = Flow::new();
         for (mut state, region) in flow {
-            if state.tracking == Tracking::Established {
+            let translated = state.tracking == Tracking::Established;
+            if translated && self.walk.sight.is_third {
+                match hook {
+                    Hook::Prerouting | Hook::Output => {
+                        state.address = state.new_address;
+                        state.port = state.new_port;
+                    }
+                    _ => state.hidden = state.source_translated,
+                }
+            } else if translated {
                 match hook {
                     Hook::Prerouting | Hook::Output => state.hidden = false,
                     _ => {
@@ -410,16 +476,20 @@ impl<'a> Journey<'a> {
         through
     }
 
-    /// A connection stands when its answer gets back. A datagram has arrived when it has arrived.
+    /// A connection stands when its answer gets back, and the packet after that arrives. A datagram has arrived when it
+    /// has arrived.
     fn answered_here(&mut self, arrived: Flow) -> Region {
         if self.departure.protocol != TCP {
             return all_of(arrived);
         }
+        let arrives = self.departure.arrives.clone();
         let flow = self.turned(arrived);
-        let (arrives, leaves) = (Interface::Nothing, self.departure.arrives.clone());
-        let flow = self.reply(Hook::Output, flow, arrives, leaves.clone());
-        let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, leaves);
-        self.back(flow)
+        let flow = self.reply(Hook::Output, flow, Interface::Nothing, arrives.clone());
+        let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, arrives.clone());
+        let flow = self.back(flow);
+        let flow = self.third(Hook::Prerouting, flow, arrives.clone(), Interface::Nothing);
+        let flow = self.third(Hook::Input, flow, arrives, Interface::Nothing);
+        all_of(flow)
     }
 
     fn forwarded(&mut self, address: Option<u128>, flow: Flow) -> Region {
@@ -432,18 +502,20 @@ impl<'a> Journey<'a> {
         // Older kernels do not say there by which interface it came.
         self.walk.sight.arrives = Interface::Unknown;
         let flow = self.hook(Hook::Postrouting, flow);
-        let through = if self.departure.protocol == TCP {
-            let flow = self.turned(flow);
-            let leaves = self.departure.arrives.clone();
-            let flow = self.reply(Hook::Prerouting, flow, onward.clone(), Interface::Nothing);
-            let flow = self.reply(Hook::Forward, flow, onward, leaves.clone());
-            let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, leaves);
-            self.back(flow)
-        } else {
-            all_of(flow)
-        };
         self.walk.sight = before;
-        through
+        if self.departure.protocol != TCP {
+            return all_of(flow);
+        }
+        let arrives = self.departure.arrives.clone();
+        let flow = self.turned(flow);
+        let flow = self.reply(Hook::Prerouting, flow, onward.clone(), Interface::Nothing);
+        let flow = self.reply(Hook::Forward, flow, onward.clone(), arrives.clone());
+        let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, arrives.clone());
+        let flow = self.back(flow);
+        let flow = self.third(Hook::Prerouting, flow, arrives.clone(), Interface::Nothing);
+        let flow = self.third(Hook::Forward, flow, arrives, onward.clone());
+        let flow = self.third(Hook::Postrouting, flow, Interface::Unknown, onward);
+        all_of(flow)
     }
 
     /// Answers to packets that have arrived.
@@ -465,8 +537,23 @@ impl<'a> Journey<'a> {
     }
 
     fn reply(&mut self, hook: Hook, flow: Flow, arrives: Interface, leaves: Interface) -> Flow {
+        self.later(hook, flow, (arrives, leaves), true)
+    }
+
+    fn third(&mut self, hook: Hook, flow: Flow, arrives: Interface, leaves: Interface) -> Flow {
+        self.later(hook, flow, (arrives, leaves), false)
+    }
+
+    fn later(
+        &mut self,
+        hook: Hook,
+        flow: Flow,
+        (arrives, leaves): (Interface, Interface),
+        is_reply: bool,
+    ) -> Flow {
         let before = self.walk.sight.clone();
-        self.walk.sight.is_reply = true;
+        self.walk.sight.is_reply = is_reply;
+        self.walk.sight.is_third = !is_reply;
         self.walk.sight.arrives = arrives;
         self.walk.sight.leaves = leaves;
         let flow = self.hook(hook, flow);
@@ -474,21 +561,31 @@ impl<'a> Journey<'a> {
         flow
     }
 
-    /// An answer that does not come from where the packet was sent to is none.
-    fn back(&mut self, flow: Flow) -> Region {
-        let mut through = Region::default();
+    /// An answer that does not come from where the packet was sent to is none. What follows a right one is sent again to
+    /// where the first was sent.
+    fn back(&mut self, flow: Flow) -> Flow {
+        let mut right = Flow::new();
         for (state, region) in flow {
             if state.tracking == Tracking::Established
                 || state.translated == Some(false) && !state.source_translated
             {
-                through.absorb(region);
+                let state = State {
+                    mark: Some(0),
+                    tracking: Tracking::NotYet,
+                    address: self.departure.address,
+                    port: self.departure.port,
+                    hidden: false,
+                    bound: false,
+                    ..state
+                };
+                join(&mut right, state, region);
             } else if state.translated == Some(true) || state.source_translated {
                 self.walk.block(region, special::NOT_TRANSLATED_BACK);
             } else {
                 self.walk.give_up(region, special::NOT_TRANSLATED_BACK);
             }
         }
-        through
+        right
     }
 }
 
@@ -522,6 +619,10 @@ pub(super) fn explain(cause: CauseId) -> Option<&'static str> {
         special::ORDER => "chains of one priority, whose order no listing tells",
         special::OWN_ADDRESS => "whether the address that it is sent on to is one of this host",
         special::NOT_TRANSLATED_BACK => "an answer that is not translated back",
+        special::TRACKING => "whether connections are tracked, for which no rule asks",
+        special::PICKED_UP => {
+            "a connection whose first packet is not tracked, which depends on `nf_conntrack_tcp_loose`"
+        }
         special::STRANGER => "an object that was not understood",
         special::LOOPBACK => "a translation to a loopback address, which depends on `route_localnet`",
         _ => return None,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     place::CauseId,
-    ruleset::{At, Chain, Lookup, Ruleset, Scope, Set, Step, Table, Verdict},
+    ruleset::{At, Chain, Field, Lookup, MarkSource, Ruleset, Scope, Set, Step, Table, Verdict},
 };
 
 /// A ruleset as it is walked through.
@@ -16,6 +16,8 @@ pub(super) struct Linked<'a> {
 
 pub(super) struct LinkedTable<'a> {
     pub(super) table: &'a Table,
+    /// Whether a rule of it makes the kernel track connections.
+    pub(super) tracks: bool,
     pub(super) sets: &'a BTreeMap<String, Arc<Set>>,
     pub(super) chains: BTreeMap<&'a str, LinkedChain<'a>>,
 }
@@ -54,6 +56,8 @@ pub(super) mod special {
     pub(in crate::reach) const NOT_TRANSLATED_BACK: CauseId = CauseId::MAX - 2;
     pub(in crate::reach) const STRANGER: CauseId = CauseId::MAX - 3;
     pub(in crate::reach) const LOOPBACK: CauseId = CauseId::MAX - 4;
+    pub(in crate::reach) const TRACKING: CauseId = CauseId::MAX - 5;
+    pub(in crate::reach) const PICKED_UP: CauseId = CauseId::MAX - 6;
 }
 
 impl<'a> Linked<'a> {
@@ -75,8 +79,14 @@ impl<'a> Linked<'a> {
                 let rules = CauseId::try_from(chain.rules.len()).unwrap_or(CauseId::MAX);
                 next = next.saturating_add(rules).saturating_add(1);
             }
+            let steps = table
+                .chains
+                .values()
+                .flat_map(|chain| &chain.rules)
+                .flat_map(|rule| &rule.steps);
             tables.push(LinkedTable {
                 table,
+                tracks: steps.into_iter().any(tracks),
                 sets: &table.sets,
                 chains,
             });
@@ -165,6 +175,33 @@ fn step_does(step: &Step) -> Doing {
         | Step::TranslateSource => (false, true),
     };
     Doing { stops, changes }
+}
+
+/// Whether the kernel tracks connections for the sake of this step. A chain of kind nat alone does not make it.
+fn tracks(step: &Step) -> bool {
+    let of_connection = |fields: &[Field]| {
+        fields.iter().any(|field| {
+            matches!(
+                field,
+                Field::ConnectionState
+                    | Field::ConnectionStateAndNat
+                    | Field::ConnectionMark
+                    | Field::ConnectionDirection
+                    | Field::ConnectionStatus
+                    | Field::OriginalAddress(..)
+                    | Field::OriginalPort(_)
+                    | Field::ReplyAddress(..)
+                    | Field::ReplyPort(_)
+            )
+        })
+    };
+    match step {
+        Step::Match(matching) => of_connection(matching.key.fields()),
+        Step::VerdictMap { key, .. } => of_connection(key),
+        Step::SetMark(value) => value.from == MarkSource::ConnectionMark,
+        Step::SetConnectionMark(_) | Step::Translate(_) | Step::TranslateSource => true,
+        Step::Verdict(_) | Step::NoTrack | Step::Perhaps(_) | Step::Opaque(_) => false,
+    }
 }
 
 /// The chains that a step may enter.

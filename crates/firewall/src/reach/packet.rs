@@ -58,6 +58,8 @@ pub(super) struct State {
     pub(super) hidden: bool,
     /// Whether the first packet of the connection was tracked.
     pub(super) tracked: bool,
+    /// Whether the answer to it was, too.
+    pub(super) answered: bool,
 }
 
 /// What connection tracking says of a packet.
@@ -102,6 +104,8 @@ pub(super) struct Sight {
     pub(super) here: Option<u128>,
     /// Whether this is the answer to the first packet.
     pub(super) is_reply: bool,
+    /// Whether this is the packet that follows the answer.
+    pub(super) is_third: bool,
     pub(super) arrives: Interface,
     pub(super) leaves: Interface,
 }
@@ -287,7 +291,7 @@ impl Sight {
             Field::ConnectionDirection => Seen::Number(self.is_reply.into()),
             Field::ConnectionStatus => {
                 // Of an answer: it has been seen, and the connection is confirmed.
-                let by_direction = if self.is_reply { 2 | 8 } else { 0 };
+                let by_direction = if self.is_reply || self.is_third { 2 | 8 } else { 0 };
                 number(nat_bits(state, 16, 32).map(|nat| nat | by_direction))
             }
             Field::OriginalAddress(End::Source, _) => Seen::Source,
@@ -348,7 +352,11 @@ impl Sight {
             Seen::SourcePort => self.open_end(test, sets, u16::MAX.into(), |ranges| Hit::Ports(ranges)),
             Seen::Number(_) if matches!(field, Field::TcpFlags) => {
                 // With and without congestion notification (RFC 3168, 6.1.1).
-                let both: [u128; 2] = if self.is_reply { [0x12, 0x52] } else { [0x02, 0xc2] };
+                let both: [u128; 2] = match (self.is_reply, self.is_third) {
+                    (true, _) => [0x12, 0x52],
+                    (_, true) => [0x10, 0x90],
+                    _ => [0x02, 0xc2],
+                };
                 let [plain, marked] = both.map(|flags| holds(field, flags, test, sets));
                 certain(if plain == marked { plain } else { None })
             }
@@ -530,9 +538,9 @@ fn nat_bits(state: &State, source: u128, destination: u128) -> Option<u128> {
     })
 }
 
-/// Expected, seen-reply, assured, confirmed, snat, dnat, dying.
+/// Expected, seen-reply, confirmed, snat, dnat, dying.
 fn is_of_known_bits(test: &Test) -> bool {
-    matches!(test, Test::AnyBit(bits) if bits & !0x23f == 0)
+    matches!(test, Test::AnyBit(bits) if bits & !0x23b == 0)
 }
 
 fn certain<'a>(holds: Option<bool>) -> Hit<'a> {

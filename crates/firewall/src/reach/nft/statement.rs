@@ -10,7 +10,7 @@ use crate::{
     family::Family,
     reach::ruleset::{
         Field, Key, Lookup, MarkSource, MarkValue, Match, NewAddress, NewPort, Scope, Step, Test,
-        Translation, Verdict,
+        Translation, Value as Number, Verdict,
     },
 };
 
@@ -43,7 +43,11 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
         "accept" | "drop" | "return" | "continue" | "jump" | "goto" => {
             steps.push(Step::Verdict(verdict(statement)));
         }
-        "reject" => steps.push(Step::Verdict(Verdict::Drop)),
+        "reject" => {
+            // What it needs is not listed as a match of its own.
+            steps.extend(needed_by_reject(text(body, "type")).map(Step::Match));
+            steps.push(Step::Verdict(Verdict::Drop));
+        }
         "limit" | "quota" | "ct count" | "meter" | "set" | "map" | "connlimit" => {
             steps.push(Step::Perhaps(format!("`{name}`")));
         }
@@ -73,6 +77,22 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
             }));
         }
     }
+}
+
+/// An answer by a protocol of one family is for packets of that family, and a reset for TCP.
+fn needed_by_reject(kind: &str) -> Option<Match> {
+    let (field, number) = match kind {
+        "icmp" => (Field::Family, 4),
+        "icmpv6" => (Field::Family, 6),
+        "tcp reset" => (Field::Protocol, 6),
+        _ => return None,
+    };
+    Some(Match {
+        key: Key::One(field),
+        test: Test::Value(Number::Numbers(number, number)),
+        negated: false,
+        when_absent: false,
+    })
 }
 
 pub(super) fn verdict(value: &Value) -> Verdict {
@@ -225,7 +245,7 @@ fn translation(body: &Value, scope: Scope) -> Translation {
     let address = match body.get("addr") {
         None => NewAddress::Keep,
         Some(Value::String(address)) => match expression::value_of_text(address) {
-            super::super::ruleset::Value::Numbers(first, last) if first == last => NewAddress::To(first),
+            Number::Numbers(first, last) if first == last => NewAddress::To(first),
             _ => NewAddress::Unknown,
         },
         Some(other) => match other.get("map") {
