@@ -67,12 +67,18 @@ impl Told {
                         self.lookup(key, map, table);
                     }
                     Step::Translate(translation) => match &translation.address {
-                        NewAddress::Here => self.here = true,
+                        // A translation to where a packet goes anyway is none.
+                        NewAddress::Here => {
+                            self.here = true;
+                            self.destination = true;
+                        }
+                        NewAddress::To(_) => self.destination = true,
                         NewAddress::Mapped { key, map } => {
+                            self.destination = true;
                             sources |= self.fields(key);
                             self.lookup(key, map, table);
                         }
-                        _ => {}
+                        NewAddress::Keep | NewAddress::Unknown => {}
                     },
                     _ => {}
                 }
