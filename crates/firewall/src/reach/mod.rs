@@ -38,3 +38,6 @@ pub use error::ReachError;
 pub use question::{Host, HostInterface, Question};
 pub use ruleset::Ruleset;
 pub use text::TextKind;
+
+#[cfg(test)]
+mod tests;
