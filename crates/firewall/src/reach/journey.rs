@@ -487,6 +487,9 @@ impl<'a> Journey<'a> {
         let flow = self.reply(Hook::Output, flow, Interface::Nothing, arrives.clone());
         let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, arrives.clone());
         let flow = self.back(flow);
+        if !self.rules.tells_later {
+            return all_of(flow);
+        }
         let flow = self.third(Hook::Prerouting, flow, arrives.clone(), Interface::Nothing);
         let flow = self.third(Hook::Input, flow, arrives, Interface::Nothing);
         all_of(flow)
@@ -512,6 +515,9 @@ impl<'a> Journey<'a> {
         let flow = self.reply(Hook::Forward, flow, onward.clone(), arrives.clone());
         let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, arrives.clone());
         let flow = self.back(flow);
+        if !self.rules.tells_later {
+            return all_of(flow);
+        }
         let flow = self.third(Hook::Prerouting, flow, arrives.clone(), Interface::Nothing);
         let flow = self.third(Hook::Forward, flow, arrives, onward.clone());
         let flow = self.third(Hook::Postrouting, flow, Interface::Unknown, onward);

@@ -10,6 +10,8 @@ use super::{
 /// A ruleset as it is walked through.
 pub(super) struct Linked<'a> {
     pub(super) tables: Vec<LinkedTable<'a>>,
+    /// Whether any rule can tell the first packet of a connection from a later one.
+    pub(super) tells_later: bool,
     /// The first number of each chain, ascending.
     chains: Vec<(CauseId, &'a Table, &'a str, &'a Chain)>,
 }
@@ -91,8 +93,18 @@ impl<'a> Linked<'a> {
                 chains,
             });
         }
+        let tells_later = tables.iter().any(|table| {
+            let steps = table
+                .table
+                .chains
+                .values()
+                .flat_map(|chain| &chain.rules)
+                .flat_map(|rule| &rule.steps);
+            table.tracks || steps.into_iter().any(looks_at_flags)
+        });
         Self {
             tables,
+            tells_later,
             chains: numbered,
         }
     }
@@ -201,6 +213,15 @@ fn tracks(step: &Step) -> bool {
         Step::SetMark(value) => value.from == MarkSource::ConnectionMark,
         Step::SetConnectionMark(_) | Step::Translate(_) | Step::TranslateSource => true,
         Step::Verdict(_) | Step::NoTrack | Step::Perhaps(_) | Step::Opaque(_) => false,
+    }
+}
+
+fn looks_at_flags(step: &Step) -> bool {
+    match step {
+        Step::Match(matching) => matching.key.fields().contains(&Field::TcpFlags),
+        Step::VerdictMap { key, .. } => key.contains(&Field::TcpFlags),
+        Step::NoTrack => true,
+        _ => false,
     }
 }
 

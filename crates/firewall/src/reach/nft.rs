@@ -5,9 +5,10 @@ mod statement;
 
 pub(super) use expression::{bits_of, number_of_word, other_protocol};
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value, error::Category};
 
 use super::{
     error::ReachError,
@@ -19,26 +20,87 @@ use super::{
 /// # Errors
 /// When the text is not JSON, or is not of libnftables.
 pub(super) fn read(text: &str) -> Result<Ruleset, ReachError> {
-    let document: Value = serde_json::from_str(text).map_err(|error| ReachError::Text {
-        line: error.line(),
-        column: error.column(),
-        why: if error.is_eof() {
-            "the text ends too early"
-        } else {
-            "not JSON"
-        }
-        .into(),
-    })?;
-    let Some(objects) = document.get("nftables").and_then(Value::as_array) else {
-        return Err(ReachError::Text {
+    let mut reader = Reader::default();
+    let mut source = serde_json::Deserializer::from_str(text);
+    let read = Document(&mut reader).deserialize(&mut source);
+    let has_list = read.and_then(|has_list| source.end().map(|()| has_list));
+    match has_list {
+        Ok(true) => Ok(reader.finish()),
+        Ok(false) => Err(ReachError::Text {
             line: 1,
             column: 1,
-            why: "there is no list `nftables`".into(),
-        });
-    };
-    let mut reader = Reader::default();
-    objects.iter().for_each(|object| reader.object(object));
-    Ok(reader.finish())
+            why: NO_LIST.into(),
+        }),
+        Err(error) => Err(ReachError::Text {
+            line: error.line(),
+            column: error.column(),
+            why: match error.classify() {
+                Category::Eof => "the text ends too early",
+                Category::Data => NO_LIST,
+                Category::Syntax | Category::Io => "not JSON",
+            }
+            .into(),
+        }),
+    }
+}
+
+const NO_LIST: &str = "there is no list `nftables`";
+
+/// The whole text, of which one object at a time is in memory.
+struct Document<'a>(&'a mut Reader);
+
+impl<'de> DeserializeSeed<'de> for Document<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Document<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a list `nftables`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let mut has_list = false;
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "nftables" {
+                has_list = true;
+                map.next_value_seed(Objects(self.0))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(has_list)
+    }
+}
+
+struct Objects<'a>(&'a mut Reader);
+
+impl<'de> DeserializeSeed<'de> for Objects<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Objects<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut objects: A) -> Result<(), A::Error> {
+        while let Some(object) = objects.next_element::<Value>()? {
+            self.0.object(&object);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default)]

@@ -49,9 +49,15 @@ impl Pieces {
     fn take_all_of(&mut self, ranges: &Ranges) -> Vec<Piece> {
         let mut taken = Vec::new();
         let ranges = ranges.as_slice();
-        if ranges.len() / 8 <= self.0.len() {
+        if ranges.len().saturating_mul(16) <= self.0.len() {
             for range in ranges {
                 self.take(*range, &mut taken);
+            }
+            return taken;
+        }
+        if ranges.len() / 16 <= self.0.len() {
+            for range in self.meeting(ranges) {
+                self.take(range, &mut taken);
             }
             return taken;
         }
@@ -65,6 +71,23 @@ impl Pieces {
             }
         }
         taken
+    }
+
+    /// What the ranges have in common with the pieces, found by going along both of them once.
+    fn meeting(&self, ranges: &[Range]) -> Vec<Range> {
+        let mut common = Vec::new();
+        let mut ranges = ranges.iter().peekable();
+        for (first, (last, _)) in &self.0 {
+            while ranges.next_if(|(_, end)| end < first).is_some() {}
+            while let Some((begin, end)) = ranges.peek().filter(|(begin, _)| begin <= last) {
+                common.push((*begin.max(first), *end.min(last)));
+                if end > last {
+                    break;
+                }
+                ranges.next();
+            }
+        }
+        common
     }
 
     /// Adds a range; what is there already stays as it is.
@@ -173,8 +196,12 @@ impl Region {
     fn take_with(&mut self, ports: &Ranges, taking: impl Fn(&mut Pieces) -> Pieces) -> Self {
         let mut taken = Self::default();
         let mut split = Vec::new();
+        let all_ports = *ports == Ranges::all_ports();
         for slab in &mut self.0 {
-            let common = slab.ports.intersect(ports);
+            let common = match all_ports || slab.ports == *ports {
+                true => slab.ports.clone(),
+                false => slab.ports.intersect(ports),
+            };
             if common.is_empty() {
                 continue;
             }
@@ -211,6 +238,10 @@ impl Region {
 
     fn absorb_slab(&mut self, other: Slab) {
         if other.pieces.0.is_empty() {
+            return;
+        }
+        if let Some(slab) = self.0.iter_mut().find(|slab| slab.ports == other.ports) {
+            other.pieces.iter().for_each(|piece| slab.pieces.add(piece));
             return;
         }
         let mut left = other.ports.clone();
