@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
-use portcullis_firewall::dialect::Dialect;
+use portcullis_firewall::{dialect::Dialect, reach::HostInterface};
 use portcullis_model::{BackendName, Port, PortRange, ServiceName, Vantage};
 use portcullis_ops::Target;
 use portcullis_scan::import;
@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Exposures,
     /// What is known of each host: services, model, firmware, programs, advisories that affect it
     Assets(Assets),
+    /// Who can reach a port by the rules that are loaded: exactly which sources, and which rule decides; nothing is sent
+    Reach(Reach),
     /// Think a closing through: who is cut, who still gets through, what is loaded and how it is taken back
     Plan(Plan),
     /// Have a plan approved by a second person, where the site asks for it
@@ -131,6 +133,28 @@ pub(crate) struct Check {
     /// Whose texts they are: keeps them, so that `assets` knows the host from within
     #[arg(long, value_name = "ADDRESS", requires = "import")]
     pub(crate) host: Option<std::net::IpAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
+    /// The port: 4840, tcp/4840, udp/161
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Port,
+    /// Only these sources: a network, an address, or the name of a zone
+    #[arg(long, value_name = "CIDR|ZONE")]
+    pub(crate) from: Option<String>,
+    /// The rules of this host; this is so unless --ruleset is given
+    #[arg(long, conflicts_with_all = ["ruleset", "interface"])]
+    pub(crate) live: bool,
+    /// Rules of another host: what `nft -j list ruleset`, `iptables-save` and `ip6tables-save` print there
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) ruleset: Vec<PathBuf>,
+    /// An interface of that host, with its addresses where they matter: eth0, docker0=172.17.0.1/16
+    #[arg(long, value_name = "NAME[=ADDRESS/LENGTH,…]", num_args = 1.., requires = "ruleset", value_parser = crate::cmds::reach::interface)]
+    pub(crate) interface: Vec<HostInterface>,
+    /// Only to these addresses of the host [default: all that are known]
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    pub(crate) address: Vec<IpAddr>,
 }
 
 #[derive(Debug, Args)]

@@ -157,7 +157,8 @@ impl Desk {
     }
 }
 
-fn read_site(path: &Path, knowledge: &Knowledge) -> Result<Site, OpsError> {
+/// Reads the site.
+pub(crate) fn read_site(path: &Path, knowledge: &Knowledge) -> Result<Site, OpsError> {
     let text = read_text(path)?;
     let mut site =
         Site::parse_knowing(&path.to_string_lossy(), &text, &knowledge.names()).map_err(OpsError::Config)?;

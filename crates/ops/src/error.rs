@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use jiff::Timestamp;
 use portcullis_capture::CaptureError;
-use portcullis_firewall::FirewallError;
+use portcullis_firewall::{FirewallError, reach::ReachError};
 use portcullis_knowledge::{KnowledgeError, advisory::csaf::CsafError};
 use portcullis_lab::LabError;
 use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, ServiceName, Vantage, sanitize};
@@ -38,6 +38,18 @@ pub enum OpsError {
     /// The operating system.
     #[error(transparent)]
     System(SysError),
+    /// A file that is no ruleset.
+    #[error("cannot read the rules in {path}")]
+    Rules {
+        /// The file, or what printed the text.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: ReachError,
+    },
+    /// A zone that the site does not have.
+    #[error("the site has no zone {}", sanitize(.0))]
+    NoSuchZone(String),
     /// The lab.
     #[error(transparent)]
     Lab(LabError),
@@ -301,6 +313,7 @@ impl OpsError {
             Self::Learn(error) => error,
             Self::Knowledge(error) => error,
             Self::Listing { source, .. } => source,
+            Self::Rules { source, .. } => source,
             _ => return None,
         })
     }
@@ -337,6 +350,8 @@ impl Fault for OpsError {
             Self::TooManyPorts { .. } => "SC014",
             Self::Knowledge(error) => error.code(),
             Self::Listing { source, .. } => source.code(),
+            Self::Rules { source, .. } => source.code(),
+            Self::NoSuchZone(_) => "RE003",
             Self::NoServices(_) => "KN003",
             Self::Read { .. } => "OP001",
             Self::NotPermitted { .. } => "OP002",
@@ -377,6 +392,7 @@ impl Fault for OpsError {
                 ));
             }
             Self::NotKept { .. } => "put it right and scan again",
+            Self::NoSuchZone(_) => "site.toml names them; --from takes a network or an address, too",
             Self::NoServices(_) => "docs/knowledge.md shows one; or leave --knowledge out",
             Self::NoCheckpoint(_) => {
                 "a scan that has come to its end needs none and has removed it: `portcullis exposures` and `portcullis \
@@ -489,6 +505,7 @@ impl Fault for OpsError {
             | Self::EmptyReason
             | Self::OtherHost { .. }
             | Self::NoSite
+            | Self::NoSuchZone(_)
             | Self::SeenFrom(_)
             | Self::NoSuchExposure(_)
             | Self::ExposureElsewhere { .. }

@@ -21,6 +21,7 @@ pub mod host;
 pub mod import;
 pub mod learn;
 pub mod logs;
+pub mod reach;
 pub mod scan;
 pub mod services;
 mod signature;

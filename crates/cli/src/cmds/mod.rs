@@ -15,6 +15,7 @@ mod lab;
 mod learn;
 mod logs;
 mod plan;
+pub(crate) mod reach;
 mod scan;
 mod verify;
 mod watch;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         Command::Check(arguments) if arguments.host.is_none() => check::run(global, arguments),
         Command::Knowledge(arguments) => knowledge::run(global, arguments),
         Command::Doctor => doctor::run(global),
+        Command::Reach(arguments) => reach::run(global, arguments),
         command => with_desk(global, command),
     }
 }
@@ -130,6 +132,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             | Command::Lab(_)
             | Command::Rehearsal { .. }
             | Command::Knowledge(_)
+            | Command::Reach(_)
             | Command::Doctor => Ok(Exit::Clean),
         }
     })

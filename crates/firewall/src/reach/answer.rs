@@ -140,6 +140,29 @@ impl View {
         IpNet::aggregate(&networks)
     }
 
+    /// Only these sources; with `false`, all others.
+    #[must_use]
+    pub fn within(&self, networks: &[IpNet], inside: bool) -> Self {
+        let family = if self.is_ipv4 { Family::V4 } else { Family::V6 };
+        let wanted = Ranges::of(networks, family);
+        let cut = |part: &Part| {
+            let own = Ranges::of(&part.sources, family);
+            let left = if inside {
+                own.intersect(&wanted)
+            } else {
+                own.minus(&wanted)
+            };
+            (!left.is_empty()).then(|| Part {
+                sources: left.networks(family),
+                ..part.clone()
+            })
+        };
+        Self {
+            parts: self.parts.iter().filter_map(cut).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The fate of one source.
     pub fn of(&self, source: IpAddr, port: u16) -> Option<&Part> {
         let has_port = |part: &&Part| {

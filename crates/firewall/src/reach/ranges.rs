@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::nft::bits_of;
 use crate::family::Family;
 
 /// A first and a last number, both of the set.
@@ -21,6 +22,14 @@ impl Ranges {
     /// Every port.
     pub(super) fn all_ports() -> Self {
         Self::one((0, u16::MAX.into()))
+    }
+
+    /// The addresses of networks, as far as they are of one family.
+    pub(super) fn of(networks: &[IpNet], family: Family) -> Self {
+        let of_family = networks.iter().filter(|network| family.is_of(network.addr()));
+        of_family
+            .map(|network| (bits_of(network.network()), bits_of(network.broadcast())))
+            .collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

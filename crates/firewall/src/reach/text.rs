@@ -81,6 +81,11 @@ impl Ruleset {
         Ok(())
     }
 
+    /// Says that there are rules that could not be read.
+    pub fn add_unreadable(&mut self, what: impl Into<String>) {
+        self.strangers.push(what.into());
+    }
+
     /// How many rules there are.
     pub fn rules(&self) -> usize {
         self.tables

@@ -1,0 +1,194 @@
+//! `portcullis reach`
+
+use std::fmt::Write as _;
+
+use portcullis_firewall::reach::{HostInterface, Part, Passage, View};
+use portcullis_model::{Exit, sanitize};
+use portcullis_ops::reach::{self, From, Reached, Request};
+use serde::Serialize;
+
+use super::{Outcome, fault};
+use crate::{
+    arguments::{Global, Reach},
+    output::{View as Output, table},
+};
+
+pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
+    let request = Request {
+        port: arguments.port,
+        from: arguments.from.as_deref().map(from),
+        files: arguments.ruleset.clone(),
+        interfaces: arguments.interface.clone(),
+        addresses: arguments.address.clone(),
+        site: global.config.clone(),
+        knowledge: global.knowledge.clone(),
+    };
+    let reached = reach::ask(&request).map_err(fault)?;
+    let records: Vec<Record<'_>> = reached
+        .views
+        .iter()
+        .flat_map(|view| records(&reached, view))
+        .collect();
+    Output::text(text(&reached, global.verbose > 0))
+        .all("reach", &records)
+        .print(global.format)?;
+    Ok(match (reached.is_exposed(), reached.is_in_part()) {
+        (true, _) => Exit::Found,
+        (false, true) => Exit::Partial,
+        (false, false) => Exit::Clean,
+    })
+}
+
+/// A network or an address; what is neither is the name of a zone.
+fn from(text: &str) -> From {
+    match text
+        .parse()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into))
+    {
+        Ok(network) => From::Network(network),
+        Err(_) => From::Zone(text.into()),
+    }
+}
+
+/// `eth0`, or `eth0=10.7.1.1/24,2001:db8::1/64`.
+pub(crate) fn interface(text: &str) -> Result<HostInterface, String> {
+    let (name, networks) = text.split_once('=').unwrap_or((text, ""));
+    let network = |text: &str| {
+        let address = || text.parse::<std::net::IpAddr>().map(Into::into);
+        text.parse()
+            .or_else(|_| address())
+            .map_err(|_| format!("{} is no address", sanitize(text)))
+    };
+    let networks = networks.split(',').filter(|text| !text.is_empty()).map(network);
+    Ok(HostInterface {
+        name: name.into(),
+        networks: networks.collect::<Result<_, _>>()?,
+    })
+}
+
+/// One part of the sources.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    port: String,
+    family: &'static str,
+    interfaces: &'a [String],
+    destinations: Vec<String>,
+    passage: &'static str,
+    sources: Vec<String>,
+    source_ports: Option<String>,
+    because: Vec<String>,
+    /// Whether all of them have a conduit; null when no site says.
+    has_conduit: Option<bool>,
+}
+
+fn records<'a>(reached: &'a Reached, view: &'a View) -> impl Iterator<Item = Record<'a>> {
+    view.parts.iter().map(move |part| Record {
+        port: reached.port.to_string(),
+        family: family(view),
+        interfaces: &view.interfaces,
+        destinations: view.destinations.iter().map(ToString::to_string).collect(),
+        passage: word(part.passage),
+        sources: part.sources.iter().map(ToString::to_string).collect(),
+        source_ports: part.source_ports.as_ref().map(ToString::to_string),
+        because: part.because.iter().map(ToString::to_string).collect(),
+        has_conduit: reached.without_conduit.as_ref().map(|views| {
+            let same_view = |other: &&View| {
+                (other.is_ipv4, &other.interfaces, &other.destinations)
+                    == (view.is_ipv4, &view.interfaces, &view.destinations)
+            };
+            let left = views.iter().find(same_view).map(|other| &other.parts);
+            !left.into_iter().flatten().any(|other| is_of(other, part))
+        }),
+    })
+}
+
+/// Whether one part is what is left of another.
+fn is_of(left: &Part, part: &Part) -> bool {
+    (left.passage, &left.because, &left.source_ports) == (part.passage, &part.because, &part.source_ports)
+}
+
+fn family(view: &View) -> &'static str {
+    if view.is_ipv4 { "ipv4" } else { "ipv6" }
+}
+
+fn word(passage: Passage) -> &'static str {
+    match passage {
+        Passage::Through => "let through",
+        Passage::Blocked => "blocked",
+        Passage::Unknown => "cannot conclude",
+    }
+}
+
+/// So many networks and parts are shown, unless everything is asked for.
+const SHOWN: usize = 8;
+
+fn text(reached: &Reached, everything: bool) -> String {
+    let mut text = format!(
+        "{} by the {} rule(s) of {}: who can open a connection\n",
+        reached.port,
+        reached.rules,
+        sanitize(&reached.source)
+    );
+    for view in &reached.views {
+        let to = match view.destinations.as_slice() {
+            [] => String::new(),
+            some => {
+                let some: Vec<String> = some.iter().map(ToString::to_string).collect();
+                format!(", to {}", some.join(", "))
+            }
+        };
+        let name = if view.is_ipv4 { "IPv4" } else { "IPv6" };
+        let by = sanitize(&view.interfaces.join(", "));
+        let _ = write!(text, "\n{name} by {by}{to}\n");
+        let limit = if everything { usize::MAX } else { SHOWN };
+        let rows = view.parts.iter().take(limit).map(|part| row(part, everything));
+        let _ = writeln!(text, "{}", table(["from", "is", "because of"], rows));
+        if let Some(more) = view.parts.len().checked_sub(limit).filter(|more| *more > 0) {
+            let _ = writeln!(text, "… and {more} more part(s): -v");
+        }
+    }
+    match &reached.without_conduit {
+        None => text.push_str("\nNo site.toml says who may: --config compares it with the conduits."),
+        Some(_) if !reached.is_exposed() => {
+            text.push_str("\nNobody gets through for whom there is no conduit.")
+        }
+        Some(views) => {
+            text.push_str("\nLet through without a conduit:");
+            for view in views {
+                let through: Vec<String> = view
+                    .networks(Passage::Through)
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                let by = sanitize(&view.interfaces.join(", "));
+                if !through.is_empty() {
+                    let _ = write!(text, "\n  by {by}: {}", some(&through, everything));
+                }
+            }
+        }
+    }
+    text
+}
+
+fn row(part: &Part, everything: bool) -> [String; 3] {
+    let sources: Vec<String> = part.sources.iter().map(ToString::to_string).collect();
+    let mut from = some(&sources, everything);
+    if let Some(ports) = &part.source_ports {
+        let _ = write!(from, " (source port {ports})");
+    }
+    let because: Vec<String> = part.because.iter().map(ToString::to_string).collect();
+    [from, word(part.passage).into(), because.join("; ")]
+}
+
+fn some(all: &[String], everything: bool) -> String {
+    match all.get(..SHOWN) {
+        Some(first) if !everything && all.len() > SHOWN => {
+            format!(
+                "{} … and {} more",
+                first.join(" "),
+                all.len().saturating_sub(SHOWN)
+            )
+        }
+        _ => all.join(" "),
+    }
+}

@@ -1,0 +1,315 @@
+//! Who can reach a port by the rules that are loaded, or by those in files. Nothing is sent and nothing is written.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use portcullis_firewall::{
+    FirewallError,
+    plan::allowed_by_site,
+    reach::{Host, HostInterface, Passage, Question, Ruleset, TextKind, View, reach},
+};
+use portcullis_model::{Networks, Port, Site};
+use portcullis_sys::Machine;
+
+use crate::{OpsError, desk, services};
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The port.
+    pub port: Port,
+    /// Only these sources.
+    pub from: Option<From>,
+    /// Rules in files; without any, those of this host.
+    pub files: Vec<PathBuf>,
+    /// Interfaces of the host whose rules are in files.
+    pub interfaces: Vec<HostInterface>,
+    /// Destinations; without any, all addresses that are known of the host.
+    pub addresses: Vec<IpAddr>,
+    /// The site, if one is declared.
+    pub site: Option<PathBuf>,
+    /// A folder with services of the user's own.
+    pub knowledge: Option<PathBuf>,
+}
+
+/// Sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    /// A network.
+    Network(IpNet),
+    /// A zone of the site.
+    Zone(String),
+}
+
+/// The answer.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// The port.
+    pub port: Port,
+    /// `this host`, or the names of files.
+    pub source: String,
+    /// How many rules were read.
+    pub rules: usize,
+    /// All sources, by interfaces and destinations.
+    pub views: Vec<View>,
+    /// The same, without those for whom there is a conduit; `None` when no site says.
+    pub without_conduit: Option<Vec<View>>,
+}
+
+impl Reached {
+    /// Whether anybody gets through for whom there is no conduit.
+    pub fn is_exposed(&self) -> bool {
+        self.without_conduit
+            .iter()
+            .flatten()
+            .any(|view| has(view, Passage::Through))
+    }
+
+    /// Whether anything could not be concluded.
+    pub fn is_in_part(&self) -> bool {
+        self.views.iter().any(|view| has(view, Passage::Unknown))
+    }
+}
+
+fn has(view: &View, passage: Passage) -> bool {
+    view.parts.iter().any(|part| part.passage == passage)
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Answers.
+///
+/// # Errors
+/// Rules that cannot be read; a site with mistakes, or without the zone.
+pub fn ask(request: &Request) -> Result<Reached, OpsError> {
+    let known = services::read(request.knowledge.as_deref())?.knowledge;
+    let site = request
+        .site
+        .as_deref()
+        .map(|path| desk::read_site(path, &known))
+        .transpose()?;
+    let only = request
+        .from
+        .as_ref()
+        .map(|from| sources(from, site.as_ref()))
+        .transpose()?;
+    let (ruleset, host, source) = match request.files.is_empty() {
+        true => {
+            let machine = Machine::Here;
+            (live(&machine)?, interfaces(&machine)?, "this host".to_owned())
+        }
+        false => {
+            let host = Host {
+                interfaces: request.interfaces.clone(),
+            };
+            let names: Vec<String> = request
+                .files
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect();
+            (of_files(&request.files)?, host, names.join(", "))
+        }
+    };
+    let mut question = Question::new(request.port, host);
+    if !request.addresses.is_empty() {
+        question.destinations.clone_from(&request.addresses);
+    }
+    let mut views = reach(&ruleset, &question).views;
+    if let Some((networks, inside)) = &only {
+        views = views.iter().map(|view| view.within(networks, *inside)).collect();
+        views.retain(|view| !view.parts.is_empty());
+    }
+    let without_conduit = site.as_ref().and_then(|site| {
+        let declared = question
+            .destinations
+            .iter()
+            .any(|address| site.declares(*address));
+        declared.then(|| {
+            let allowed = allowed(site, &question.destinations, request.port, &known);
+            views.iter().map(|view| view.within(&allowed, false)).collect()
+        })
+    });
+    Ok(Reached {
+        port: request.port,
+        source,
+        rules: ruleset.rules(),
+        views,
+        without_conduit,
+    })
+}
+
+/// Networks, and whether those or all others are meant.
+fn sources(from: &From, site: Option<&Site>) -> Result<(Vec<IpNet>, bool), OpsError> {
+    let name = match from {
+        From::Network(network) => return Ok((vec![*network], true)),
+        From::Zone(name) => name,
+    };
+    let site = site.ok_or(OpsError::NoSite)?;
+    let zone = site
+        .zone(name)
+        .ok_or_else(|| OpsError::NoSuchZone(name.clone()))?;
+    Ok(match &zone.networks {
+        Networks::Listed(networks) => (networks.networks().to_vec(), true),
+        Networks::Rest => {
+            let listed = site.zones.iter().filter_map(|zone| match &zone.networks {
+                Networks::Listed(networks) => Some(networks.networks()),
+                Networks::Rest => None,
+            });
+            (listed.flatten().copied().collect(), false)
+        }
+    })
+}
+
+/// Who may reach a port by the conduits, whichever service of that port it is.
+fn allowed(
+    site: &Site,
+    addresses: &[IpAddr],
+    port: Port,
+    knowledge: &portcullis_knowledge::Knowledge,
+) -> Vec<IpNet> {
+    let names = knowledge.names();
+    let on_port = names.iter().filter(|name| {
+        let usual = knowledge
+            .service(name)
+            .is_some_and(|service| service.ports.contains(&port));
+        usual || site.extra_ports(name).any(|moved| moved == port)
+    });
+    let mut allowed: Vec<IpNet> = on_port
+        .flat_map(|service| allowed_by_site(site, addresses, service))
+        .map(|source| source.network)
+        .collect();
+    // Inside the zones of the host no conduit is needed.
+    for zone in &site.zones {
+        let is_own = addresses
+            .iter()
+            .any(|address| site.zone_of(*address) == Some(zone));
+        if let (true, Networks::Listed(networks)) = (is_own, &zone.networks) {
+            allowed.extend(networks.networks());
+        }
+    }
+    allowed
+}
+
+fn of_files(files: &[PathBuf]) -> Result<Ruleset, OpsError> {
+    let mut ruleset = Ruleset::default();
+    let mut texts: BTreeMap<bool, Vec<(&Path, String)>> = BTreeMap::new();
+    for file in files {
+        let text = desk::read_text(file)?;
+        let is_save = TextKind::of(&text).is_some_and(|kind| kind != TextKind::NftJson);
+        texts.entry(is_save).or_default().push((file, text));
+    }
+    // What iptables-nft has saved stands in place of what nft says of it, so it comes after.
+    for (file, text) in texts.into_values().flatten() {
+        let damaged = |source| OpsError::Rules {
+            path: file.into(),
+            source,
+        };
+        match TextKind::of(&text) {
+            Some(kind) if kind != TextKind::NftJson && is_of_nft(&text) => ruleset.add_instead(&text, kind),
+            kind => ruleset.add(&text, kind),
+        }
+        .map_err(damaged)?;
+    }
+    Ok(ruleset)
+}
+
+/// Whether a save is of iptables-nft, by its first line.
+fn is_of_nft(text: &str) -> bool {
+    text.lines()
+        .any(|line| line.starts_with("# Generated by") && line.contains("(nf_tables)"))
+}
+
+/// Programs that print rules, whether they are those of nftables too, and what they print.
+const SAVES: [(&str, bool, TextKind); 4] = [
+    ("iptables-nft-save", true, TextKind::IptablesSave),
+    ("ip6tables-nft-save", true, TextKind::Ip6tablesSave),
+    ("iptables-legacy-save", false, TextKind::IptablesSave),
+    ("ip6tables-legacy-save", false, TextKind::Ip6tablesSave),
+];
+
+fn live(machine: &Machine) -> Result<Ruleset, OpsError> {
+    let mut ruleset = Ruleset::default();
+    let damaged = |program: &str| {
+        let path = PathBuf::from(program);
+        move |source| OpsError::Rules { path, source }
+    };
+    let text = said(machine, "nft", &["-j", "list", "ruleset"])?;
+    // Where nothing was ever loaded, some versions print nothing.
+    if !text.trim().is_empty() {
+        ruleset
+            .add(&text, Some(TextKind::NftJson))
+            .map_err(damaged("nft"))?;
+    }
+    let has = |program: &str| machine.has(program).map_err(OpsError::System);
+    for (program, is_nft, kind) in SAVES {
+        if !has(program)? {
+            continue;
+        }
+        let text = said(machine, program, &[])?;
+        if is_nft {
+            ruleset.add_instead(&text, kind).map_err(damaged(program))?;
+        } else {
+            ruleset.add(&text, Some(kind)).map_err(damaged(program))?;
+        }
+    }
+    for (program, tables) in [
+        ("iptables-legacy-save", "/proc/net/ip_tables_names"),
+        ("ip6tables-legacy-save", "/proc/net/ip6_tables_names"),
+    ] {
+        let holds = std::fs::read_to_string(tables).is_ok_and(|names| !names.trim().is_empty());
+        if holds && !has(program)? {
+            ruleset.add_unreadable(format!("rules of iptables-legacy, which {program} would list"));
+        }
+    }
+    Ok(ruleset)
+}
+
+fn said(machine: &Machine, program: &str, arguments: &[&str]) -> Result<String, OpsError> {
+    let act = "read";
+    let finished = machine
+        .run(program, arguments, "", PATIENCE)
+        .map_err(|source| OpsError::Firewall(FirewallError::Tool { act, source }))?;
+    if !finished.success {
+        return Err(OpsError::Firewall(FirewallError::Refused {
+            act,
+            program: program.into(),
+            said: finished.stderr.lines().take(3).collect::<Vec<_>>().join("; "),
+        }));
+    }
+    Ok(finished.stdout)
+}
+
+/// The interfaces of the machine, with and without addresses.
+fn interfaces(machine: &Machine) -> Result<Host, OpsError> {
+    let links = said(machine, "ip", &["-o", "link", "show"])?;
+    let addresses = said(machine, "ip", &["-o", "addr", "show"])?;
+    let name_of = |line: &str| {
+        let name = line.split_whitespace().nth(1)?.trim_end_matches(':');
+        Some(name.split('@').next().unwrap_or(name).to_owned())
+    };
+    let mut interfaces: Vec<HostInterface> = links
+        .lines()
+        .filter_map(name_of)
+        .map(|name| HostInterface {
+            name,
+            networks: Vec::new(),
+        })
+        .collect();
+    for line in addresses.lines() {
+        let network = line
+            .split_whitespace()
+            .nth(3)
+            .and_then(|text| text.parse::<IpNet>().ok());
+        if let (Some(name), Some(network)) = (name_of(line), network)
+            && let Some(interface) = interfaces.iter_mut().find(|one| one.name == name)
+        {
+            interface.networks.push(network);
+        }
+    }
+    Ok(Host { interfaces })
+}
