@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help setup build demo test fuzz fuzz-short bench-scan crash-firewall soak-scan bench-import bench-capture bench-identify clean
+.PHONY: help setup build demo test fuzz fuzz-short bench-scan crash-firewall soak-scan bench-import bench-capture bench-identify bench-reach diff-reach clean
 
 help:
 	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
@@ -16,6 +16,8 @@ help:
 	@echo 'make soak-scan   kill and resume scans, and scan a silent wire, many times (half an hour)'
 	@echo 'make bench-import  measure the memory of imports of 200 MB (minutes)'
 	@echo 'make bench-identify  count connections, payloads and false names beside nmap -sV (root; minutes)'
+	@echo 'make diff-reach  hold the model of the packet filter against the kernel: PAIRS (100000) random pairs, SEED at random (minutes)'
+	@echo 'make bench-reach  measure time and memory of the question who reaches a port, over rulesets of 100 to 100000 rules (a minute)'
 	@echo 'make bench-capture  measure the reading of captures against tshark and tcpdump (minutes)'
 
 setup:
@@ -66,6 +68,13 @@ bench-capture:
 
 bench-identify:
 	@BENCH_INSTALL=1 bench/identify.sh
+
+diff-reach: setup
+	PORTCULLIS_TEST_REACH_PAIRS=$(or $(PAIRS),100000) PORTCULLIS_TEST_REACH_SEED=$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')) \
+		scripts/with-namespaces cargo test --quiet --locked -p portcullis-cli --test reaching -- --nocapture
+
+bench-reach: setup
+	cargo run --quiet --locked --release -p portcullis-firewall --example bench-reach
 
 clean:
 	cargo clean --quiet

@@ -16,7 +16,7 @@ mod texts;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their seeds in `seeds` and of their programs in `fuzz_targets`.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("judge", judges::judge),
     ("datagram", packets::datagram),
     ("syn-answer", packets::syn_answer),
@@ -25,6 +25,8 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("logged-packet", packets::logged_packet),
     ("ruleset-event", packets::ruleset_event),
     ("listing", texts::listing),
+    ("nft-ruleset", texts::nft_ruleset),
+    ("iptables-save", texts::iptables_save),
     ("host-text", texts::host_text),
     ("import", texts::import),
     ("csaf", texts::csaf),

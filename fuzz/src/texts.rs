@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use portcullis_firewall::reach::{Host, Question, Ruleset, TextKind, reach};
 use portcullis_knowledge::{Knowledge, Version, advisory};
 use portcullis_logs::{Prefixes, Settings, Summary, TimeContext, read_log};
 use portcullis_model::{Digest, MacAddress, Permission, Port, PortRange, Site, Vantage};
@@ -16,6 +17,33 @@ pub(crate) fn listing(data: &[u8]) {
     let _ = listing::parse(data);
     for format in listing::ListingFormat::ALL {
         let _ = listing::parse_as(format, data);
+    }
+}
+
+/// A ruleset that is read answers, and the parts of each answer are all sources.
+fn reached(ruleset: &Ruleset) {
+    for port in [Port::tcp(4840), Port::udp(161)] {
+        for view in reach(ruleset, &Question::new(port, Host::default())).views {
+            assert!(!view.parts.is_empty(), "somebody is in no part");
+            assert!(view.parts.iter().all(|part| !part.because.is_empty()));
+        }
+    }
+}
+
+pub(crate) fn nft_ruleset(data: &[u8]) {
+    let mut ruleset = Ruleset::default();
+    if ruleset.add(&text(data), Some(TextKind::NftJson)).is_ok() {
+        reached(&ruleset);
+    }
+}
+
+pub(crate) fn iptables_save(data: &[u8]) {
+    let text = text(data);
+    for kind in [TextKind::IptablesSave, TextKind::Ip6tablesSave] {
+        let mut ruleset = Ruleset::default();
+        if ruleset.add(&text, Some(kind)).is_ok() {
+            reached(&ruleset);
+        }
     }
 }
 

@@ -117,7 +117,13 @@ fn rules(shape: Shape, count: u32) -> String {
     // Spread over the whole space, in no order.
     let address = |number: u32| std::net::Ipv4Addr::from_bits(number.wrapping_mul(2_654_435_761));
     let base = r#"{"chain": {"family": "inet", "table": "t", "name": "in", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}}"#;
-    let verdict = |number: u32| if number % 3 == 0 { "drop" } else { "accept" };
+    let verdict = |number: u32| {
+        if number.is_multiple_of(3) {
+            "drop"
+        } else {
+            "accept"
+        }
+    };
     let dport = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 4840}}"#;
     match shape {
         Shape::Sets => {
@@ -161,7 +167,7 @@ fn rules(shape: Shape, count: u32) -> String {
                     r#"{{"rule": {{"family": "inet", "table": "t", "chain": "in", "handle": {chain}, "expr": [{{"match": {{"op": "==", "left": {{"payload": {{"protocol": "ip", "field": "saddr"}}}}, "right": {{"prefix": {{"addr": "{network}", "len": 16}}}}}}}}, {{"jump": {{"target": "c{chain}"}}}}]}}}}"#
                 ));
                 for number in 0..100 {
-                    let network = std::net::Ipv4Addr::from_bits(chain << 16 | number * 600);
+                    let network = std::net::Ipv4Addr::from_bits((chain << 16) | (number * 600));
                     add(format_args!(
                         r#"{{"rule": {{"family": "inet", "table": "t", "chain": "c{chain}", "handle": {number}, "expr": [{{"match": {{"op": "==", "left": {{"payload": {{"protocol": "ip", "field": "saddr"}}}}, "right": {{"prefix": {{"addr": "{network}", "len": 28}}}}}}}}, {dport}, {{"{}": null}}]}}}}"#,
                         verdict(number)

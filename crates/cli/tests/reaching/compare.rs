@@ -320,7 +320,7 @@ fn witness(chance: &mut Chance, network: &IpNet, all: &IpNet) -> Option<IpAddr> 
         }
         (IpNet::V6(network), _) => {
             let span = u128::from(network.broadcast()) - u128::from(network.network());
-            let number = u128::from(chance.next()) << 64 | u128::from(chance.next());
+            let number = (u128::from(chance.next()) << 64) | u128::from(chance.next());
             IpAddr::V6((u128::from(network.network()) + number % span.max(1)).into())
         }
     };

@@ -2,6 +2,7 @@
 //! really sent, and what the model says of each must be what has happened.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on has failed"
 )]

@@ -348,8 +348,8 @@ impl Sight {
         match seen {
             Seen::Absent => Hit::No,
             Seen::Unsure => Hit::Unsure,
-            Seen::Source => self.open_end(test, sets, self.highest(), |ranges| Hit::Addresses(ranges)),
-            Seen::SourcePort => self.open_end(test, sets, u16::MAX.into(), |ranges| Hit::Ports(ranges)),
+            Seen::Source => self.open_end(test, sets, self.highest(), Hit::Addresses),
+            Seen::SourcePort => self.open_end(test, sets, u16::MAX.into(), Hit::Ports),
             Seen::Number(_) if matches!(field, Field::TcpFlags) => {
                 // With and without congestion notification (RFC 3168, 6.1.1).
                 let both: [u128; 2] = match (self.is_reply, self.is_third) {
