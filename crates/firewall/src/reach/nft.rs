@@ -32,8 +32,8 @@ pub(super) fn read(text: &str) -> Result<Ruleset, ReachError> {
             why: NO_LIST.into(),
         }),
         Err(error) => Err(ReachError::Text {
-            line: error.line(),
-            column: error.column(),
+            line: error.line().max(1),
+            column: error.column().max(1),
             why: match error.classify() {
                 Category::Eof => "the text ends too early",
                 Category::Data => NO_LIST,

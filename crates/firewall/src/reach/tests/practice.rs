@@ -17,11 +17,11 @@ fn a_port_that_docker_publishes_is_reached_past_the_drop_in_input() {
     assert_eq!(networks(outside, Blocked), "203.0.113.0/24", "{outside:#?}");
     assert_eq!(
         because(outside, "198.51.100.7"),
-        "Through: iptables filter / DOCKER / line 15"
+        "Through: iptables-nft filter / DOCKER / line 15"
     );
     assert_eq!(
         because(outside, "203.0.113.7"),
-        "Blocked: iptables filter / DOCKER-USER / line 17"
+        "Blocked: iptables-nft filter / DOCKER-USER / line 17"
     );
     // From the container itself nothing is translated, and then INPUT drops it.
     assert_eq!(networks(view(&answer, true, "docker0"), Blocked), "0.0.0.0/0");
