@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::{
+    flow::Flow,
     link::{Linked, LinkedChain, LinkedTable, is_of_packets, special},
     packet::{Interface, Sight, State, TCP, Tracking},
     place::{CauseId, Tag},
     ranges::Ranges,
     ruleset::{Hook, Kind, Scope, priority},
     space::Region,
-    walk::{Flow, Walk, join},
+    walk::{Walk, join},
 };
 use crate::family::Family;
 
@@ -177,7 +178,7 @@ impl<'a> Journey<'a> {
                 state.mark = None;
             }
         }
-        Flow::from([(state, everybody)])
+        Flow::of(state, everybody)
     }
 
     fn base_chains(&self) -> impl Iterator<Item = (&'a LinkedTable<'a>, &'a LinkedChain<'a>)> + use<'a> {
@@ -468,7 +469,7 @@ impl<'a> Journey<'a> {
         // Each destination has its own way out.
         let mut by_address = std::collections::BTreeMap::<Option<u128>, Flow>::new();
         for (state, region) in onward {
-            by_address.entry(state.address).or_default().insert(state, region);
+            by_address.entry(state.address).or_default().join(state, region);
         }
         for (address, flow) in by_address {
             through.absorb(self.forwarded(address, flow));
@@ -597,7 +598,7 @@ impl<'a> Journey<'a> {
 
 fn all_of(flow: Flow) -> Region {
     let mut all = Region::default();
-    flow.into_values().for_each(|region| all.absorb(region));
+    flow.into_iter().for_each(|(_, region)| all.absorb(region));
     all
 }
 

@@ -20,6 +20,7 @@
 mod answer;
 mod arrivals;
 mod error;
+mod flow;
 mod journey;
 mod link;
 mod nft;

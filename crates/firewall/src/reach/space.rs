@@ -271,15 +271,9 @@ impl Region {
     }
 
     /// The same part, with something else known of it.
-    pub(super) fn tagged(self, tag: impl Fn(Tag) -> Tag) -> Self {
-        let slabs = self.0.into_iter().map(|slab| Slab {
-            ports: slab.ports,
-            pieces: slab
-                .pieces
-                .iter()
-                .map(|(first, last, old)| (first, last, tag(old)))
-                .collect(),
-        });
-        Self(slabs.collect())
+    pub(super) fn tagged(mut self, tag: impl Fn(Tag) -> Tag) -> Self {
+        let pieces = self.0.iter_mut().flat_map(|slab| slab.pieces.0.values_mut());
+        pieces.for_each(|(_, own)| *own = tag(*own));
+        self
     }
 }

@@ -3,9 +3,8 @@
 //! A part of the sources of which it is not known whether a rule applies is followed both ways. Whoever arrives in this way
 //! at both ends is whom nothing can be concluded for; whoever arrives at one of them only does so in any case.
 
-use std::collections::BTreeMap;
-
 use super::{
+    flow::Flow,
     link::{LinkedChain, LinkedTable},
     packet::{Elements, Found, Sight, State, Tracking},
     place::{CauseId, Tag},
@@ -13,9 +12,6 @@ use super::{
     ruleset::{MarkSource, MarkValue, NewAddress, NewPort, Rule, Step, Translation, Value, Verdict},
     space::Region,
 };
-
-/// The sources that are at one place, by what else is known of their packets.
-pub(super) type Flow = BTreeMap<State, Region>;
 
 /// So many chains may be entered one from the other; the kernel has its own limit (16 for nftables).
 const DEEPEST: usize = 64;
@@ -25,9 +21,7 @@ const LONGEST: u64 = 200_000_000;
 
 /// Adds to a flow.
 pub(super) fn join(flow: &mut Flow, state: State, region: Region) {
-    if !region.is_empty() {
-        flow.entry(state).or_default().absorb(region);
-    }
+    flow.join(state, region);
 }
 
 /// A way through the rules.
@@ -129,46 +123,25 @@ impl Walk {
     ) {
         let mut after = Flow::new();
         let mut emptied = false;
-        let states: Vec<State> = match flow.len() {
-            1 => Vec::new(),
-            _ => flow.keys().cloned().collect(),
-        };
-        // Nearly always there is but one state, which need not be copied then.
-        if states.is_empty() {
-            if let Some((state, region)) = flow.iter_mut().next()
-                && let Some((active, steps)) = self.enter(frame.table, rule, id, state, region)
-            {
-                let state = state.clone();
+        if let Some((state, region)) = flow.only() {
+            if let Some((active, steps)) = self.enter(frame.table, rule, id, state, region) {
+                let active = Flow::of(state.clone(), active);
                 emptied = region.is_empty();
-                self.steps_of(
-                    frame,
-                    steps,
-                    id,
-                    Flow::from([(state, active)]),
-                    &mut after,
-                    returned,
-                );
+                self.steps_of(frame, steps, id, active, &mut after, returned);
             }
         } else {
-            for state in states {
+            for state in flow.states() {
                 let Some(region) = flow.get_mut(&state) else {
                     continue;
                 };
                 if let Some((active, steps)) = self.enter(frame.table, rule, id, &state, region) {
                     emptied |= region.is_empty();
-                    self.steps_of(
-                        frame,
-                        steps,
-                        id,
-                        Flow::from([(state, active)]),
-                        &mut after,
-                        returned,
-                    );
+                    self.steps_of(frame, steps, id, Flow::of(state, active), &mut after, returned);
                 }
             }
         }
         if emptied {
-            flow.retain(|_, region| !region.is_empty());
+            flow.drop_empty();
         }
         for (state, region) in after {
             join(flow, state, region);
@@ -335,7 +308,7 @@ impl Walk {
                     return;
                 };
                 frame.depth = frame.depth.saturating_add(1);
-                let left = self.chain(frame, chain, Flow::from([(state, region)]));
+                let left = self.chain(frame, chain, Flow::of(state, region));
                 frame.depth = frame.depth.saturating_sub(1);
                 let to = if matches!(verdict, Verdict::Jump(_)) {
                     after
