@@ -40,7 +40,10 @@ pub(crate) fn run(place: &Place, seed: u64, pairs: u64) -> Tally {
             .wrapping_add(tally.rulesets + tally.refused);
         let mut chance = Chance::new(of_ruleset);
         let ports = next_ports(&mut turn);
-        let rules = grammar::rules(&mut chance, ports);
+        let rules = match grammar::kept(tally.rulesets as usize, ports) {
+            Some(kept) => kept,
+            None => grammar::rules(&mut chance, ports),
+        };
         let Some(model) = load(place, &rules) else {
             tally.refused += 1;
             assert!(tally.refused < 200 + tally.rulesets, "most rulesets are refused");

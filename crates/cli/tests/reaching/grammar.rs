@@ -7,6 +7,8 @@ use crate::chance::Chance;
 /// The rules of the box, kept apart so that a failure can be made smaller.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
+    /// Tables that somebody has written down.
+    pub(crate) plain: String,
     pub(crate) tables: Vec<Table>,
     pub(crate) saves: Vec<Save>,
 }
@@ -37,7 +39,7 @@ pub(crate) struct Save {
 
 impl Rules {
     pub(crate) fn nft(&self) -> String {
-        let mut text = String::new();
+        let mut text = self.plain.clone();
         for table in &self.tables {
             let _ = writeln!(text, "table {} {{", table.head);
             table.sets.iter().for_each(|set| text += &format!("  {set}\n"));
@@ -88,6 +90,80 @@ impl Rules {
 pub(crate) struct Ports {
     pub(crate) asked: u16,
     pub(crate) other: u16,
+}
+
+/// What the model once had wrong, as small as it could be made. They come before all that is random.
+const KEPT: [(&str, &str); 9] = [
+    // A reject by ICMP is for IPv4 only, which its listing does not say; a reset is for TCP only.
+    (
+        "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta nfproto ipv4 reject\n}\n}",
+        "",
+    ),
+    (
+        "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta nfproto ipv6 reject\n}\n}",
+        "",
+    ),
+    (
+        "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta l4proto tcp reject with tcp reset\n}\n}",
+        "",
+    ),
+    // Chains of kind nat are asked only where connections are tracked.
+    (
+        "table inet t { chain c { type nat hook prerouting priority 1; policy drop;\n}\n}",
+        "",
+    ),
+    (
+        "table inet t { chain c { type nat hook prerouting priority 1; policy drop;\n}\n\
+         chain d { type filter hook input priority 0; policy accept;\n ct state invalid drop\n}\n}",
+        "",
+    ),
+    // A connection whose third packet is stopped does not stand.
+    (
+        "table inet t { chain c { type filter hook input priority 0; policy accept;\n\
+         tcp flags & (fin|syn|rst|ack) == syn accept\n ct direction original reject\n}\n}",
+        "",
+    ),
+    (
+        "",
+        "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m state --state ESTABLISHED -j REJECT\nCOMMIT\n",
+    ),
+    // A translation to where the packet goes anyway is none.
+    (
+        "table inet t { chain c { type filter hook input priority 50; policy accept;\n ct status & dnat == 0 accept\n drop\n}\n\
+         chain d { type nat hook prerouting priority -100; policy accept;\n tcp dport ASKED dnat ip to 203.0.111.1\n}\n}",
+        "",
+    ),
+    // The third packet of a connection that is not tracked is taken for a first one.
+    (
+        "table inet t { chain c { type filter hook prerouting priority -300; policy accept;\n tcp flags syn notrack\n}\n\
+         chain d { type filter hook input priority 0; policy accept;\n ct state new drop\n}\n}",
+        "",
+    ),
+];
+
+/// The rules that are kept.
+pub(crate) fn kept(number: usize, ports: Ports) -> Option<Rules> {
+    let (plain, save) = KEPT.get(number)?;
+    let mut rules = Rules {
+        plain: format!("{}\n", plain.replace("ASKED", &ports.asked.to_string())),
+        ..Rules::default()
+    };
+    let lines = |keep: fn(&str) -> bool| {
+        save.lines()
+            .filter(|line| keep(line))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    if !save.is_empty() {
+        rules.saves.push(Save {
+            v6: false,
+            legacy: false,
+            table: "filter",
+            chains: lines(|line| line.starts_with(':')),
+            rules: lines(|line| line.starts_with("-A")),
+        });
+    }
+    Some(rules)
 }
 
 pub(crate) fn rules(chance: &mut Chance, ports: Ports) -> Rules {
