@@ -99,7 +99,8 @@ fn again(one: Try, chance: &mut Chance) -> Try {
     // Of the same kind as before: rules look at some of these numbers.
     let port = match one.from.port() {
         40_000 => 40_000,
-        port @ 1..=39_999 => 30_000 + (port + chance.below(5_000) as u16) % 5_000,
+        1..=39_999 => 30_000 + chance.below(9_000) as u16,
+        50_000..=59_999 => 50_000 + chance.below(10_000) as u16,
         _ => 61_000 + chance.below(2_000) as u16,
     };
     again.from.set_port(port);
@@ -263,22 +264,28 @@ impl Asked {
                     }
                 }
                 for source in sources.into_iter().take(9) {
-                    let port = match chance.below(4) {
-                        0 => 40_000,
-                        1 => 30_000 + chance.below(9_000) as u16,
-                        _ => 61_000 + chance.below(2_000) as u16,
+                    // No two from one port: with a translated source, the kernel would have to change one of them.
+                    let is_taken = |port: u16| {
+                        let same = |known: &Try| (known.transport, known.from.is_ipv4()) == (transport, v4);
+                        tries.iter().any(|known| same(known) && known.from.port() == port)
+                    };
+                    let port = loop {
+                        let port = match chance.below(5) {
+                            0 => 40_000,
+                            1 => 30_000 + chance.below(9_000) as u16,
+                            2 => 50_000 + chance.below(10_000) as u16,
+                            _ => 61_000 + chance.below(2_000) as u16,
+                        };
+                        if !is_taken(port) {
+                            break port;
+                        }
                     };
                     let one = Try {
                         transport,
                         from: SocketAddr::new(source, port),
                         to: SocketAddr::new(to, self.ports.asked),
                     };
-                    if !tries
-                        .iter()
-                        .any(|known| (known.transport, known.from) == (one.transport, one.from))
-                    {
-                        tries.push(one);
-                    }
+                    tries.push(one);
                 }
             }
         }

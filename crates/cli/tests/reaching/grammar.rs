@@ -93,7 +93,7 @@ pub(crate) struct Ports {
 }
 
 /// What the model once had wrong, as small as it could be made. They come before all that is random.
-const KEPT: [(&str, &str); 9] = [
+const KEPT: [(&str, &str); 10] = [
     // A reject by ICMP is for IPv4 only, which its listing does not say; a reset is for TCP only.
     (
         "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta nfproto ipv4 reject\n}\n}",
@@ -115,6 +115,12 @@ const KEPT: [(&str, &str); 9] = [
     (
         "table inet t { chain c { type nat hook prerouting priority 1; policy drop;\n}\n\
          chain d { type filter hook input priority 0; policy accept;\n ct state invalid drop\n}\n}",
+        "",
+    ),
+    // A translation of the source is for its family only.
+    (
+        "table inet t { chain c { type nat hook postrouting priority 100; policy accept;\n snat ip to 203.0.119.1\n\
+         oifname docker0 drop\n}\n}",
         "",
     ),
     // A connection whose third packet is stopped does not stand.
@@ -213,7 +219,7 @@ fn table(chance: &mut Chance, ports: Ports, number: u64) -> Table {
     for at in 0..=maker.chance.below(3) {
         let nat = maker.chance.one_in(5);
         let hook = match nat {
-            true => "prerouting",
+            true => *maker.chance.of(&["prerouting", "prerouting", "postrouting"]),
             false => *maker.chance.of(&[
                 "prerouting",
                 "prerouting",
@@ -234,7 +240,9 @@ fn table(chance: &mut Chance, ports: Ports, number: u64) -> Table {
         let count = 1 + maker.chance.below(7);
         let rules = (0..count)
             .map(|_| {
-                if nat {
+                if nat && hook == "postrouting" {
+                    maker.source_rule()
+                } else if nat {
                     maker.nat_rule()
                 } else {
                     maker.rule(regular, hook)
@@ -556,6 +564,23 @@ impl Maker<'_> {
         }
     }
 
+    /// Another source for what goes on to the inner network.
+    fn source_rule(&mut self) -> String {
+        (self.family, self.transport) = (None, None);
+        let mut words = Vec::new();
+        if self.chance.one_in(2) {
+            words.push(self.matching("any"));
+        }
+        words.push(match self.chance.below(6) {
+            0 | 1 => "oifname docker0 masquerade".into(),
+            2 => "masquerade".into(),
+            3 if self.v4 && self.family != Some(false) => "snat ip to 203.0.119.1".into(),
+            4 => "accept".into(),
+            _ => "oifname docker0 drop".into(),
+        });
+        words.join(" ")
+    }
+
     fn nat_rule(&mut self) -> String {
         let Ports { asked, other } = self.ports;
         (self.family, self.transport) = (None, None);
@@ -594,7 +619,7 @@ fn saves(chance: &mut Chance, ports: Ports, v6: bool, legacy: bool) -> Vec<Save>
             "mangle",
             &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
         ),
-        ("nat", &["PREROUTING"]),
+        ("nat", &["PREROUTING", "POSTROUTING"]),
         ("filter", &["INPUT", "FORWARD", "OUTPUT"]),
     ] {
         if !chance.one_in(if table == "filter" { 2 } else { 4 }) {
@@ -642,7 +667,7 @@ fn saves(chance: &mut Chance, ports: Ports, v6: bool, legacy: bool) -> Vec<Save>
 
 fn save_rule(chance: &mut Chance, ports: Ports, v6: bool, table: &str, hook: &str, users: u64) -> String {
     let Ports { asked, other } = ports;
-    let reply = matches!(hook, "OUTPUT" | "POSTROUTING");
+    let reply = matches!(hook, "OUTPUT" | "POSTROUTING") && table != "nat";
     let (source, near) = if reply { ("-d", "-s") } else { ("-s", "-d") };
     let (far_port, near_port) = if reply {
         ("--dport", "--sport")
@@ -711,6 +736,7 @@ fn save_rule(chance: &mut Chance, ports: Ports, v6: bool, table: &str, hook: &st
             false => format!("-j DNAT --to-destination 203.0.119.2:{other}"),
             true => format!("-j DNAT --to-destination [fd09::2]:{other}"),
         },
+        ("nat", 0..=2) if hook == "POSTROUTING" => "-j MASQUERADE".into(),
         ("nat", 0..=6) => "-j ACCEPT".into(),
         ("filter", 0) => "-j REJECT".into(),
         ("filter", 1) => "-m limit --limit 1000/s -j LOG".into(),

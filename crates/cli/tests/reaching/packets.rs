@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     thread,
     time::{Duration, Instant},
 };
@@ -103,10 +103,26 @@ impl Listening {
             thread::sleep(Duration::from_millis(2));
         }
         let through = |(number, one): (usize, &Try)| match one.transport {
-            Transport::Tcp => peers.contains(&one.from),
+            Transport::Tcp => peers.contains(&one.from) || peers.contains(&masked(one, tries)),
             Transport::Udp => numbers.contains(&(number as u32)),
         };
         tries.iter().enumerate().map(through).collect()
+    }
+}
+
+/// What the inner host sees of somebody whose source was translated, where the port says who it is.
+fn masked(one: &Try, tries: &[Try]) -> SocketAddr {
+    let address: IpAddr = match one.from.is_ipv4() {
+        true => [203, 0, 119, 1].into(),
+        false => [0xfd09, 0, 0, 0, 0, 0, 0, 1].into(),
+    };
+    let same = |other: &&Try| {
+        (other.transport, other.from.is_ipv4(), other.from.port())
+            == (one.transport, one.from.is_ipv4(), one.from.port())
+    };
+    match tries.iter().filter(same).count() {
+        1 => SocketAddr::new(address, one.from.port()),
+        _ => one.from,
     }
 }
 

@@ -364,7 +364,7 @@ impl<'a> Journey<'a> {
         self.rules
             .tables
             .iter()
-            .any(|table| table.tracks && table.table.scope.sees(family))
+            .any(|table| table.tracks.contains(&family) && table.table.scope.sees(family))
     }
 
     /// New connections go through the chains of kind nat, until one of them decides.

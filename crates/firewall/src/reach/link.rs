@@ -7,6 +7,8 @@ use super::{
     ruleset::{At, Chain, Field, Lookup, MarkSource, Ruleset, Scope, Set, Step, Table, Verdict},
 };
 
+use crate::family::Family;
+
 /// A ruleset as it is walked through.
 pub(super) struct Linked<'a> {
     pub(super) tables: Vec<LinkedTable<'a>>,
@@ -18,8 +20,8 @@ pub(super) struct Linked<'a> {
 
 pub(super) struct LinkedTable<'a> {
     pub(super) table: &'a Table,
-    /// Whether a rule of it makes the kernel track connections.
-    pub(super) tracks: bool,
+    /// The families of which a rule of it makes the kernel track connections.
+    pub(super) tracks: Vec<Family>,
     pub(super) sets: &'a BTreeMap<String, Arc<Set>>,
     pub(super) chains: BTreeMap<&'a str, LinkedChain<'a>>,
 }
@@ -88,7 +90,10 @@ impl<'a> Linked<'a> {
                 .flat_map(|rule| &rule.steps);
             tables.push(LinkedTable {
                 table,
-                tracks: steps.into_iter().any(tracks),
+                tracks: Family::BOTH
+                    .into_iter()
+                    .filter(|family| steps.clone().any(|step| tracks(step, *family)))
+                    .collect(),
                 sets: &table.sets,
                 chains,
             });
@@ -100,7 +105,7 @@ impl<'a> Linked<'a> {
                 .values()
                 .flat_map(|chain| &chain.rules)
                 .flat_map(|rule| &rule.steps);
-            table.tracks || steps.into_iter().any(looks_at_flags)
+            !table.tracks.is_empty() || steps.into_iter().any(looks_at_flags)
         });
         Self {
             tables,
@@ -184,13 +189,13 @@ fn step_does(step: &Step) -> Doing {
         | Step::SetConnectionMark(_)
         | Step::NoTrack
         | Step::Translate(_)
-        | Step::TranslateSource => (false, true),
+        | Step::TranslateSource(_) => (false, true),
     };
     Doing { stops, changes }
 }
 
 /// Whether the kernel tracks connections for the sake of this step. A chain of kind nat alone does not make it.
-fn tracks(step: &Step) -> bool {
+fn tracks(step: &Step, family: Family) -> bool {
     let of_connection = |fields: &[Field]| {
         fields.iter().any(|field| {
             matches!(
@@ -211,7 +216,10 @@ fn tracks(step: &Step) -> bool {
         Step::Match(matching) => of_connection(matching.key.fields()),
         Step::VerdictMap { key, .. } => of_connection(key),
         Step::SetMark(value) => value.from == MarkSource::ConnectionMark,
-        Step::SetConnectionMark(_) | Step::Translate(_) | Step::TranslateSource => true,
+        Step::SetConnectionMark(_) => true,
+        // A translation is for the family that it names, also in a table of both.
+        Step::Translate(translation) => translation.family.is_none_or(|of| of == family),
+        Step::TranslateSource(of) => of.is_none_or(|of| of == family),
         Step::Verdict(_) | Step::NoTrack | Step::Perhaps(_) | Step::Opaque(_) => false,
     }
 }

@@ -120,8 +120,8 @@ pub(super) enum Step {
     NoTrack,
     /// Another destination, in chains of kind nat.
     Translate(Translation),
-    /// Another source, in chains of kind nat.
-    TranslateSource,
+    /// Another source, in chains of kind nat; of packets of this family only.
+    TranslateSource(Option<Family>),
     /// Goes on or not, who knows.
     Perhaps(String),
     /// It may do anything.

@@ -238,7 +238,12 @@ impl Walk {
                     Step::Translate(translation) => {
                         self.translate(frame, translation, id, state, region, &mut next);
                     }
-                    Step::TranslateSource => {
+                    Step::TranslateSource(family)
+                        if family.is_some_and(|family| family != self.sight.family) =>
+                    {
+                        join(&mut next, state, region);
+                    }
+                    Step::TranslateSource(_) => {
                         let mut state = state;
                         state.source_translated = true;
                         state.hidden = true;

@@ -66,7 +66,7 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
             address: NewAddress::Here,
             port: port(body.get("port")),
         })),
-        "snat" | "masquerade" => steps.push(Step::TranslateSource),
+        "snat" | "masquerade" => steps.push(Step::TranslateSource(family_of(text(body, "family"), scope))),
         // Of packets that go on by themselves later: the first one takes the whole way.
         "flow" => {}
         other => {
@@ -235,13 +235,7 @@ fn mark(value: &Value) -> Option<MarkValue> {
 }
 
 fn translation(body: &Value, scope: Scope) -> Translation {
-    let family = match (text(body, "family"), scope) {
-        ("ip", _) => Some(Family::V4),
-        ("ip6", _) => Some(Family::V6),
-        (_, Scope::V4) => Some(Family::V4),
-        (_, Scope::V6) => Some(Family::V6),
-        _ => None,
-    };
+    let family = family_of(text(body, "family"), scope);
     let address = match body.get("addr") {
         None => NewAddress::Keep,
         Some(Value::String(address)) => match expression::value_of_text(address) {
@@ -263,6 +257,17 @@ fn translation(body: &Value, scope: Scope) -> Translation {
         family,
         address,
         port: port(body.get("port")),
+    }
+}
+
+/// The family that a translation says, or that its table has.
+fn family_of(name: &str, scope: Scope) -> Option<Family> {
+    match (name, scope) {
+        ("ip", _) => Some(Family::V4),
+        ("ip6", _) => Some(Family::V6),
+        (_, Scope::V4) => Some(Family::V4),
+        (_, Scope::V6) => Some(Family::V6),
+        _ => None,
     }
 }
 

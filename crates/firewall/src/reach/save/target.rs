@@ -46,7 +46,7 @@ pub(super) fn read(words: &[Word], is_goto: bool, family: Family, steps: &mut Ve
             address: NewAddress::Here,
             port: options.value("--to-ports").map_or(NewPort::Keep, port),
         })),
-        "SNAT" | "MASQUERADE" => Some(Step::TranslateSource),
+        "SNAT" | "MASQUERADE" => Some(Step::TranslateSource(Some(family))),
         // Targets have names in capitals; but a chain may have one, too, and then there is a chain of that name.
         "TPROXY" | "QUEUE" | "NFQUEUE" | "SYNPROXY" | "NETMAP" | "HMARK" | "DNPT" | "SNPT" | "CLUSTERIP" => {
             opaque()
