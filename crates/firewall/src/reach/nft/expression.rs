@@ -213,8 +213,9 @@ pub(super) fn value_of_text(text: &str) -> Value {
     match text.parse::<IpAddr>() {
         Ok(address) => Value::Numbers(bits_of(address), bits_of(address)),
         Err(_) => match text.strip_suffix('*') {
+            // In a set, what holds where nothing else does.
+            Some("") => Value::Unknown,
             Some(beginning) => Value::Name(beginning.into(), true),
-            None if text == "*" => Value::Unknown,
             None => Value::Name(text.into(), false),
         },
     }
