@@ -93,7 +93,7 @@ pub(crate) struct Ports {
 }
 
 /// What the model once had wrong, as small as it could be made. They come before all that is random.
-const KEPT: [(&str, &str); 10] = [
+const KEPT: [(&str, &str); 12] = [
     // A reject by ICMP is for IPv4 only, which its listing does not say; a reset is for TCP only.
     (
         "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta nfproto ipv4 reject\n}\n}",
@@ -121,6 +121,18 @@ const KEPT: [(&str, &str); 10] = [
     (
         "table inet t { chain c { type nat hook postrouting priority 100; policy accept;\n snat ip to 203.0.119.1\n\
          oifname docker0 drop\n}\n}",
+        "",
+    ),
+    // An answer to a translated source is for this host until it is translated back.
+    (
+        "table inet t { chain c { type filter hook prerouting priority -310; policy drop;\n fib daddr type != local accept\n}\n\
+         chain d { type nat hook postrouting priority 0; policy accept;\n oifname docker0 masquerade\n}\n}",
+        "",
+    ),
+    // A third packet that is not tracked is not translated as the first one was.
+    (
+        "table inet t { chain c { type filter hook prerouting priority -300; policy accept;\n tcp flags & syn == 0 notrack\n}\n\
+         chain d { type nat hook prerouting priority -100; policy accept;\n tcp dport ASKED redirect to :OTHER\n}\n}",
         "",
     ),
     // A connection whose third packet is stopped does not stand.
@@ -151,7 +163,12 @@ const KEPT: [(&str, &str); 10] = [
 pub(crate) fn kept(number: usize, ports: Ports) -> Option<Rules> {
     let (plain, save) = KEPT.get(number)?;
     let mut rules = Rules {
-        plain: format!("{}\n", plain.replace("ASKED", &ports.asked.to_string())),
+        plain: format!(
+            "{}\n",
+            plain
+                .replace("ASKED", &ports.asked.to_string())
+                .replace("OTHER", &ports.other.to_string())
+        ),
         ..Rules::default()
     };
     let lines = |keep: fn(&str) -> bool| {

@@ -493,7 +493,7 @@ impl<'a> Journey<'a> {
         }
         let flow = self.third(Hook::Prerouting, flow, arrives.clone(), Interface::Nothing);
         let flow = self.third(Hook::Input, flow, arrives, Interface::Nothing);
-        all_of(flow)
+        all_of(self.of_connection(flow))
     }
 
     fn forwarded(&mut self, address: Option<u128>, flow: Flow) -> Region {
@@ -522,7 +522,7 @@ impl<'a> Journey<'a> {
         let flow = self.third(Hook::Prerouting, flow, arrives.clone(), Interface::Nothing);
         let flow = self.third(Hook::Forward, flow, arrives, onward.clone());
         let flow = self.third(Hook::Postrouting, flow, Interface::Unknown, onward);
-        all_of(flow)
+        all_of(self.of_connection(flow))
     }
 
     /// Answers to packets that have arrived.
@@ -568,23 +568,31 @@ impl<'a> Journey<'a> {
         flow
     }
 
-    /// An answer that does not come from where the packet was sent to is none. What follows a right one is sent again to
-    /// where the first was sent.
+    /// What follows a right answer is sent again to where the first was sent.
     fn back(&mut self, flow: Flow) -> Flow {
+        let right = self.of_connection(flow);
+        let again = |(state, region): (State, Region)| {
+            let state = State {
+                mark: Some(0),
+                tracking: Tracking::NotYet,
+                address: self.departure.address,
+                port: self.departure.port,
+                hidden: false,
+                bound: false,
+                ..state
+            };
+            (state, region)
+        };
+        right.into_iter().map(again).collect()
+    }
+
+    /// A packet that is not translated as the first one was belongs to another connection, for its receiver.
+    fn of_connection(&mut self, flow: Flow) -> Flow {
         let mut right = Flow::new();
         for (state, region) in flow {
             if state.tracking == Tracking::Established
                 || state.translated == Some(false) && !state.source_translated
             {
-                let state = State {
-                    mark: Some(0),
-                    tracking: Tracking::NotYet,
-                    address: self.departure.address,
-                    port: self.departure.port,
-                    hidden: false,
-                    bound: false,
-                    ..state
-                };
                 join(&mut right, state, region);
             } else if state.translated == Some(true) || state.source_translated {
                 self.walk.block(region, special::NOT_TRANSLATED_BACK);
@@ -625,7 +633,9 @@ pub(super) fn explain(cause: CauseId) -> Option<&'static str> {
     Some(match cause {
         special::ORDER => "chains of one priority, whose order no listing tells",
         special::OWN_ADDRESS => "whether the address that it is sent on to is one of this host",
-        special::NOT_TRANSLATED_BACK => "an answer that is not translated back",
+        special::NOT_TRANSLATED_BACK => {
+            "a packet that is not translated as the first one of its connection was"
+        }
         special::TRACKING => "whether connections are tracked, for which no rule asks",
         special::PICKED_UP => {
             "a connection whose first packet is not tracked, which depends on `nf_conntrack_tcp_loose`"

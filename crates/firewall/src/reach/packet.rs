@@ -310,6 +310,8 @@ impl Sight {
             Field::TcpFlags if self.protocol != TCP => Seen::Absent,
             Field::TcpFlags => Seen::Number(0),
             Field::DestinationKind => match self.is_reply {
+                // The address to which a source was translated is mostly one of this host.
+                true if state.hidden => Seen::Unsure,
                 // Somebody who gets an answer.
                 true => Seen::Number(kind::UNICAST),
                 false => number(self.kind_of(state.address)),
