@@ -1,5 +1,7 @@
 //! The pure planner: what was read goes in, an immutable plan comes out. It touches nothing.
 
+mod today;
+
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -8,10 +10,11 @@ use portcullis_model::{
     AllowedSource, BackendName, Binding, Connection, ExposureId, Listener, LiveConnection, NetworkSet,
     Networks, Note, NoteLevel, Plan, PlanId, Port, Prediction, ServiceName, Site, StatePart, Transport,
 };
-
 use portcullis_sys::conntrack::Flow;
 
-use crate::{FirewallError, closing::Closing, lockout, state::Snapshot};
+pub use today::Today;
+
+use crate::{FirewallError, closing::Closing, lockout, reach::Question, state::Snapshot};
 
 /// A neighbour without an address of its own (RFC 4291, 2.5.6).
 const LINK_LOCAL: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -49,6 +52,8 @@ pub struct PlanInput<'a> {
     pub above: &'a [Connection],
     /// Range of source ports for outgoing connections, inclusive.
     pub ephemeral: (u16, u16),
+    /// The rules of today, if they could be read.
+    pub today: Option<&'a Today>,
     /// Whether a port on which nothing listens is closed all the same.
     pub preventive: bool,
     /// The firewall system that the change is to be made in, and why.
@@ -490,6 +495,16 @@ fn notes(
              like everybody else"
         );
         note(NoteLevel::Info, text);
+    }
+    if let Some(today) = input.today {
+        let mut question = Question::new(port, today.host.clone());
+        if !input.behind.is_empty() {
+            question.destinations = input.behind.to_vec();
+            question.forwarded = true;
+        }
+        for told in today.notes(&question, &input.allow) {
+            note(told.level, told.text);
+        }
     }
     for fault in &input.snapshot.own.faults {
         note(

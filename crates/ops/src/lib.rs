@@ -19,6 +19,7 @@ mod evidence;
 pub mod exposures;
 pub mod host;
 pub mod import;
+mod interfaces;
 pub mod learn;
 pub mod logs;
 pub mod reach;

@@ -108,6 +108,7 @@ impl Case {
             tracked: &self.tracked,
             above: &self.above,
             ephemeral: (32768, 60999),
+            today: None,
             preventive: false,
             backend: (BackendName::Nftables, "made in nftables".into()),
         })

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use portcullis_firewall::{
     PlanInput,
+    plan::Today,
     state::{self, Snapshot},
 };
 use portcullis_model::{AllowedSource, BackendName, Connection, ExposureId, Plan, Port};
@@ -12,6 +13,7 @@ use portcullis_sys::Survey;
 use crate::{
     Desk, OpsError,
     check::{self, Checked},
+    reach,
 };
 
 /// What was read of the host that is worked on.
@@ -20,6 +22,8 @@ pub(super) struct Facts {
     pub(super) survey: Survey,
     pub(super) checked: Checked,
     pub(super) snapshot: Snapshot,
+    /// What the rules of today say, where a model could be made of them.
+    pub(super) today: Option<Today>,
 }
 
 /// What is to be planned.
@@ -41,7 +45,15 @@ impl Facts {
         let checked = check::of_sockets(desk.host.clone(), &survey.sockets, &survey.holders);
         let snapshot = state::read(&desk.machine, &checked.listeners, &checked.connections)
             .map_err(OpsError::Firewall)?;
+        let today = match (reach::live(&desk.machine), reach::host(&desk.machine)) {
+            (Ok(ruleset), Ok(host)) => Some(Today { ruleset, host }),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::debug!(%error, "no model can be made of the rules");
+                None
+            }
+        };
         Ok(Self {
+            today,
             survey,
             checked,
             snapshot,
@@ -72,6 +84,7 @@ impl Facts {
             tracked: &self.survey.tracked,
             above: &self.survey.above.iter().map(connection).collect::<Vec<_>>(),
             ephemeral: self.survey.ephemeral,
+            today: self.today.as_ref(),
             preventive: wanted.preventive,
             backend: wanted.backend,
         })

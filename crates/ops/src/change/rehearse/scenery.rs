@@ -12,7 +12,7 @@ use portcullis_model::{Plan, StatePart};
 use portcullis_sys::Machine;
 
 use super::{Interface, Scenery, Witness};
-use crate::OpsError;
+use crate::{OpsError, interfaces};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,8 +32,21 @@ pub(super) fn of(machine: &Machine, plan: &Plan) -> Result<Scenery, OpsError> {
             .map(|finished| finished.stdout)
             .map_err(|source| OpsError::Firewall(FirewallError::Tool { act: "copy", source }))
     };
-    let mut interfaces = interfaces(&ask(&["-o", "link", "show"])?, &ask(&["-o", "addr", "show"])?);
-    interfaces.retain(|interface| interface.name != "lo");
+    // Link-local addresses are made by the copy itself.
+    let is_link_local =
+        |network: &IpNet| matches!(network.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
+    let interfaces: Vec<Interface> = interfaces::of(machine)?
+        .into_iter()
+        .filter(|interface| interface.name != "lo")
+        .map(|interface| Interface {
+            name: interface.name,
+            addresses: interface
+                .networks
+                .into_iter()
+                .filter(|network| !is_link_local(network))
+                .collect(),
+        })
+        .collect();
     let addresses: Vec<IpAddr> = interfaces
         .iter()
         .flat_map(|interface| interface.addresses.iter().map(IpNet::addr))
@@ -129,40 +142,6 @@ fn sources(plan: &Plan, own: &[IpAddr]) -> Vec<(String, IpAddr)> {
     sources
 }
 
-/// From `ip -o link show` and `ip -o addr show` (ip-address(8)). Link-local addresses are made by the copy itself.
-fn interfaces(links: &str, addresses: &str) -> Vec<Interface> {
-    let name_of = |line: &str| -> Option<String> {
-        let name = line.split_whitespace().nth(1)?.trim_end_matches(':');
-        name.split('@').next().map(str::to_owned)
-    };
-    let mut interfaces: Vec<Interface> = links
-        .lines()
-        .filter_map(name_of)
-        .map(|name| Interface {
-            name,
-            addresses: Vec::new(),
-        })
-        .collect();
-    for line in addresses.lines() {
-        let address = ["inet", "inet6"]
-            .iter()
-            .find_map(|family| word_after(line, family));
-        let address = address.and_then(|address| address.parse::<IpNet>().ok());
-        let (Some(name), Some(address)) = (name_of(line), address) else {
-            continue;
-        };
-        let link_local = matches!(address.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
-        if let Some(interface) = interfaces
-            .iter_mut()
-            .find(|one| one.name == name)
-            .filter(|_| !link_local)
-        {
-            interface.addresses.push(address);
-        }
-    }
-    interfaces
-}
-
 fn word_after<'t>(text: &'t str, word: &str) -> Option<&'t str> {
     let mut words = text.split_whitespace();
     words.find(|found| *found == word)?;
@@ -174,30 +153,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interfaces_and_their_addresses_are_read() {
-        let links = "1: lo: <LOOPBACK,UP> mtu 65536\n7: eth0@if6: <BROADCAST,UP> mtu 1500\n9: docker0: <UP> mtu 1500\n";
-        let addresses = "1: lo    inet 127.0.0.1/8 scope host lo\n7: eth0    inet 10.7.10.10/24 brd 10.7.10.255 scope \
-                         global eth0\n7: eth0    inet6 2001:db8:7:10::a/64 scope global \n7: eth0    inet6 fe80::1/64 scope link\n";
-        let found = interfaces(links, addresses);
-        let shown: Vec<String> = found
-            .iter()
-            .map(|interface| {
-                let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
-                format!("{} {}", interface.name, addresses.join(" "))
-            })
-            .collect();
+    fn the_address_that_somebody_would_try_is_of_his_family() {
+        let interface = |addresses: &[&str]| Interface {
+            name: "eth0".into(),
+            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        };
+        let both = interface(&["10.7.10.10/24", "2001:db8:7:10::a/64"]);
         assert_eq!(
-            shown,
-            [
-                "lo 127.0.0.1/8",
-                "eth0 10.7.10.10/24 2001:db8:7:10::a/64",
-                "docker0 "
-            ]
-        );
-        assert_eq!(
-            reaches(&found[1], ANYBODY[1]),
+            reaches(&both, ANYBODY[1]),
             Some("2001:db8:7:10::a".parse().unwrap())
         );
-        assert_eq!(reaches(&found[2], ANYBODY[0]), None);
+        assert_eq!(reaches(&interface(&[]), ANYBODY[0]), None);
     }
 }
