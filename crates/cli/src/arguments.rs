@@ -146,6 +146,9 @@ pub(crate) struct Reach {
     /// The rules of this host; this is so unless --ruleset is given
     #[arg(long, conflicts_with_all = ["ruleset", "interface"])]
     pub(crate) live: bool,
+    /// The rules of a host that is reached over ssh, as ssh://user@host
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["live", "ruleset", "interface"])]
+    pub(crate) host: Option<Target>,
     /// Rules of another host: what `nft -j list ruleset`, `iptables-save` and `ip6tables-save` print there
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) ruleset: Vec<PathBuf>,

@@ -14,7 +14,7 @@ use portcullis_firewall::{
     reach::{Host, HostInterface, Passage, Question, Ruleset, TextKind, View, reach},
 };
 use portcullis_model::{Networks, Port, Site};
-use portcullis_sys::Machine;
+use portcullis_sys::{Machine, ssh::Target};
 
 use crate::{OpsError, desk, interfaces, services};
 
@@ -25,7 +25,9 @@ pub struct Request {
     pub port: Port,
     /// Only these sources.
     pub from: Option<From>,
-    /// Rules in files; without any, those of this host.
+    /// The host whose loaded rules are meant; this one when not given.
+    pub host: Option<Target>,
+    /// Rules in files; without any, the loaded ones.
     pub files: Vec<PathBuf>,
     /// Interfaces of the host whose rules are in files.
     pub interfaces: Vec<HostInterface>,
@@ -51,7 +53,7 @@ pub enum From {
 pub struct Reached {
     /// The port.
     pub port: Port,
-    /// `this host`, or the names of files.
+    /// `this host`, the name of another one, or those of files.
     pub source: String,
     /// How many rules were read.
     pub rules: usize,
@@ -100,8 +102,9 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
         .transpose()?;
     let (ruleset, host, source) = match request.files.is_empty() {
         true => {
-            let machine = Machine::Here;
-            (live(&machine)?, host(&machine)?, "this host".to_owned())
+            let name = request.host.as_ref().map_or("this host".to_owned(), Target::name);
+            let machine = Machine::at(request.host.clone()).map_err(OpsError::System)?;
+            (live(&machine)?, host(&machine)?, name)
         }
         false => {
             let host = Host {

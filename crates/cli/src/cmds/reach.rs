@@ -17,6 +17,7 @@ pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
     let request = Request {
         port: arguments.port,
         from: arguments.from.as_deref().map(from),
+        host: arguments.host.clone(),
         files: arguments.ruleset.clone(),
         interfaces: arguments.interface.clone(),
         addresses: arguments.address.clone(),

@@ -36,6 +36,7 @@ mod scanning;
 mod segments;
 mod servers;
 mod story;
+mod told;
 mod trial;
 mod watching;
 mod wire;

@@ -319,6 +319,11 @@ fn loop_over(reached: &Reached, backend: &str) {
 fn a_host_with_nftables_is_changed_over_ssh_and_nothing_is_left_there() {
     let reached = Reached::modern();
     let office = reached.plant.hold("office", "10.7.10.10:54321", &[]);
+    // By its rules everybody gets in, as the packets say.
+    let told = reached
+        .portcullis(&format!("reach --port 54321 --from office --host {HOST}"))
+        .with(1);
+    assert!(told.stdout.contains("let through"), "{}", told.stdout);
     loop_over(&reached, "nftables");
     office.is_cut();
     // Without a store, the kernel of the other host is asked.
