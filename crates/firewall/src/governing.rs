@@ -12,8 +12,8 @@ use crate::{FirewallError, act::unasked, plan, state::Snapshot};
 pub struct Governing {
     /// The systems whose tools are installed.
     pub installed: BTreeSet<BackendName>,
-    /// Whether the only iptables of a host that speaks IPv6 has no twin for it.
-    pub only_ipv4: bool,
+    /// The kinds of iptables without a twin for IPv6, on a host that speaks it.
+    pub only_ipv4: BTreeSet<BackendName>,
     /// Whether firewalld runs.
     pub firewalld: bool,
     /// Whether ufw is enabled, for both families: without IPv6 it has no place for a rule of that family.
@@ -30,8 +30,6 @@ pub struct Governing {
     /// Whether there is a tool that ends connections which firewalld would let live on.
     pub cutter: bool,
 }
-
-const IP6TABLES: &str = "ip6tables-restore";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -68,9 +66,15 @@ impl Governing {
         if installed.contains(&BackendName::IptablesNft) || installed.contains(&BackendName::IptablesLegacy) {
             installed.remove(&BackendName::Iptables);
         }
-        let only_ipv4 = installed.contains(&BackendName::Iptables)
-            && !has(IP6TABLES)?
-            && machine.has_ipv6().map_err(unasked)?;
+        let mut only_ipv4 = BTreeSet::new();
+        for name in installed.iter().copied() {
+            if let Some(twin) = twin(name)
+                && !has(twin)?
+                && machine.has_ipv6().map_err(unasked)?
+            {
+                only_ipv4.insert(name);
+            }
+        }
         Ok(Self {
             installed,
             only_ipv4,
@@ -90,9 +94,10 @@ impl Governing {
     /// # Errors
     /// When the one that is asked for is not installed or does not govern the host, or none is installed.
     pub fn choose(&self, asked: Option<BackendName>) -> Result<(BackendName, String), FirewallError> {
-        match self.chosen(asked)? {
-            (BackendName::Iptables, _) if self.only_ipv4 => Err(missing(IP6TABLES)),
-            chosen => Ok(chosen),
+        let chosen = self.chosen(asked)?;
+        match twin(chosen.0).filter(|_| self.only_ipv4.contains(&chosen.0)) {
+            Some(twin) => Err(missing(twin)),
+            None => Ok(chosen),
         }
     }
 
@@ -198,6 +203,16 @@ impl Governing {
 
 fn of_docker(part: &StatePart) -> bool {
     part.read && part.name.contains("tables") && part.output.contains("DOCKER")
+}
+
+/// The program that does the same for IPv6, where there is another one.
+fn twin(name: BackendName) -> Option<&'static str> {
+    match name {
+        BackendName::IptablesNft => Some("ip6tables-nft-restore"),
+        BackendName::IptablesLegacy => Some("ip6tables-legacy-restore"),
+        BackendName::Iptables | BackendName::Ufw => Some("ip6tables-restore"),
+        BackendName::Nftables | BackendName::Firewalld => None,
+    }
 }
 
 fn program(name: BackendName) -> &'static str {
@@ -359,11 +374,13 @@ mod tests {
             assert_eq!(name, expected, "{host:?}: {why}");
             assert!(why.contains(because), "{host:?}: {why}");
         }
-        let open_in_ipv6 = Governing {
-            only_ipv4: true,
-            ..with(&[Iptables])
-        };
-        assert!(open_in_ipv6.choose(None).is_err());
+        for name in [Iptables, IptablesNft, IptablesLegacy] {
+            let open_in_ipv6 = Governing {
+                only_ipv4: [name].into(),
+                ..with(&[name])
+            };
+            assert!(open_in_ipv6.choose(None).is_err(), "{name}");
+        }
         assert_eq!(
             with(&[]).choose(None).unwrap_err().to_string(),
             "cannot change the firewall rules"

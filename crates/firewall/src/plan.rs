@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use portcullis_model::{
     AllowedSource, BackendName, Binding, Connection, ExposureId, Listener, LiveConnection, NetworkSet,
-    Networks, Note, NoteLevel, Plan, PlanId, Port, Prediction, ServiceName, Site, StatePart, Transport,
+    Networks, Note, NoteLevel, Plan, PlanId, Port, Prediction, ProcessIdentity, ServiceName, Site, StatePart,
+    Transport,
 };
 use portcullis_sys::conntrack::Flow;
 
@@ -270,32 +271,31 @@ fn outlook(
     }
 }
 
-/// Whether a connection with the closed port as its local port was opened by this host. The connection tracker knows;
-/// for connections that are older than the tracker's use, the holder tells: a server's connections are held by the
-/// process that listens or by one of the same program, all others are somebody's outgoing ones. When the holder cannot
-/// be read and something listens, it is taken for incoming: the closing must not fail open.
+/// Whether a connection with the closed port as its local port was opened by this host.
+///
+/// A server's connections are held by the process that listens or by one of the same program, and they are incoming whatever the
+/// connection tracker says: where it did not see one begin, it takes whoever spoke next for the one who opened it. Of all
+/// others its word counts, and where it has none they are somebody's outgoing ones. When the holder cannot be read and
+/// something listens, it is taken for incoming: the closing must not fail open.
 fn opened_here(connection: &Connection, listeners: &[Listener], tracked: &[Flow]) -> bool {
+    let of_the_service = |holder: &ProcessIdentity| {
+        listeners.iter().any(|listener| match &listener.process {
+            Some(server) if server.executable.is_some() && holder.executable.is_some() => {
+                server.pid == holder.pid || server.executable == holder.executable
+            }
+            // Of another host only names are told.
+            Some(server) => server.pid == holder.pid || server.name.is_some() && server.name == holder.name,
+            None => true,
+        })
+    };
+    match &connection.process {
+        Some(holder) if of_the_service(holder) => return false,
+        None if !listeners.is_empty() => return false,
+        _ => {}
+    }
     let (local, peer) = (connection.local, connection.peer);
-    let opened_by = |from: SocketAddr, to: SocketAddr| {
-        let flow = |flow: &Flow| (flow.originator, flow.responder) == (from, to);
-        tracked.iter().any(flow)
-    };
-    if opened_by(local, peer) {
-        return true;
-    }
-    if opened_by(peer, local) {
-        return false;
-    }
-    let Some(holder) = &connection.process else {
-        return listeners.is_empty();
-    };
-    !listeners.iter().any(|listener| match &listener.process {
-        Some(server) => {
-            server.pid == holder.pid
-                || (server.executable.is_some() && server.executable == holder.executable)
-        }
-        None => true,
-    })
+    let from_outside = |flow: &Flow| (flow.originator, flow.responder) == (peer, local);
+    !tracked.iter().any(from_outside)
 }
 
 fn predictions(allow: &NetworkSet, site: Option<&Site>, of_this_host: bool) -> Vec<Prediction> {

@@ -1,6 +1,12 @@
 //! Which process holds a socket.
 
-use std::{collections::HashMap, fs, os::unix::ffi::OsStrExt, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use nix::unistd::{Uid, User};
 use portcullis_model::{ProcessIdentity, Untrusted};
@@ -11,6 +17,8 @@ use crate::package;
 #[derive(Debug, Default)]
 pub struct Owners {
     pids: HashMap<u32, u32>,
+    /// Those that were looked into already: finding a package takes some hundredths of a second.
+    known: Mutex<HashMap<u32, ProcessIdentity>>,
     /// Processes whose descriptors could not be read, which without root are those of other users.
     pub unreadable: usize,
 }
@@ -24,9 +32,11 @@ impl Owners {
     /// Who holds the socket, with the socket's owner as the user.
     pub fn identity(&self, inode: u32, uid: u32) -> Option<ProcessIdentity> {
         let pid = self.pid(inode)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known.entry(pid).or_insert_with(|| identity(pid)).clone();
         Some(ProcessIdentity {
             user: Some(user_name(uid)),
-            ..identity(pid)
+            ..found
         })
     }
 }

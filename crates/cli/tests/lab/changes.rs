@@ -441,6 +441,10 @@ fn a_trial_that_somebody_made_permanent_is_not_taken_for_confirmed() {
         "{}",
         listed.stdout
     );
+    // Nor when it is looked at once more.
+    let listed = plant.portcullis(GATEWAY, &["changes"]).with(0);
+    assert!(listed.stdout.contains("not in force"), "{}", listed.stdout);
+    plant.portcullis(GATEWAY, &["verify", &change]).with(3);
     plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
     assert!(plant.answers("office", GATEWAY_ADDRESS, 54321));
 }

@@ -207,16 +207,20 @@ fn the_same_input_gives_the_same_plan_and_another_one_another() {
 }
 
 #[test]
-fn the_connection_tracker_s_word_on_who_opened_a_connection_goes_before_the_holder_s_name() {
+fn the_service_s_own_connections_are_incoming_whatever_the_tracker_says_and_of_others_its_word_counts() {
     let mut case = Case::new();
     case.connections = vec![
         connection(54321, "10.7.30.5:7000", 7),
         connection(54321, "10.7.30.6:40000", 99),
+        connection(54321, "10.7.30.7:40000", 99),
+        connection(54321, "10.7.30.8:40000", 99),
     ];
-    let (ours, theirs) = (&case.connections[0], &case.connections[1]);
+    let of = |number: usize| (case.connections[number].local, case.connections[number].peer);
     case.tracked = vec![
-        flow(ours.local, ours.peer, 5),
-        flow(theirs.peer, theirs.local, 95),
+        // Picked up when the service spoke.
+        flow(of(0).0, of(0).1, 5),
+        flow(of(1).1, of(1).0, 95),
+        flow(of(2).0, of(2).1, 7),
     ];
     let plan = case.plan(54321, &[]).unwrap();
     let told: Vec<_> = plan
@@ -224,7 +228,13 @@ fn the_connection_tracker_s_word_on_who_opened_a_connection_goes_before_the_hold
         .iter()
         .map(|live| (live.cut, live.age_seconds))
         .collect();
-    assert_eq!(told, [(false, Some(5)), (true, Some(95))]);
+    assert_eq!(
+        told,
+        [(true, Some(5)), (true, Some(95)), (false, Some(7)), (false, None)]
+    );
+    let closing = closing(&plan, "abcdef");
+    assert_eq!(closing.cut_peers.len(), 2);
+    assert_eq!(closing.outgoing_peers.len(), 2);
 }
 
 fn flow(originator: SocketAddr, responder: SocketAddr, seconds: u64) -> Flow {

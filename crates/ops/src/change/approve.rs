@@ -99,8 +99,10 @@ fn signer(plan: &Plan, signature: &Path, signers: &Path, actor: &str) -> Result<
     let unsigned = |error: Unsigned| error.into_error(|why| refused(plan, why));
     let possible = signed.possible_signers().map_err(unsigned)?;
     let listed = sanitize(&possible.join(", "));
-    // A key that is also his counts as his.
-    if possible.iter().any(|signer| is_same_person(signer, actor)) {
+    // A key that is also his counts as his, in whichever line of the list: of several lines ssh-keygen names the first.
+    let is_his = |signer: &String| is_same_person(signer, actor) && signed.is_by(signer).is_ok();
+    let listed_for_him = principals(&read_text(signers)?).iter().any(is_his);
+    if listed_for_him || possible.iter().any(|signer| is_same_person(signer, actor)) {
         return Err(refused(
             plan,
             format!("{listed} cannot both approve and apply it"),
@@ -115,6 +117,21 @@ fn signer(plan: &Plan, signature: &Path, signers: &Path, actor: &str) -> Result<
     };
     signed.is_by(named).map_err(unsigned)?;
     Ok(named.clone())
+}
+
+/// All names in a list of signers (ssh-keygen(1), ALLOWED SIGNERS): the first word of each line, with commas between them.
+fn principals(list: &str) -> Vec<String> {
+    let lines = list.lines().map(str::trim);
+    let entries = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    entries
+        .flat_map(|line| {
+            let quoted = line.strip_prefix('"').and_then(|rest| rest.split('"').next());
+            let names = quoted
+                .or_else(|| line.split_whitespace().next())
+                .unwrap_or_default();
+            names.split(',').map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// Whether a signer of the list is the one who is at work: by login name, with or without a mail domain behind it.
@@ -145,6 +162,15 @@ fn unwritten(source: std::io::Error) -> OpsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_names_of_a_list_are_known() {
+        let list = "# keys\nalice@plant.example ssh-ed25519 AAAA\nbob,root namespaces=\"x\" ssh-ed25519 AAAA\n\"eve smith\" ssh-ed25519 B\n";
+        assert_eq!(
+            principals(list),
+            ["alice@plant.example", "bob", "root", "eve smith"]
+        );
+    }
 
     #[test]
     fn nobody_approves_what_he_applies() {

@@ -170,13 +170,14 @@ pub(super) fn correction(
 ) -> Option<(ChangeState, &'static str)> {
     let damaged = loaded.is_some_and(|loaded| !alterations(change, loaded, faults, now).is_empty());
     let in_force = loaded.and_then(|loaded| loaded.port.map(|_| loaded.expires.is_some()));
+    let unlimited = in_force == Some(false) && !is_to_stay(change);
     let before_its_time = change.trial_until.is_some_and(|until| now + CLOCK_GRACE < until);
     let removed = (
         ChangeState::NotInForce,
         "somebody or something removed its rules: the port is open",
     );
     let (state, outcome) = match (change.state, in_force) {
-        (_, Some(_)) if damaged => (
+        (_, Some(_)) if damaged && !unlimited => (
             ChangeState::NotInForce,
             "somebody changed its rules: whether the port is closed cannot be concluded",
         ),
@@ -197,7 +198,7 @@ pub(super) fn correction(
             "it was not confirmed in time: it is open as before",
         ),
         (ChangeState::Confirmed, None) => removed,
-        (ChangeState::OnTrial, Some(false)) if !is_announced(change, CONFIRM) => (
+        (_, Some(false)) if !is_to_stay(change) => (
             ChangeState::NotInForce,
             "somebody took its time limit away, and nobody has confirmed it: roll it back",
         ),
@@ -215,6 +216,14 @@ pub(super) const ROLLBACK: &str = "announce the rollback";
 /// Whether a step was announced and nothing was noted after it.
 fn is_announced(change: &Change, step: &str) -> bool {
     change.steps.last().is_some_and(|last| last.step == step)
+}
+
+/// Whether it may stand without a time limit: a person has confirmed it, or was about to when the command was killed.
+fn is_to_stay(change: &Change) -> bool {
+    let announced = |step: &StepRecord| step.step == CONFIRM;
+    change.state == ChangeState::Confirmed
+        || was_confirmed(&change.steps)
+        || change.steps.iter().any(announced)
 }
 
 fn is_guarded(change: &Change) -> bool {
@@ -239,6 +248,9 @@ pub(crate) fn alterations(
     let mut alterations: Vec<String> = faults.to_vec();
     alterations.extend(loaded.damage.iter().cloned());
     let kept = change.state == ChangeState::Confirmed || was_confirmed(&change.steps);
+    if loaded.port.is_some() && loaded.expires.is_none() && !is_to_stay(change) {
+        alterations.push("somebody took its time limit away, and nobody has confirmed it".into());
+    }
     if kept && loaded.expires.is_some() {
         alterations.push("it was confirmed, and somebody gave it a time limit".into());
     }
@@ -252,6 +264,7 @@ pub(crate) fn alterations(
         .expires
         .and_then(|left| SignedDuration::try_from(left).ok());
     if let (Some(left), Some(until)) = (left, change.trial_until)
+        && !left.is_zero()
         && now + left > until + CLOCK_GRACE
     {
         alterations.push("its trial was made longer".into());
@@ -334,7 +347,7 @@ mod tests {
             (Confirmed, Some(&kept), None),
             (Confirmed, None, Some(NotInForce)),
             (NotInForce, None, None),
-            (NotInForce, Some(&kept), Some(Confirmed)),
+            (NotInForce, Some(&kept), None),
             (Failed, Some(&trial), Some(OnTrial)),
             (Failed, Some(&let_go), None),
             (Confirmed, Some(&opened), Some(NotInForce)),
@@ -358,6 +371,7 @@ mod tests {
         };
         for (change, loaded, expected) in [
             (announced(OnTrial, CONFIRM), Some(&kept), Confirmed),
+            (announced(NotInForce, "confirm"), Some(&kept), Confirmed),
             (announced(OnTrial, ROLLBACK), None, ChangeState::RolledBack),
             (announced(Confirmed, ROLLBACK), None, ChangeState::RolledBack),
         ] {

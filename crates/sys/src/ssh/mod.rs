@@ -139,12 +139,12 @@ impl Ssh {
     fn no_shell(&self, broken: Broken) -> SysError {
         let host = self.target().to_string();
         match broken {
-            Broken::Ended(said) if self.master.is_up() => {
+            Broken::Ended(said) if self.master.is_up() && !said.is_empty() => {
                 let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
                 let said: String = said.chars().take(300).collect();
                 SysError::NoShell {
                     host,
-                    said: portcullis_model::sanitize(if said.is_empty() { "nothing" } else { &said }),
+                    said: portcullis_model::sanitize(&said),
                 }
             }
             Broken::Ended(_) => SysError::Lost { host },
