@@ -103,10 +103,10 @@ impl Host {
         let subject = if verb == "apply" {
             format!("{plan} --trial 5s")
         } else {
-            let applied = self
-                .managed
-                .portcullis(&format!("apply {plan} --trial 8s"))
-                .with(0);
+            // On a busy machine firewalld may take longer than the trial, which is then over before it is read back.
+            let apply = || self.managed.portcullis(&format!("apply {plan} --trial 8s"));
+            let slow = (0..4).map(|_| apply()).find(|applied| applied.code == 0);
+            let applied = slow.unwrap_or_else(apply).with(0);
             applied.stdout.split_whitespace().nth(1).unwrap().to_owned()
         };
         let command = format!("'{PROGRAM}' {verb} {subject} >/dev/null 2>&1");

@@ -119,7 +119,16 @@ impl Reader {
         match kind.as_str() {
             "table" => {
                 let at = self.table(body, "name");
-                let dormant = mentions(body.get("flags"), "dormant");
+                let flags = body.get("flags");
+                let dormant = mentions(flags, "dormant");
+                // nft 1.0.6 prints the name of the table in their place.
+                let known = ["dormant", "owner", "persist"];
+                if flags.is_some() && !known.iter().any(|flag| mentions(flags, flag)) {
+                    let name = text(body, "name");
+                    self.ruleset.strangers.push(format!(
+                        "the flags of the table `{name}`, which may make it dormant"
+                    ));
+                }
                 if let Some(table) = self.ruleset.tables.get_mut(at) {
                     table.dormant = dormant;
                 }
@@ -215,6 +224,11 @@ impl Reader {
             .and_then(Value::as_array)
             .map_or(&[][..], Vec::as_slice);
         let mut set = expression::set(elements);
+        let counts_only = |statement: &Value| statement.get("counter").is_some() || statement == "counter";
+        let statements = body.get("stmt").and_then(Value::as_array);
+        if statements.is_some_and(|statements| !statements.iter().all(counts_only)) {
+            set = super::ruleset::Set::unknown();
+        }
         set.uncertain |= mentions(body.get("flags"), "dynamic");
         if let Some(table) = self.ruleset.tables.get_mut(at) {
             table.sets.insert(text(body, "name").to_owned(), Arc::new(set));

@@ -15,8 +15,9 @@ pub(super) type Range = (u128, u128);
 pub(super) struct Ranges(Vec<Range>);
 
 impl Ranges {
+    /// Nothing where the first number is above the last.
     pub(super) fn one(range: Range) -> Self {
-        Self(vec![range])
+        Self::from_iter([range])
     }
 
     /// Every port.

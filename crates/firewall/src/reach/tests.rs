@@ -1,6 +1,7 @@
 //! Cases from practice, each with its answer worked out by hand.
 
 mod damaged;
+mod listed;
 mod practice;
 mod property;
 

@@ -153,11 +153,12 @@ fn element(element: &Json) -> Element {
 }
 
 fn values(json: &Json) -> Vec<Value> {
-    // With a timeout, a comment or a counter. A statement in it may keep it from matching.
-    if let Some(inner) = json.get("elem") {
-        return match inner.get("limit").or_else(|| inner.get("stmt")) {
-            None => inner.get("val").map_or_else(|| vec![Value::Unknown], values),
-            Some(_) => vec![Value::Unknown],
+    // Any other statement in it may keep it from matching.
+    if let Some(inner) = json.get("elem").and_then(Json::as_object) {
+        let harmless = ["val", "timeout", "expires", "comment", "counter"];
+        return match inner.keys().all(|part| harmless.contains(&part.as_str())) {
+            true => inner.get("val").map_or_else(|| vec![Value::Unknown], values),
+            false => vec![Value::Unknown],
         };
     }
     match json.get("concat").and_then(Json::as_array) {
@@ -190,6 +191,8 @@ pub(super) fn value(json: &Json) -> Value {
     }
     if let Some([first, last]) = json.get("range").and_then(Json::as_array).map(Vec::as_slice)
         && let (Value::Numbers(first, _), Value::Numbers(_, last)) = (value(first), value(last))
+        // nft lists two comparisons that contradict each other, or leave out a middle, as a range the wrong way round.
+        && first <= last
     {
         return Value::Numbers(first, last);
     }

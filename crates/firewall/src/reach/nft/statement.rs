@@ -38,6 +38,15 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
     match name {
         "match" => matching(body, steps),
         // They neither decide nor change what any rule looks at.
+        "mangle" if may_be_missing(body) => {
+            steps.push(Step::Perhaps("setting something that may be missing".into()));
+            mangle(body, steps);
+        }
+        "counter" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" | "dup"
+            if may_be_missing(body) =>
+        {
+            steps.push(Step::Perhaps(format!("`{name}` of a map")));
+        }
         "counter" | "log" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" | "last" | "dup"
         | "comment" => {}
         "accept" | "drop" | "return" | "continue" | "jump" | "goto" => {
@@ -76,6 +85,23 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
                 detail => format!("`{other} {detail}`"),
             }));
         }
+    }
+}
+
+/// Whether something in a statement may have no value for a packet: the kernel then leaves the rule. A map may lack the key, and
+/// what is computed of a packet or of its socket may not be there.
+fn may_be_missing(value: &Value) -> bool {
+    match value {
+        Value::Object(parts) => parts.iter().any(|(name, part)| {
+            matches!(
+                name.as_str(),
+                "map" | "jhash" | "symhash" | "socket" | "payload" | "exthdr" | "rt" | "osf" | "fib"
+            ) && !part.is_null()
+                && !part.is_string()
+                || may_be_missing(part)
+        }),
+        Value::Array(parts) => parts.iter().any(may_be_missing),
+        _ => false,
     }
 }
 
