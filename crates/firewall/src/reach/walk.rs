@@ -17,7 +17,7 @@ use super::{
 const DEEPEST: usize = 64;
 
 /// So many steps are taken; a ruleset that needs more was made to need them.
-const LONGEST: u64 = 200_000_000;
+const LONGEST: u64 = 2_000_000;
 
 /// Adds to a flow.
 pub(super) fn join(flow: &mut Flow, state: State, region: Region) {

@@ -89,3 +89,20 @@ fn a_table_that_may_be_dormant_concludes_nothing() {
     assert!(!parts.is_empty());
     assert!(parts.iter().all(|part| part.passage == Passage::Unknown));
 }
+
+#[test]
+fn chains_that_double_the_way_at_each_jump_come_to_an_end() {
+    let mut saved = "*filter\n:INPUT DROP [0:0]\n-A INPUT -j c0\n".to_owned();
+    for depth in 0..10 {
+        saved.push_str(&format!(":c{depth} - [0:0]\n"));
+        for _ in 0..8 {
+            saved.push_str(&format!("-A c{depth} -j c{}\n", depth + 1));
+        }
+    }
+    saved.push_str(":c10 - [0:0]\n-A c10 -s 10.0.0.5 -j ACCEPT\nCOMMIT\n");
+    let mut ruleset = Ruleset::default();
+    ruleset.add(&saved, None).unwrap();
+    let views = reach(&ruleset, &Question::new(Port::tcp(80), Host::default())).views;
+    let parts = views.iter().flat_map(|view| &view.parts);
+    assert!(parts.clone().any(|part| part.passage == Passage::Unknown));
+}
