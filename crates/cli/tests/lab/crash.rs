@@ -131,9 +131,13 @@ impl Host {
         if !self.connects("engineering", GATEWAY_ADDRESS) || !self.connects(GATEWAY, GATEWAY_ADDRESS) {
             figures.locked_out += 1;
         }
-        let open = [GATEWAY_ADDRESS, GATEWAY6].map(|address| self.connects("office", address));
-        // One family may have been looked at before the trial ended, and the other after.
-        if open[0] != open[1] && open[0] != self.connects("office", GATEWAY6) {
+        // One family may have been looked at before the trial ended and the other after, or, on a busy machine, before what was
+        // started has come to its end.
+        let differ = || {
+            let [v4, v6] = [GATEWAY_ADDRESS, GATEWAY6].map(|address| self.connects("office", address));
+            v4 != v6
+        };
+        if (0..3).all(|_| differ()) {
             figures.half_applied += 1;
         }
         self.comes_back(figures);
