@@ -218,12 +218,14 @@ fn is_announced(change: &Change, step: &str) -> bool {
     change.steps.last().is_some_and(|last| last.step == step)
 }
 
-/// Whether it may stand without a time limit: a person has confirmed it, or was about to when the command was killed.
+/// Whether it may stand without a time limit: a person has confirmed it, or was about to when the command was killed. A
+/// confirmation that has failed counts for nothing.
 fn is_to_stay(change: &Change) -> bool {
-    let announced = |step: &StepRecord| step.step == CONFIRM;
+    let mut steps = change.steps.iter().rev();
+    let last = steps.find(|step| step.step == CONFIRM || step.step == "confirm");
     change.state == ChangeState::Confirmed
         || was_confirmed(&change.steps)
-        || change.steps.iter().any(announced)
+        || last.is_some_and(|step| step.step == CONFIRM)
 }
 
 fn is_guarded(change: &Change) -> bool {
@@ -378,6 +380,14 @@ mod tests {
             let found = correction(&change, loaded, &[], now).map(|(state, _)| state);
             assert_eq!(found, Some(expected));
         }
+        let mut failed = announced(OnTrial, CONFIRM);
+        failed.steps.push(StepRecord {
+            step: "confirm".into(),
+            done: false,
+            ..failed.steps[0].clone()
+        });
+        let found = correction(&failed, Some(&kept), &[], now).map(|(state, _)| state);
+        assert_eq!(found, Some(NotInForce), "its confirmation had failed");
         let mut recorded = change(Confirmed);
         recorded.fingerprint = Some(Digest::of("as loaded"));
         let found = correction(&recorded, Some(&kept), &[], now).map(|(state, _)| state);
