@@ -6,6 +6,9 @@
 )]
 #![expect(clippy::print_stdout, reason = "figures are for whoever measures")]
 
+#[path = "../inside/mod.rs"]
+mod inside;
+
 mod approving;
 mod backends;
 mod bad_input;

@@ -8,6 +8,9 @@
 )]
 #![expect(clippy::print_stdout, reason = "figures are for whoever measures")]
 
+#[path = "../inside/mod.rs"]
+mod inside;
+
 mod chance;
 mod compare;
 mod grammar;
@@ -21,7 +24,7 @@ const PAIRS: u64 = 2_000;
 
 #[test]
 fn the_model_says_what_the_kernel_does() {
-    if !place::inside("the_model_says_what_the_kernel_does") {
+    if !inside::inside("the_model_says_what_the_kernel_does") {
         return;
     }
     let number =
