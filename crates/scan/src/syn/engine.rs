@@ -53,6 +53,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const LISTEN: Duration = Duration::from_millis(2);
 /// A sender sleeps no longer, so that it sees soon that it shall stop.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+/// Packets that go so soon after their turn was counted keep their distance; what is slower moves the turns after it.
+const NOT_LATE: Duration = Duration::from_micros(500);
 /// From this rate on, one thread may not be enough.
 const ONE_SENDER: u32 = 200_000;
 /// More senders than this only get into each other's way.
@@ -418,7 +420,8 @@ impl Scan<'_> {
                 }
             }
             let resets = self.counts.resets.swap(0, Ordering::Relaxed);
-            let claim = lock(walk).claim(self.begin.elapsed(), MOST_FRAMES as u64, resets);
+            let claimed = self.begin.elapsed();
+            let claim = lock(walk).claim(claimed, MOST_FRAMES as u64, resets);
             let (round, turns) = match claim {
                 Claim::Turns { round, turns } => (round, turns),
                 Claim::At(when) => {
@@ -440,6 +443,10 @@ impl Scan<'_> {
             }
             for (link, sender) in senders.iter_mut().enumerate() {
                 self.flush(link, sender);
+            }
+            let late = self.begin.elapsed().saturating_sub(claimed);
+            if late > NOT_LATE {
+                lock(walk).late(late);
             }
         }
     }

@@ -20,6 +20,10 @@ use crate::{
 
 /// What a SYN costs its host: itself, and the reset that may follow.
 const PACKETS_PER_SYN: u128 = 2;
+/// By this part of itself a spacing is longer than it must be: packets that are delayed on their way come closer to the
+/// next.
+const MARGIN: u128 = 100;
+
 /// The pace of a scan.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tempo {
@@ -39,6 +43,7 @@ impl Tempo {
             let apart = u128::from(apart.max(1));
             let at_once = (apart / 40).max(1);
             let spacing = (PACKETS_PER_SYN * SECOND).div_ceil(u128::from(per_second.max(1)));
+            let spacing = spacing + spacing / MARGIN;
             // Those that may have come at once are missing in between.
             let turns = (apart - at_once + 1).max(1);
             Even::new(spacing.div_ceil(turns), at_once)
@@ -80,6 +85,12 @@ impl Tempo {
         for even in [&mut self.hosts, &mut self.networks] {
             even.delay(pause);
         }
+    }
+
+    /// What was taken last went so much later than it was counted: this machine was busy. What follows waits as long.
+    pub(super) fn late(&mut self, by: Duration) {
+        self.rate.delay(picoseconds(by));
+        self.pause(by);
     }
 
     /// How many turns may be taken now, if each sends a packet.
@@ -184,6 +195,15 @@ mod tests {
                 prop_assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= spacing));
             }
         }
+    }
+
+    #[test]
+    fn what_went_late_keeps_the_next_away_from_it() {
+        let mut tempo = Tempo::new(pace(1000, 20), 1, None, false);
+        tempo.take(Duration::ZERO, 1);
+        assert_eq!(tempo.when(), Duration::from_millis(101));
+        tempo.late(Duration::from_millis(7));
+        assert_eq!(tempo.when(), Duration::from_millis(108));
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl Walk {
         }
     }
 
+    /// The turns claimed last were taken so much later.
+    pub(super) fn late(&mut self, by: Duration) {
+        self.tempo.late(by);
+    }
+
     /// Gives back packets of claimed turns in which none was sent.
     pub(super) fn give_back(&mut self, packets: u64) {
         self.tempo.give_back(packets);
