@@ -22,25 +22,18 @@ pub(crate) fn operator(port: Port, allow: &NetworkSet, above: &[Connection]) -> 
     }
 }
 
-/// Refuses a closing that would cut a connection of `[keep]` to one of this host's addresses.
+/// Refuses a closing that would cut a connection of `[keep]` to one of this host's addresses, or the answers to one from
+/// this host. Over UDP there are protocols in which both ends have the same port, as NTP (RFC 5905, 7.2): what comes back
+/// then comes to the port that is closed.
 pub(crate) fn kept(port: Port, allow: &NetworkSet, site: &Site, own: &[IpAddr]) -> Result<(), FirewallError> {
-    let reaches_us = |kept: &&KeptConnection| {
-        kept.port == port && own.iter().any(|address| site.end_holds(&kept.to, *address))
+    let is_ours = |end: &KeptEnd| own.iter().any(|address| site.end_holds(end, *address));
+    let is_cut = |kept: &&KeptConnection| {
+        kept.port == port
+            && (is_ours(&kept.to) && !passes(&kept.from, allow, site)
+                || port.transport == Transport::Udp && is_ours(&kept.from) && !passes(&kept.to, allow, site))
     };
-    match site
-        .keep
-        .iter()
-        .filter(reaches_us)
-        .find(|kept| !passes(&kept.from, allow, site))
-    {
-        Some(kept) => {
-            let show = |end: &KeptEnd| match end {
-                KeptEnd::Network(network) => network.to_string(),
-                KeptEnd::Zone(zone) => zone.clone(),
-            };
-            let text = format!("{} -> {} {}", show(&kept.from), show(&kept.to), kept.port);
-            Err(FirewallError::WouldCutKept(text))
-        }
+    match site.keep.iter().find(is_cut) {
+        Some(kept) => Err(FirewallError::WouldCutKept(kept.to_string())),
         None => Ok(()),
     }
 }

@@ -202,6 +202,11 @@ pub enum OpsError {
         /// What is missing or wrong.
         why: String,
     },
+    /// A connection of `[keep]` was heard before the change and not with it.
+    #[error(
+        "with the change in force nothing answers any more on `{0}`, which [keep] names: the change was taken back"
+    )]
+    KeptLost(String),
     /// A change was to be made, and it cannot be told whether it was.
     #[error("it cannot be told whether change {change} was made: if it was, it is on trial{}", until_when(*until))]
     MayBeLoaded {
@@ -374,6 +379,7 @@ impl Fault for OpsError {
             Self::NotApproved { .. } => "OP021",
             Self::CannotRehearse(_) => "OP022",
             Self::MayBeLoaded { .. } => "OP023",
+            Self::KeptLost(_) => "OP024",
         }
     }
 
@@ -458,6 +464,10 @@ impl Fault for OpsError {
             Self::CannotRehearse(_) => {
                 "the plan is kept and nothing was changed; `portcullis apply` makes it on trial without a rehearsal"
             }
+            Self::KeptLost(_) => {
+                "`plan --rehearse` shows whom the plan cuts; where the other end was down just \
+                 then, apply it again"
+            }
             Self::OutsideWindow { .. } => "wait for the window, or say why not: --emergency \"reason\"",
             Self::EmptyReason => "write what would happen if it waited: --emergency \"reason\"",
             Self::OtherHost { .. } => "run it there, or make a plan for this host: `portcullis plan`",
@@ -492,6 +502,7 @@ impl Fault for OpsError {
             | Self::NotApproved { .. }
             | Self::OutsideWindow { .. }
             | Self::SameSession
+            | Self::KeptLost(_)
             | Self::WrongState { .. } => Exit::Refused,
             Self::Read { .. }
             | Self::NoServices(_)

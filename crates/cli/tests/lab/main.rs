@@ -21,6 +21,7 @@ mod ends;
 mod finding;
 mod findings;
 mod health;
+mod kept;
 mod learn;
 mod loss;
 mod managed;

@@ -83,6 +83,10 @@ impl Case {
     }
 
     fn plan(&self, port: u16, allow: &[&str]) -> Result<Plan, FirewallError> {
+        self.plan_for(Port::tcp(port), allow)
+    }
+
+    fn plan_for(&self, port: Port, allow: &[&str]) -> Result<Plan, FirewallError> {
         let mut sources = allowed_by_site(
             &self.site,
             &["10.7.10.10".parse().unwrap()],
@@ -98,7 +102,7 @@ impl Case {
             via: None,
             addresses: &["10.7.10.10".parse().unwrap()],
             behind: &self.behind,
-            port: Port::tcp(port),
+            port,
             allow: sources,
             exposure: None,
             site: Some(&self.site),
@@ -186,6 +190,27 @@ fn what_must_be_kept_is_kept() {
         "this would cut a connection that must be kept: office -> control tcp/8443"
     );
     assert!(case.plan(8443, &["10.7.30.0/24"]).is_ok());
+}
+
+/// Whoever asks the time from the port at which it is told is answered there (RFC 5905, 7.2).
+#[test]
+fn answers_to_a_kept_connection_between_equal_ports_are_kept() {
+    let mut case = Case::new();
+    let site = SITE.replace(
+        "connections = [",
+        "connections = [\"control -> 10.7.40.9 udp/123\", \"control -> 10.7.40.9 tcp/123\", ",
+    );
+    case.site = Site::parse("site.toml", &site).unwrap();
+    case.listeners = vec![Listener {
+        transport: Transport::Udp,
+        ..listener(123)
+    }];
+    let error = case.plan_for(Port::udp(123), &[]).unwrap_err();
+    assert!(
+        error.to_string().ends_with("control -> 10.7.40.9 udp/123"),
+        "{error}"
+    );
+    assert!(case.plan_for(Port::udp(123), &["10.7.40.9/32"]).is_ok());
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -106,6 +106,24 @@ pub enum KeptEnd {
     Network(IpNet),
     /// All addresses of a zone.
     Zone(String),
+}
+
+impl fmt::Display for KeptEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => match network.prefix_len() == network.max_prefix_len() {
+                true => network.addr().fmt(f),
+                false => network.fmt(f),
+            },
+            Self::Zone(zone) => f.write_str(zone),
+        }
+    }
+}
+
+impl fmt::Display for KeptConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {} {}", self.from, self.to, self.port)
+    }
 }
 
 impl Site {

@@ -1,6 +1,6 @@
 //! Applying a plan: always on trial, with the kernel itself as the dead man's switch.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use jiff::SignedDuration;
 use portcullis_firewall::{
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{
     approve,
     facts::{Facts, Wanted},
+    kept::{self, Kept, Listening},
     live, lock_soon, remove, subject_of, sweep, tag_of,
 };
 use crate::{Desk, OpsError, Stop, error::next_opening};
@@ -37,11 +38,13 @@ pub(super) const LONGEST_TRIAL: Duration = Duration::from_secs(24 * 3600);
 struct Compared {
     plan: Plan,
     session: Option<String>,
+    addresses: Vec<IpAddr>,
 }
 
 /// Applies a plan. When it returns an error, the ruleset is as it was.
 ///
-/// The steps, each recorded: read, compare, announce (audit record), load, read back, look at the connections that were up.
+/// The steps, each recorded: read, compare, announce (audit record), load, read back, look at the connections that were
+/// up and at those of `[keep]`.
 ///
 /// # Errors
 /// Not approved where the site wants it, outside the windows, for another host, when the ruleset is not the one that the plan was made for, when it would
@@ -70,7 +73,9 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
     let Compared {
         plan: current,
         session,
+        addresses,
     } = compare(desk, &plan)?;
+    let kept = kept::ask(desk, &addresses).await;
 
     let mut change = announce(desk, request, &plan, session).await?;
     let tag = tag_of(&change);
@@ -102,7 +107,13 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
         });
     }
     change.trial_until = (desk.now)().checked_add(signed(request.trial)).ok();
-    match in_force(desk, &mut change, &current, &closing, request.trial, stop).await {
+    let loaded = Loaded {
+        plan: &current,
+        closing: &closing,
+        trial: request.trial,
+        kept,
+    };
+    match in_force(desk, &mut change, loaded, stop).await {
         Ok(()) => Ok(change),
         Err(error) => {
             // Whatever went wrong, an `apply` that ends with an error leaves nothing in the kernel. Should even this
@@ -130,15 +141,22 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
     }
 }
 
-/// After loading: notes it, reads back, and holds it against what was to be loaded.
-async fn in_force(
-    desk: &Desk,
-    change: &mut Change,
-    current: &Plan,
-    closing: &Closing,
+/// What was loaded, and who was heard before.
+struct Loaded<'a> {
+    plan: &'a Plan,
+    closing: &'a Closing,
     trial: Duration,
-    stop: &Stop,
-) -> Result<(), OpsError> {
+    kept: Kept,
+}
+
+/// After loading: notes it, reads back, holds it against what was to be loaded, and listens to those who must get through.
+async fn in_force(desk: &Desk, change: &mut Change, loaded: Loaded<'_>, stop: &Stop) -> Result<(), OpsError> {
+    let Loaded {
+        plan,
+        closing,
+        trial,
+        kept,
+    } = loaded;
     let who = match backend::of(change.backend).dead_man() {
         DeadMan::Kernel => "the kernel lets go",
         DeadMan::Guard => "its guard takes it back",
@@ -161,7 +179,9 @@ async fn in_force(
     let outcome = "the kernel holds what was loaded".to_owned();
     desk.step(change, ChangeState::OnTrial, "read back", true, outcome)
         .await?;
-    live::look(desk, change, current).await?;
+    let listening = Listening::begin(desk, kept);
+    live::look(desk, change, plan).await?;
+    listening.end(desk, change).await?;
     if *stop.borrow() {
         Err(OpsError::TakenBack)
     } else {
@@ -208,6 +228,7 @@ fn compare(desk: &Desk, plan: &Plan) -> Result<Compared, OpsError> {
     }
     Ok(Compared {
         session: facts.survey.session.clone(),
+        addresses: facts.survey.addresses.clone(),
         plan: planned_anew(desk, plan, facts)?,
     })
 }

@@ -5,6 +5,7 @@ mod approve;
 mod confirm;
 mod facts;
 mod instruct;
+mod kept;
 mod lasting;
 mod live;
 mod plan;
