@@ -6,12 +6,14 @@ use ipnet::IpNet;
 use portcullis_model::{Transport, sanitize};
 
 use super::{
+    applied::Applied,
     arrivals::Told,
     journey::{Arrivals, Departure, explain, travel},
     link::Linked,
     place::CauseId,
     question::Question,
     ranges::{Range, Ranges},
+    remark::{Remark, remarks},
     ruleset::{At, Ruleset, Step, Verdict},
     space::{Piece, Pieces, Region},
 };
@@ -36,6 +38,26 @@ impl SourcePorts {
     /// First and last port of each range.
     pub fn ranges(&self) -> &[(u16, u16)] {
         &self.0
+    }
+
+    /// `None` when it is all of them.
+    pub(super) fn of(ports: &Ranges) -> Option<Self> {
+        if *ports == Ranges::all_ports() {
+            return None;
+        }
+        let port = |number: u128| u16::try_from(number).unwrap_or(u16::MAX);
+        let ranges = ports
+            .as_slice()
+            .iter()
+            .map(|(first, last)| (port(*first), port(*last)));
+        Some(Self(ranges.collect()))
+    }
+
+    pub(super) fn as_ranges(&self) -> Ranges {
+        self.0
+            .iter()
+            .map(|(first, last)| (u128::from(*first), u128::from(*last)))
+            .collect()
     }
 }
 
@@ -184,6 +206,8 @@ impl View {
 pub struct Answer {
     /// For each family, the interfaces and destinations that have the same answer.
     pub views: Vec<View>,
+    /// What a reviewer should look at.
+    pub remarks: Vec<Remark>,
 }
 
 /// Says who can reach a port.
@@ -191,6 +215,7 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
     let told = Told::by(ruleset);
     let linked = Linked::new(ruleset);
     let mut views: Vec<View> = Vec::new();
+    let mut applied = Applied::default();
     for family in Family::BOTH {
         let places = question.places(family);
         let mut destinations = question.destinations_of(family);
@@ -218,6 +243,7 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
                     host: &places,
                 };
                 let arrivals = travel(&linked, !ruleset.strangers.is_empty(), &departure);
+                applied.join(&arrivals.applied);
                 let parts = parts(&linked, family, &arrivals);
                 let here = destination.map(|bits| family.address(bits));
                 let of_class = views.get_mut(first_of_class..).unwrap_or_default();
@@ -237,7 +263,11 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
             }
         }
     }
-    Answer { views: joined(views) }
+    let views = joined(views);
+    Answer {
+        remarks: remarks(&linked, question, &views, &applied),
+        views,
+    }
 }
 
 /// Interfaces that turn out to have the same answer.
@@ -287,27 +317,13 @@ fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> 
         for (addresses, ports) in sources {
             parts.push(Part {
                 sources: addresses.networks(family),
-                source_ports: some_ports(&ports),
+                source_ports: SourcePorts::of(&ports),
                 passage: fate.passage,
                 because: because(linked, fate),
             });
         }
     }
     parts
-}
-
-fn some_ports(ports: &Ranges) -> Option<SourcePorts> {
-    if *ports == Ranges::all_ports() {
-        return None;
-    }
-    let port = |number: u128| u16::try_from(number).unwrap_or(u16::MAX);
-    Some(SourcePorts(
-        ports
-            .as_slice()
-            .iter()
-            .map(|(first, last)| (port(*first), port(*last)))
-            .collect(),
-    ))
 }
 
 fn classes_of_ports(arrivals: &Arrivals) -> Vec<Ranges> {
@@ -400,7 +416,7 @@ fn because(linked: &Linked<'_>, fate: Fate) -> Vec<Because> {
     because
 }
 
-fn one_cause(linked: &Linked<'_>, cause: CauseId, is_unclear: bool) -> Option<Because> {
+pub(super) fn one_cause(linked: &Linked<'_>, cause: CauseId, is_unclear: bool) -> Option<Because> {
     if let Some(what) = explain(cause) {
         return Some(Because::Other(what));
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    applied::Applied,
     flow::Flow,
     link::{Linked, LinkedChain, LinkedTable, is_of_packets, special},
     packet::{Interface, Sight, State, TCP, Tracking},
@@ -69,6 +70,8 @@ impl Places {
 pub(super) struct Arrivals {
     pub(super) through: Region,
     pub(super) blocked: Region,
+    /// The rules that applied to anybody on the way.
+    pub(super) applied: Applied,
 }
 
 /// Sends everybody on the way.
@@ -96,6 +99,7 @@ pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<
         blocked: Region::default(),
         perhaps: Region::default(),
         steps: 0,
+        applied: Applied::default(),
     };
     let mut journey = Journey {
         rules,
@@ -126,6 +130,7 @@ pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<
     let mut arrivals = Arrivals {
         through,
         blocked: std::mem::take(&mut journey.walk.blocked),
+        applied: std::mem::take(&mut journey.walk.applied),
     };
     arrivals.through.absorb(std::mem::take(&mut journey.walk.perhaps));
     arrivals

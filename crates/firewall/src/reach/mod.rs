@@ -18,7 +18,9 @@
 //! ```
 
 mod answer;
+mod applied;
 mod arrivals;
+mod compare;
 mod error;
 mod flow;
 mod journey;
@@ -28,6 +30,7 @@ mod packet;
 mod place;
 mod question;
 mod ranges;
+mod remark;
 mod ruleset;
 mod save;
 mod space;
@@ -35,8 +38,10 @@ mod text;
 mod walk;
 
 pub use answer::{Answer, Because, Part, Passage, SourcePorts, View, reach};
+pub use compare::{Changed, Difference, compare};
 pub use error::ReachError;
 pub use question::{Host, HostInterface, Question};
+pub use remark::Remark;
 pub use ruleset::Ruleset;
 pub use text::TextKind;
 

@@ -4,6 +4,7 @@
 //! at both ends is whom nothing can be concluded for; whoever arrives at one of them only does so in any case.
 
 use super::{
+    applied::Applied,
     flow::Flow,
     link::{LinkedChain, LinkedTable},
     packet::{Elements, Found, Sight, State, Tracking},
@@ -34,6 +35,8 @@ pub(super) struct Walk {
     /// Who perhaps gets through from a place after which nothing is known any more.
     pub(super) perhaps: Region,
     pub(super) steps: u64,
+    /// The rules that applied to anybody.
+    pub(super) applied: Applied,
 }
 
 /// What is the same for all rules of a base chain.
@@ -100,6 +103,7 @@ impl Walk {
             }
             self.steps = self.steps.saturating_add(1);
             if self.steps > LONGEST || frame.depth > DEEPEST {
+                self.applied.lose_count();
                 for (_, region) in std::mem::take(&mut flow) {
                     self.give_up(region, id);
                 }
@@ -125,6 +129,7 @@ impl Walk {
         let mut emptied = false;
         if let Some((state, region)) = flow.only() {
             if let Some((active, steps)) = self.enter(frame.table, rule, id, state, region) {
+                self.applied.add(id);
                 let active = Flow::of(state.clone(), active);
                 emptied = region.is_empty();
                 self.steps_of(frame, steps, id, active, &mut after, returned);
@@ -135,6 +140,7 @@ impl Walk {
                     continue;
                 };
                 if let Some((active, steps)) = self.enter(frame.table, rule, id, &state, region) {
+                    self.applied.add(id);
                     emptied |= region.is_empty();
                     self.steps_of(frame, steps, id, Flow::of(state, active), &mut after, returned);
                 }

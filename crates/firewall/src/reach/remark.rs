@@ -1,0 +1,332 @@
+//! What a reviewer of the rules should look at.
+
+use std::fmt;
+
+use portcullis_model::{Port, Transport, sanitize};
+
+use super::{
+    answer::{Because, Passage, View, one_cause},
+    applied::Applied,
+    link::Linked,
+    packet::TCP,
+    place::CauseId,
+    question::Question,
+    ranges::Ranges,
+    ruleset::{End, Field, Lookup, Match, Rule, Set, Step, Table, Test, Value, Verdict},
+};
+use crate::family::Family;
+
+/// Something about the rules for one port that is hardly meant so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
+    /// A rule that names the port applies to nobody.
+    NeverApplies {
+        /// The rule.
+        rule: Because,
+        /// Whether it would drop; otherwise it would accept.
+        drops: bool,
+        /// What decides about its sources instead.
+        instead: Vec<Because>,
+    },
+    /// In one family somebody is shut out, in the other one nobody.
+    OneFamily {
+        /// Whether IPv4 is the one that is open.
+        open_is_ipv4: bool,
+    },
+    /// Everybody who comes by these interfaces gets through.
+    Anyone {
+        /// Whether it is of IPv4; otherwise of IPv6.
+        is_ipv4: bool,
+        /// Names as in [`View::interfaces`].
+        interfaces: Vec<String>,
+    },
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = |is_ipv4: bool| if is_ipv4 { "IPv4" } else { "IPv6" };
+        match self {
+            Self::NeverApplies { rule, drops, instead } => {
+                let verdict = if *drops { "drop" } else { "accept" };
+                write!(f, "the `{verdict}` of {rule} never applies to this port")?;
+                let instead: Vec<String> = instead.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+                match instead.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, ": {} decides", instead.join(", ")),
+                }
+            }
+            Self::OneFamily { open_is_ipv4 } => {
+                let (open, other) = (family(*open_is_ipv4), family(!open_is_ipv4));
+                write!(
+                    f,
+                    "{open} is not covered: rules shut out sources of {other}, and none of {open}"
+                )
+            }
+            Self::Anyone { is_ipv4, interfaces } => {
+                write!(
+                    f,
+                    "anyone on {} gets through ({})",
+                    sanitize(&interfaces.join(", ")),
+                    family(*is_ipv4)
+                )
+            }
+        }
+    }
+}
+
+/// So many of those that decide instead are named.
+const MOST_NAMED: usize = 3;
+
+/// So many rules that never apply are told.
+const MOST_RULES: usize = 100;
+
+pub(super) fn remarks(
+    linked: &Linked<'_>,
+    question: &Question,
+    views: &[View],
+    applied: &Applied,
+) -> Vec<Remark> {
+    let mut remarks = never(linked, question.port, views, applied);
+    remarks.extend(one_family(question, views));
+    let open = views.iter().filter(|view| is_open(view));
+    remarks.extend(open.map(|view| Remark::Anyone {
+        is_ipv4: view.is_ipv4,
+        interfaces: view.interfaces.clone(),
+    }));
+    remarks.dedup();
+    remarks
+}
+
+fn is_open(view: &View) -> bool {
+    !view.parts.is_empty() && view.parts.iter().all(|part| part.passage == Passage::Through)
+}
+
+/// Where a host has no address of a family, nobody reaches it so.
+fn one_family(question: &Question, views: &[View]) -> Option<Remark> {
+    let of = |is_ipv4: bool| views.iter().filter(move |view| view.is_ipv4 == is_ipv4);
+    let has_addresses = |is_ipv4: bool| {
+        question.destinations.is_empty()
+            || question
+                .destinations
+                .iter()
+                .any(|address| address.is_ipv4() == is_ipv4)
+    };
+    let is_wide_open = |is_ipv4: bool| of(is_ipv4).next().is_some() && of(is_ipv4).all(is_open);
+    let shuts_out = |is_ipv4: bool| {
+        let mut parts = of(is_ipv4).flat_map(|view| &view.parts);
+        parts.any(|part| part.passage == Passage::Blocked)
+    };
+    [true, false]
+        .into_iter()
+        .find(|open| has_addresses(*open) && is_wide_open(*open) && shuts_out(!open))
+        .map(|open_is_ipv4| Remark::OneFamily { open_is_ipv4 })
+}
+
+fn never(linked: &Linked<'_>, port: Port, views: &[View], applied: &Applied) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    for table in &linked.tables {
+        for chain in table.chains.values() {
+            let numbers = chain.id.saturating_add(1)..;
+            for (rule, id) in chain.chain.rules.iter().zip(numbers) {
+                let Some(drops) = named(rule, port, table.table).filter(|_| applied.never(id)) else {
+                    continue;
+                };
+                if let Some(remark) = never_applies(linked, (rule, id, drops), table.table, views) {
+                    remarks.push(remark);
+                }
+                if remarks.len() >= MOST_RULES {
+                    return remarks;
+                }
+            }
+        }
+    }
+    remarks
+}
+
+fn never_applies(
+    linked: &Linked<'_>,
+    (rule, id, drops): (&Rule, CauseId, bool),
+    table: &Table,
+    views: &[View],
+) -> Option<Remark> {
+    let own = one_cause(linked, id, false)?;
+    let mut instead: Vec<Because> = Vec::new();
+    for view in views {
+        let family = if view.is_ipv4 { Family::V4 } else { Family::V6 };
+        let Some(sources) = sources(rule, table, family) else {
+            continue;
+        };
+        for part in &view.parts {
+            let concerns = !Ranges::of(&part.sources, family).intersect(&sources).is_empty();
+            let news = part
+                .because
+                .iter()
+                .filter(|because| concerns && !instead.contains(because));
+            let news: Vec<Because> = news.cloned().collect();
+            instead.extend(news);
+        }
+    }
+    Some(Remark::NeverApplies {
+        rule: own,
+        drops,
+        instead,
+    })
+}
+
+/// Whether a rule that names the port drops or accepts what it applies to; `None` for one that does not name it, or does
+/// something else.
+fn named(rule: &Rule, port: Port, table: &Table) -> Option<bool> {
+    let drops = rule.steps.iter().find_map(|step| match step {
+        Step::Verdict(Verdict::Drop) => Some(true),
+        Step::Verdict(Verdict::Accept) => Some(false),
+        _ => None,
+    })?;
+    let protocol = match port.transport {
+        Transport::Tcp => TCP,
+        Transport::Udp => 17,
+    };
+    let names = |matching: &Match| {
+        let of_protocol = |known: &Option<u8>| known.is_none_or(|known| known == protocol);
+        matches!(matching.key.fields(), [Field::Port(End::Destination, known)] if of_protocol(known))
+            && !matching.negated
+            && numbers(matching, table).is_some_and(|ports| ports.contains(port.number.into()))
+    };
+    let other_protocol = |matching: &Match| {
+        matches!(matching.key.fields(), [Field::Protocol | Field::ProtocolOf(_)])
+            && numbers(matching, table)
+                .is_some_and(|known| known.contains(protocol.into()) == matching.negated)
+    };
+    let mut matches = rule.steps.iter().filter_map(|step| match step {
+        Step::Match(matching) => Some(matching),
+        _ => None,
+    });
+    let mut others = matches.clone();
+    (matches.any(names) && !others.any(other_protocol)).then_some(drops)
+}
+
+/// The sources that a rule names; `None` where it is of the other family.
+fn sources(rule: &Rule, table: &Table, family: Family) -> Option<Ranges> {
+    if !table.scope.sees(family) {
+        return None;
+    }
+    let highest = match family {
+        Family::V4 => u128::from(u32::MAX),
+        Family::V6 => u128::MAX,
+    };
+    let mut sources = Ranges::one((0, highest));
+    for step in &rule.steps {
+        let Step::Match(matching) = step else { continue };
+        let [Field::Address(End::Source, of)] = matching.key.fields() else {
+            continue;
+        };
+        if *of != family {
+            return None;
+        }
+        if let Some(named) = numbers(matching, table).or_else(|| of_prefix(&matching.test, highest)) {
+            let named = if matching.negated {
+                named.complement(highest)
+            } else {
+                named
+            };
+            sources = sources.intersect(&named);
+        }
+    }
+    Some(sources)
+}
+
+/// The addresses of a mask that leaves the first bits.
+fn of_prefix(test: &Test, highest: u128) -> Option<Ranges> {
+    let Test::Masked { mask, value } = test else {
+        return None;
+    };
+    let free = !mask & highest;
+    (free & free.wrapping_add(1) == 0).then(|| Ranges::one((value & !free, value | free)))
+}
+
+/// The numbers that a match compares with, where that is all that it does.
+fn numbers(matching: &Match, table: &Table) -> Option<Ranges> {
+    let of_set = |set: &Set| set.numbers.clone().filter(|_| !set.uncertain);
+    match &matching.test {
+        Test::Value(Value::Numbers(first, last)) => Some(Ranges::one((*first, *last))),
+        Test::In(Lookup::Inline(set)) => of_set(set),
+        Test::In(Lookup::Named(name)) => table.sets.get(&**name).and_then(|set| of_set(set)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reach::{Host, HostInterface, Ruleset, reach};
+
+    fn told(rules: &str, host: Host) -> Vec<String> {
+        let mut ruleset = Ruleset::default();
+        ruleset.add(rules, None).unwrap();
+        let answer = reach(&ruleset, &Question::new("tcp/4840".parse().unwrap(), host));
+        answer.remarks.iter().map(ToString::to_string).collect()
+    }
+
+    fn filter(rules: &str) -> String {
+        format!("*filter\n:INPUT DROP [0:0]\n{rules}\nCOMMIT\n")
+    }
+
+    fn ipv4_only() -> Host {
+        Host {
+            interfaces: vec![HostInterface {
+                name: "eth0".into(),
+                networks: vec!["10.7.10.10/24".parse().unwrap()],
+            }],
+        }
+    }
+
+    #[test]
+    fn an_accept_that_makes_a_drop_useless_is_told_with_both() {
+        let rules = filter(
+            "-A INPUT -s 10.0.0.0/8 -j ACCEPT\n-A INPUT -s 10.7.30.0/24 -p tcp --dport 4840 -j DROP\n\
+             -A INPUT -p tcp --dport 4840 -j ACCEPT",
+        );
+        assert_eq!(
+            told(&rules, ipv4_only()),
+            [
+                "the `drop` of iptables filter / INPUT / line 4 never applies to this port: iptables filter / INPUT / line \
+                 3 decides",
+                "anyone on eth0, any other gets through (IPv4)",
+            ]
+        );
+    }
+
+    #[test]
+    fn rules_of_other_ports_and_protocols_and_those_that_apply_are_not_told() {
+        let rules = filter(
+            "-A INPUT -s 10.7.20.0/24 -p tcp --dport 4840 -j ACCEPT\n-A INPUT -p tcp --dport 4840 -j DROP\n\
+             -A INPUT -p tcp --dport 22 -j DROP\n-A INPUT -p udp --dport 4840 -j DROP",
+        );
+        assert_eq!(told(&rules, ipv4_only()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_rule_in_a_chain_that_nobody_enters_never_applies() {
+        let rules = "*filter\n:INPUT DROP [0:0]\n:left - [0:0]\n-A left -p tcp -m multiport --dports 80,4840 -j ACCEPT\nCOMMIT\n";
+        assert_eq!(
+            told(rules, ipv4_only()),
+            [
+                "the `accept` of iptables filter / left / line 4 never applies to this port: iptables filter / INPUT / policy \
+              decides"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_family_that_is_not_covered_is_told_where_the_host_has_it() {
+        let rules = filter("-A INPUT -s 10.7.20.0/24 -p tcp --dport 4840 -j ACCEPT");
+        assert!(told(&rules, ipv4_only()).is_empty());
+        let told = told(&rules, Host::default());
+        assert_eq!(
+            told,
+            [
+                "IPv6 is not covered: rules shut out sources of IPv4, and none of IPv6",
+                "anyone on any other gets through (IPv6)",
+            ]
+        );
+    }
+}
