@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendName, ChangeId, Digest, PlanId, Port};
+use crate::{BackendName, ChangeId, Digest, PlanId, Port, UpTime};
 
 /// Where a change stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -73,6 +73,9 @@ pub struct Change {
     pub trial_seconds: Option<u64>,
     /// When the kernel lets go, unless confirmed.
     pub trial_until: Option<Timestamp>,
+    /// The same by the clock of the host that counts from its start; `None` where that did not tell.
+    #[serde(default)]
+    pub trial_ends: Option<UpTime>,
     /// When it came to its present state.
     pub since: Timestamp,
     /// Who applied it.

@@ -44,6 +44,7 @@ mod port;
 mod secret;
 mod site;
 mod untrusted;
+mod up_time;
 mod window;
 
 pub use audit::{AuditEntry, AuditRecord};
@@ -71,4 +72,5 @@ pub use port::{Port, PortError, PortRange, Transport};
 pub use secret::Secret;
 pub use site::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, WatchPolicy, Zone};
 pub use untrusted::{Untrusted, sanitize};
+pub use up_time::UpTime;
 pub use window::{MaintenanceWindow, WindowError};

@@ -156,6 +156,7 @@ fn change(number: u8, host: &str) -> Change {
         applied: at(number.into()),
         trial_seconds: Some(120),
         trial_until: Some(at(i64::from(number) + 120)),
+        trial_ends: None,
         since: at(number.into()),
         actor: "ola".into(),
         emergency: None,

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use portcullis_model::UpTime;
+
 use crate::{
     Finished, Survey, SysError, command,
     lock::Lock,
@@ -91,6 +93,20 @@ impl Machine {
             Self::Here => Survey::here(),
             Self::There(ssh) => ssh.survey(),
         }
+    }
+
+    /// How long it has been up; `None` when it does not tell.
+    pub fn up_time(&self) -> Option<UpTime> {
+        const FILES: [&str; 2] = ["/proc/uptime", "/proc/sys/kernel/random/boot_id"];
+        let text = match self {
+            Self::Here => FILES
+                .iter()
+                .map(std::fs::read_to_string)
+                .collect::<Result<String, _>>()
+                .ok()?,
+            Self::There(_) => self.run("cat", &FILES, "", Duration::from_secs(30)).ok()?.stdout,
+        };
+        UpTime::parse(&text)
     }
 
     /// Takes the lock of its firewall.

@@ -16,6 +16,7 @@ mod behind;
 mod caps;
 mod capture;
 mod changes;
+mod clock;
 mod crash;
 mod ends;
 mod finding;

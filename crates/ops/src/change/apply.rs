@@ -2,7 +2,6 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use jiff::SignedDuration;
 use portcullis_firewall::{
     FirewallError,
     backend::{self, DeadMan},
@@ -16,7 +15,9 @@ use super::{
     approve,
     facts::{Facts, Wanted},
     kept::{self, Kept, Listening},
-    live, lock_soon, remove, subject_of, sweep, tag_of,
+    live, lock_soon,
+    moment::Moment,
+    remove, subject_of, sweep, tag_of,
 };
 use crate::{Desk, OpsError, Stop, error::next_opening};
 
@@ -87,7 +88,7 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
     }
     let closing = closing(&current, &tag);
     let acts = backend::of(plan.backend).load(&closing, Some(request.trial), &desk.own()?);
-    change.trial_until = (desk.now)().checked_add(signed(request.trial)).ok();
+    Moment::now(desk).begin_trial(&mut change, request.trial);
     if let Err(error) = acts.run("change", &desk.machine) {
         // One that did not answer may have done it all the same.
         let taken_back = desk.own().and_then(|own| remove(&desk.machine, &own, &tag));
@@ -106,7 +107,7 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
             },
         });
     }
-    change.trial_until = (desk.now)().checked_add(signed(request.trial)).ok();
+    Moment::now(desk).begin_trial(&mut change, request.trial);
     let loaded = Loaded {
         plan: &current,
         closing: &closing,
@@ -189,10 +190,6 @@ async fn in_force(desk: &Desk, change: &mut Change, loaded: Loaded<'_>, stop: &S
     }
 }
 
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
-}
-
 /// Refuses outside the maintenance windows, unless it is an emergency. A site without windows sets no limit.
 fn window(desk: &Desk, emergency: Option<&str>) -> Result<(), OpsError> {
     if let Some(reason) = emergency {
@@ -265,6 +262,7 @@ async fn announce(
         applied: now,
         trial_seconds: Some(request.trial.as_secs()),
         trial_until: None,
+        trial_ends: None,
         since: now,
         actor: desk.actor.clone(),
         emergency: request.emergency.clone(),

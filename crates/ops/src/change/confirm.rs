@@ -5,7 +5,7 @@ use portcullis_firewall::{FirewallError, backend, closing::Closing, own::Loaded,
 use portcullis_model::{Change, ChangeState, NetworkSet};
 use serde_json::json;
 
-use super::{lasting, lock_soon, subject_of, sweep, tag_of};
+use super::{lasting, lock_soon, moment::Moment, subject_of, sweep, tag_of};
 use crate::{Desk, OpsError, Stop};
 
 /// A change that was confirmed.
@@ -122,7 +122,6 @@ fn is_kept(change: &Change, held: &Loaded) -> bool {
 
 /// Whether the time of a trial has come.
 fn over(desk: &Desk, change: &Change) -> bool {
-    change
-        .trial_until
-        .is_none_or(|until| (desk.now)() + SignedDuration::from_secs(2) >= until)
+    let left = Moment::now(desk).left(change);
+    left.is_none_or(|left| left <= SignedDuration::from_secs(2))
 }

@@ -8,6 +8,7 @@ mod instruct;
 mod kept;
 mod lasting;
 mod live;
+pub(crate) mod moment;
 mod plan;
 pub mod rehearse;
 mod rollback;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use portcullis_firewall::{
     backend::{self, DeadMan},
     own::{Loaded, Own},
@@ -15,7 +15,7 @@ use portcullis_sys::SysError;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{lasting, lock_soon, remove, subject_of, tag_of};
+use super::{lasting, lock_soon, moment::Moment, remove, subject_of, tag_of};
 use crate::{Desk, OpsError};
 
 /// A change, and what the kernel says of it now.
@@ -103,7 +103,7 @@ pub(crate) async fn sweep(desk: &Desk) -> Result<(), OpsError> {
 /// Brings store and kernel to the same word, and returns our table as it is afterwards. The lock must be held.
 pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
     // What is left of a trial is told while it is read, which may take seconds.
-    let now = (desk.now)();
+    let now = Moment::now(desk);
     let mut own = desk.own()?;
     let changes = desk
         .store
@@ -131,9 +131,9 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
             own = desk.own()?;
             continue;
         }
-        if let Some((state, outcome)) = correction(&change, loaded, &own.faults, now) {
+        if let Some((state, outcome)) = correction(&change, loaded, &own.faults, &now) {
             if state == ChangeState::FellBack {
-                let details = json!({ "let_go": change.trial_until, "noticed": (desk.now)() });
+                let details = json!({ "let_go": now.let_go(&change), "noticed": (desk.now)() });
                 desk.record("change.fell-back", subject_of(&change), details)
                     .await?;
             }
@@ -146,7 +146,7 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
             )
             .await?;
             // Where its rules still stand, it was closed until now.
-            if let (ChangeState::FellBack, Some(let_go), None) = (state, change.trial_until, loaded) {
+            if let (ChangeState::FellBack, Some(let_go), None) = (state, now.let_go(&change), loaded) {
                 change.since = let_go;
                 desk.store.save_change(&change).await.map_err(OpsError::Store)?;
             }
@@ -166,12 +166,12 @@ pub(super) fn correction(
     change: &Change,
     loaded: Option<&Loaded>,
     faults: &[String],
-    now: Timestamp,
+    now: &Moment,
 ) -> Option<(ChangeState, &'static str)> {
     let damaged = loaded.is_some_and(|loaded| !alterations(change, loaded, faults, now).is_empty());
     let in_force = loaded.and_then(|loaded| loaded.port.map(|_| loaded.expires.is_some()));
     let unlimited = in_force == Some(false) && !is_to_stay(change);
-    let before_its_time = change.trial_until.is_some_and(|until| now + CLOCK_GRACE < until);
+    let before_its_time = now.left(change).is_some_and(|left| left > CLOCK_GRACE);
     let removed = (
         ChangeState::NotInForce,
         "somebody or something removed its rules: the port is open",
@@ -192,6 +192,10 @@ pub(super) fn correction(
         (ChangeState::Applying | ChangeState::OnTrial, None) if loaded.is_some() && is_guarded(change) => (
             ChangeState::FellBack,
             "it was not confirmed in time, and its guard was gone: it was closed until now",
+        ),
+        (ChangeState::Applying | ChangeState::OnTrial, None) if now.is_restarted(change) => (
+            ChangeState::FellBack,
+            "the host was started anew during the trial: it is open as before",
         ),
         (ChangeState::Applying | ChangeState::OnTrial, None) => (
             ChangeState::FellBack,
@@ -241,12 +245,7 @@ pub(super) fn was_confirmed(steps: &[StepRecord]) -> bool {
 }
 
 /// What is not as it was loaded, in plain words.
-pub(crate) fn alterations(
-    change: &Change,
-    loaded: &Loaded,
-    faults: &[String],
-    now: Timestamp,
-) -> Vec<String> {
+pub(crate) fn alterations(change: &Change, loaded: &Loaded, faults: &[String], now: &Moment) -> Vec<String> {
     let mut alterations: Vec<String> = faults.to_vec();
     alterations.extend(loaded.damage.iter().cloned());
     let kept = change.state == ChangeState::Confirmed || was_confirmed(&change.steps);
@@ -265,9 +264,9 @@ pub(crate) fn alterations(
     let left = loaded
         .expires
         .and_then(|left| SignedDuration::try_from(left).ok());
-    if let (Some(left), Some(until)) = (left, change.trial_until)
+    if let (Some(left), Some(meant)) = (left, now.left(change))
         && !left.is_zero()
-        && now + left > until + CLOCK_GRACE
+        && left > meant + CLOCK_GRACE
     {
         alterations.push("its trial was made longer".into());
     }
@@ -295,11 +294,12 @@ fn clear_away(desk: &Desk, mut own: Own) -> Result<Own, OpsError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::change::moment::tests::at;
     use portcullis_model::{BackendName, ChangeId, Digest, PlanId};
 
-    fn change(state: ChangeState) -> Change {
+    pub(crate) fn change(state: ChangeState) -> Change {
         Change {
             id: ChangeId::of(&[]),
             plan: PlanId::of(&[]),
@@ -309,7 +309,8 @@ mod tests {
             state,
             applied: jiff::Timestamp::UNIX_EPOCH,
             trial_seconds: Some(60),
-            trial_until: Some(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60)),
+            trial_until: Some(jiff::Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60)),
+            trial_ends: None,
             since: jiff::Timestamp::UNIX_EPOCH,
             actor: "ola".into(),
             emergency: None,
@@ -334,8 +335,7 @@ mod tests {
         let trial = held(Some(Duration::from_secs(9)));
         let kept = held(None);
         let let_go = Loaded::named("", BackendName::Nftables);
-        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(51);
-        let after = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(61);
+        let (now, after) = (at(51), at(61));
         use ChangeState::{Applying, Confirmed, Failed, FellBack, NotInForce, OnTrial};
         for (state, loaded, expected) in [
             (Applying, None, Some(Failed)),
@@ -355,17 +355,17 @@ mod tests {
             (Confirmed, Some(&opened), Some(NotInForce)),
             (OnTrial, Some(&opened), Some(NotInForce)),
         ] {
-            let found = correction(&change(state), loaded, &[], now).map(|(state, _)| state);
+            let found = correction(&change(state), loaded, &[], &now).map(|(state, _)| state);
             assert_eq!(found, expected, "{state} with {loaded:?}");
         }
         for loaded in [Some(&let_go), None] {
-            let found = correction(&change(OnTrial), loaded, &[], after).map(|(state, _)| state);
+            let found = correction(&change(OnTrial), loaded, &[], &after).map(|(state, _)| state);
             assert_eq!(found, Some(FellBack), "after its time with {loaded:?}");
         }
         let announced = |state, step: &str| Change {
             steps: vec![StepRecord {
                 step: step.into(),
-                at: now,
+                at: jiff::Timestamp::UNIX_EPOCH,
                 done: true,
                 outcome: String::new(),
             }],
@@ -377,7 +377,7 @@ mod tests {
             (announced(OnTrial, ROLLBACK), None, ChangeState::RolledBack),
             (announced(Confirmed, ROLLBACK), None, ChangeState::RolledBack),
         ] {
-            let found = correction(&change, loaded, &[], now).map(|(state, _)| state);
+            let found = correction(&change, loaded, &[], &now).map(|(state, _)| state);
             assert_eq!(found, Some(expected));
         }
         let mut failed = announced(OnTrial, CONFIRM);
@@ -386,11 +386,11 @@ mod tests {
             done: false,
             ..failed.steps[0].clone()
         });
-        let found = correction(&failed, Some(&kept), &[], now).map(|(state, _)| state);
+        let found = correction(&failed, Some(&kept), &[], &now).map(|(state, _)| state);
         assert_eq!(found, Some(NotInForce), "its confirmation had failed");
         let mut recorded = change(Confirmed);
         recorded.fingerprint = Some(Digest::of("as loaded"));
-        let found = correction(&recorded, Some(&kept), &[], now).map(|(state, _)| state);
+        let found = correction(&recorded, Some(&kept), &[], &now).map(|(state, _)| state);
         assert_eq!(found, Some(NotInForce), "other rules than those that were loaded");
     }
 }

@@ -19,7 +19,10 @@ use serde_json::json;
 
 pub use judge::{Row, Verdict};
 
-use crate::{Desk, OpsError, Stop, change::sweep::alterations};
+use crate::{
+    Desk, OpsError, Stop,
+    change::{moment::Moment, sweep::alterations},
+};
 use control::Control;
 
 /// What is to be verified.
@@ -277,7 +280,7 @@ impl Earlier {
 /// somebody else may drop them today.
 async fn altered(desk: &Desk, port: Port, plan: Option<&Plan>) -> Result<Vec<String>, OpsError> {
     // What is left of a trial is told while it is read.
-    let now = (desk.now)();
+    let now = Moment::now(desk);
     let Ok(own) = desk.own() else {
         return Ok(Vec::new());
     };
@@ -304,7 +307,7 @@ async fn altered(desk: &Desk, port: Port, plan: Option<&Plan>) -> Result<Vec<Str
                     "the trial of change {tag} is over, and it was not taken back"
                 ));
             }
-            Some(loaded) => altered.extend(alterations(change, loaded, &own.faults, now)),
+            Some(loaded) => altered.extend(alterations(change, loaded, &own.faults, &now)),
             None if is_meant => altered.push(format!("nothing of change {tag} is loaded")),
             None => {}
         }

@@ -3,10 +3,12 @@
 use portcullis_firewall::own::Own;
 use portcullis_model::{Change, ChangeState};
 
+use tokio::time::Instant;
+
 use super::decide::Stand;
 use crate::{
     Desk, OpsError,
-    change::{sweep, tag_of},
+    change::{moment::Moment, sweep, tag_of},
 };
 
 /// How the changes stand, and what kept that from being written down.
@@ -14,7 +16,7 @@ pub(super) struct Looked {
     pub(super) stands: Vec<Stand>,
     pub(super) trouble: Option<OpsError>,
     /// When the next trial is over.
-    pub(super) next_end: Option<jiff::Timestamp>,
+    pub(super) next_end: Option<Instant>,
 }
 
 /// Brings the store to the kernel's word and tells how the changes stand. The lock must be held; `touches` is false when
@@ -38,23 +40,26 @@ pub(super) async fn look(desk: &Desk, touches: bool) -> Result<Looked, OpsError>
         .changes(Some(&desk.host))
         .await
         .map_err(OpsError::Store)?;
+    let now = Moment::now(desk);
     let on_trial = changes
         .iter()
         .filter(|change| matches!(change.state, ChangeState::OnTrial | ChangeState::Applying));
     Ok(Looked {
-        next_end: on_trial.filter_map(|change| change.trial_until).min(),
+        next_end: on_trial
+            .filter_map(|change| now.left(change))
+            .min()
+            .map(|left| Instant::now() + left.try_into().unwrap_or_default()),
         // What came first is told first.
         stands: changes
             .iter()
             .rev()
-            .map(|change| stand(desk, change, &own, swept))
+            .map(|change| stand(&now, change, &own, swept))
             .collect(),
         trouble,
     })
 }
 
-fn stand(desk: &Desk, change: &Change, own: &Own, swept: bool) -> Stand {
-    let now = (desk.now)();
+fn stand(now: &Moment, change: &Change, own: &Own, swept: bool) -> Stand {
     let loaded = own.changes.get(&tag_of(change));
     let corrected = if swept {
         None

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use portcullis_model::{ChangeId, ChangeState, Digest, Doer};
 use portcullis_sys::SysError;
 use serde_json::json;
@@ -46,7 +45,7 @@ pub(super) struct Round<'d> {
     locked_since: Option<Instant>,
     /// The generation that was compared last.
     generation: u32,
-    next_end: Option<Timestamp>,
+    next_end: Option<Instant>,
     /// Confirmed changes that somebody took out of force while it was watched, with those who did.
     lost: BTreeMap<ChangeId, Vec<Doer>>,
     /// Those of them that are to be put back, and when.
@@ -113,7 +112,7 @@ impl<'d> Round<'d> {
             Ok((now, untold)) => untold && now != self.generation,
             Err(_) => true,
         };
-        let over = self.next_end.is_some_and(|end| end <= (self.desk.now)());
+        let over = self.next_end.is_some_and(|end| end <= Instant::now());
         let longest = if self.remembered.drift() {
             LONGEST_IN_DRIFT
         } else {
