@@ -149,7 +149,8 @@ pub(crate) struct Reach {
     /// The rules of a host that is reached over ssh, as ssh://user@host
     #[arg(long, value_name = "HOST", conflicts_with_all = ["live", "ruleset", "interface"])]
     pub(crate) host: Option<Target>,
-    /// Rules of another host: what `nft -j list ruleset`, `iptables-save` and `ip6tables-save` print there
+    /// Rules of another host: what `nft -j list ruleset`, `iptables-save` and `ip6tables-save` print there, or of Windows
+    /// the JSON that docs/reach.md tells how to write
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) ruleset: Vec<PathBuf>,
     /// An interface of that host, with its addresses where they matter: eth0, docker0=172.17.0.1/16

@@ -213,8 +213,7 @@ fn of_files(files: &[PathBuf]) -> Result<Ruleset, OpsError> {
     let mut texts: BTreeMap<bool, Vec<(&Path, String)>> = BTreeMap::new();
     for file in files {
         for text in apart(&desk::read_text(file)?) {
-            let is_save = TextKind::of(&text).is_some_and(|kind| kind != TextKind::NftJson);
-            texts.entry(is_save).or_default().push((file, text));
+            texts.entry(is_save(&text)).or_default().push((file, text));
         }
     }
     // What iptables-nft has saved stands in place of what nft says of it, so it comes after.
@@ -224,7 +223,7 @@ fn of_files(files: &[PathBuf]) -> Result<Ruleset, OpsError> {
             source,
         };
         match TextKind::of(&text) {
-            Some(kind) if kind != TextKind::NftJson && is_of_nft(&text) => ruleset.add_instead(&text, kind),
+            Some(kind) if is_save(&text) && is_of_nft(&text) => ruleset.add_instead(&text, kind),
             kind => ruleset.add(&text, kind),
         }
         .map_err(damaged)?;
@@ -250,6 +249,13 @@ fn apart(text: &str) -> Vec<String> {
         }
     }
     texts.into_iter().map(|(_, text)| text).collect()
+}
+
+fn is_save(text: &str) -> bool {
+    matches!(
+        TextKind::of(text),
+        Some(TextKind::IptablesSave | TextKind::Ip6tablesSave)
+    )
 }
 
 /// Whether a save is of iptables-nft, by its first line.
@@ -356,6 +362,35 @@ pub(crate) fn host(machine: &Machine) -> Result<Host, OpsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `Set-Content` and `>` of Windows PowerShell write a mark, or UTF-16; each list may be in a file of its own.
+    #[test]
+    fn rules_of_windows_are_read_in_the_encodings_of_windows() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = r#"[{"InstanceID": "a", "Enabled": 1, "Profile": 0, "Direction": 1, "Action": 2}]"#;
+        let ports = r#"{"InstanceID": "a", "Protocol": "TCP", "LocalPort": "4840"}"#;
+        let wide: Vec<u8> = rules.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let files = [
+            ("rules.json", [vec![0xff, 0xfe], wide].concat()),
+            (
+                "ports.json",
+                [b"\xef\xbb\xbf".as_slice(), ports.as_bytes()].concat(),
+            ),
+        ]
+        .map(|(name, bytes)| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        });
+        assert_eq!(of_files(&files).unwrap().rules(), 1);
+        let linux = folder.path().join("linux.save");
+        std::fs::write(&linux, "*filter\n:INPUT DROP [0:0]\nCOMMIT\n").unwrap();
+        let [rules, _] = files;
+        for mixed in [[rules.clone(), linux.clone()], [linux, rules]] {
+            let error = of_files(&mixed).unwrap_err();
+            assert_eq!(portcullis_model::Fault::code(&error), "RE004");
+        }
+    }
 
     #[test]
     fn saves_of_both_families_in_one_file_are_taken_apart() {

@@ -382,6 +382,42 @@ mod tests {
         faults
     }
 
+    /// The command that the documents tell people to run on Windows.
+    #[test]
+    fn the_command_that_writes_the_rules_is_powershell_and_brings_all_that_is_read() {
+        let document = include_str!("../../../../docs/reach.md");
+        let (_, command) = document.split_once("```powershell\n").unwrap();
+        let (command, _) = command.split_once("```").unwrap();
+        assert_eq!(powershell_faults(command), Vec::<String>::new());
+        for (list, properties) in [
+            (
+                "Profile",
+                "DefaultInboundAction, AllowInboundRules, AllowLocalFirewallRules, DisabledInterfaceAliases",
+            ),
+            (
+                "Rule",
+                "InstanceID, DisplayName, Enabled, Profile, Direction, Action, Platform, Owner",
+            ),
+            (
+                "PortFilter",
+                "InstanceID, Protocol, LocalPort, RemotePort, DynamicTarget",
+            ),
+            ("AddressFilter", "InstanceID, LocalAddress, RemoteAddress"),
+            ("ApplicationFilter", "InstanceID, Program, Package"),
+            ("ServiceFilter", "InstanceID, Service"),
+            ("InterfaceFilter", "InstanceID, InterfaceAlias"),
+            ("InterfaceTypeFilter", "InstanceID, InterfaceType"),
+            (
+                "SecurityFilter",
+                "Authentication, Encryption, OverrideBlockRules, LocalUser, RemoteUser, RemoteMachine",
+            ),
+        ] {
+            let begin = format!("    NetFirewall{list} = @(Get-NetFirewall{list} @of ");
+            let line = command.lines().find(|line| line.starts_with(&begin)).unwrap();
+            assert!(line.contains(properties), "{line}");
+        }
+    }
+
     #[test]
     fn the_grammar_of_powershell_finds_what_is_none() {
         assert_eq!(powershell_faults("Get-Date | Out-Null\n"), Vec::<String>::new());

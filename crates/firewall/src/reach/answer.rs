@@ -16,6 +16,7 @@ use super::{
     remark::{Remark, remarks},
     ruleset::{At, Ruleset, Step, Verdict},
     space::{Piece, Pieces, Region},
+    windows,
 };
 use crate::family::Family;
 
@@ -85,7 +86,7 @@ pub enum Because {
         table: String,
         /// Its chain.
         chain: String,
-        /// `handle 7` or `line 12`.
+        /// `handle 7`, `line 12`, or the name that Windows has for it.
         at: String,
         /// What was not understood in it, where that is why nothing is concluded.
         unclear: Option<String>,
@@ -111,7 +112,7 @@ impl fmt::Display for Because {
                 at,
                 unclear,
             } => {
-                write!(f, "{} / {} / {at}", sanitize(table), sanitize(chain))?;
+                write!(f, "{} / {} / {}", sanitize(table), sanitize(chain), sanitize(at))?;
                 match unclear {
                     Some(unclear) => write!(f, ": {}", sanitize(unclear)),
                     None => Ok(()),
@@ -143,7 +144,8 @@ pub struct Part {
 pub struct View {
     /// Whether it is of IPv4; otherwise of IPv6.
     pub is_ipv4: bool,
-    /// Names of interfaces, or `any other`, `any other eth*`.
+    /// Names of interfaces, or `any other`, `any other eth*`; of Windows with a profile, as in `Ethernet (profile Public)`,
+    /// where not all profiles have this answer.
     pub interfaces: Vec<String>,
     /// The destinations; none is any address of the host.
     pub destinations: Vec<IpAddr>,
@@ -212,6 +214,9 @@ pub struct Answer {
 
 /// Says who can reach a port.
 pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
+    if let Some(policy) = &ruleset.windows {
+        return windows::reach(policy, question);
+    }
     let told = Told::by(ruleset);
     let linked = Linked::new(ruleset);
     let mut views: Vec<View> = Vec::new();
@@ -271,7 +276,7 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
 }
 
 /// Interfaces that turn out to have the same answer.
-fn joined(views: Vec<View>) -> Vec<View> {
+pub(super) fn joined(views: Vec<View>) -> Vec<View> {
     let mut joined: Vec<View> = Vec::new();
     for view in views {
         let same = |known: &&mut View| {
@@ -431,6 +436,7 @@ pub(super) fn one_cause(linked: &Linked<'_>, cause: CauseId, is_unclear: bool) -
         at: match at {
             At::Handle(handle) => format!("handle {handle}"),
             At::Line(line) => format!("line {line}"),
+            At::Named(name) => name.to_string(),
         },
         unclear: is_unclear.then(|| unclear(linked, cause)).flatten(),
     })

@@ -16,8 +16,13 @@ pub enum ReachError {
         why: String,
     },
     /// Nothing that any reader knows.
-    #[error("neither the JSON of `nft -j list ruleset` nor the text of `iptables-save`")]
+    #[error(
+        "neither the JSON of `nft -j list ruleset`, nor the text of `iptables-save`, nor JSON of the Windows firewall"
+    )]
     Format,
+    /// Rules of Linux and of Windows.
+    #[error("rules of Linux and rules of Windows are not of one host")]
+    Mixed,
 }
 
 impl Fault for ReachError {
@@ -25,6 +30,7 @@ impl Fault for ReachError {
         match self {
             Self::Text { .. } => "RE001",
             Self::Format => "RE002",
+            Self::Mixed => "RE004",
         }
     }
 
@@ -32,8 +38,11 @@ impl Fault for ReachError {
         Some(match self {
             Self::Text { .. } => "write it out again: it may have been cut".into(),
             Self::Format => {
-                "give the output of `nft -j list ruleset`, `iptables-save` or `ip6tables-save`".into()
+                "give the output of `nft -j list ruleset`, `iptables-save` or `ip6tables-save`, or of Windows what \
+                 docs/reach.md says"
+                    .into()
             }
+            Self::Mixed => "ask for one host at a time".into(),
         })
     }
 

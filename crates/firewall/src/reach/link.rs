@@ -120,7 +120,7 @@ impl<'a> Linked<'a> {
         let (first, table, name, chain) = self.chains.get(after.checked_sub(1)?)?;
         let at = match id.checked_sub(*first)?.checked_sub(1) {
             None => None,
-            Some(rule) => Some(chain.rules.get(usize::try_from(rule).ok()?)?.at),
+            Some(rule) => Some(chain.rules.get(usize::try_from(rule).ok()?)?.at.clone()),
         };
         Some((table, name, at))
     }

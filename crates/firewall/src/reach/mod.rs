@@ -1,6 +1,7 @@
 //! Who can reach a port, by the rules that are loaded: exactly which source addresses, for each interface, and which rule
 //! decides it. It reads what `nft -j list ruleset` and `iptables-save` print, and follows the way of a first packet and of
-//! the answer to it through the hooks of the kernel, for all sources at once.
+//! the answer to it through the hooks of the kernel, for all sources at once. Rules of Windows are read as
+//! `ConvertTo-Json` prints them.
 //!
 //! What it does not do: it sends nothing, and knows nothing of routes, of filters in routers before the host, or of who
 //! listens. Where a rule was not understood, or does what no listing tells, the sources that depend on it come out as
@@ -36,6 +37,7 @@ mod save;
 mod space;
 mod text;
 mod walk;
+mod windows;
 
 pub use answer::{Answer, Because, Part, Passage, SourcePorts, View, reach};
 pub use compare::{Changed, Difference, compare};

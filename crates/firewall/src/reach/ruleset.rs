@@ -11,6 +11,8 @@ pub struct Ruleset {
     pub(super) tables: Vec<Table>,
     /// Objects outside every table that were not understood.
     pub(super) strangers: Vec<String>,
+    /// Rules of Windows; then there are no tables.
+    pub(super) windows: Option<super::windows::Policy>,
 }
 
 /// The packets that a table sees.
@@ -94,12 +96,14 @@ pub(super) struct Rule {
 }
 
 /// How a rule is found again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum At {
     /// `nft -a` shows it.
     Handle(u64),
     /// In the text that was read, from 1.
     Line(usize),
+    /// The name that its system has for it.
+    Named(Arc<str>),
 }
 
 /// A rule does one after the other, until something does not match.

@@ -4,6 +4,9 @@ mod damaged;
 mod listed;
 mod practice;
 mod property;
+mod windows;
+mod windows_places;
+mod windows_property;
 
 use super::{Answer, Host, HostInterface, Passage, Question, Ruleset, View, reach};
 

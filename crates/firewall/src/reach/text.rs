@@ -1,6 +1,6 @@
 //! Texts by what they look like.
 
-use super::{ReachError, Ruleset, nft, save};
+use super::{ReachError, Ruleset, nft, save, windows};
 use crate::family::Family;
 
 /// What a text of rules is.
@@ -12,14 +12,26 @@ pub enum TextKind {
     IptablesSave,
     /// `ip6tables-save`
     Ip6tablesSave,
+    /// `Get-NetFirewallRule` and what belongs to it, through `ConvertTo-Json`.
+    WindowsJson,
 }
 
 impl TextKind {
     /// What a text looks like; a save without an address in it is taken for one of IPv4.
     pub fn of(text: &str) -> Option<Self> {
         let mut lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty());
-        if text.trim_start().starts_with('{') {
-            return Some(Self::NftJson);
+        let begin = text.trim_start_matches('\u{feff}').trim_start();
+        if begin.starts_with('[') {
+            return Some(Self::WindowsJson);
+        }
+        if let Some(object) = begin.strip_prefix('{') {
+            let of_windows = ["\"InstanceID\"", "\"DefaultInboundAction\"", "\"NetFirewall"];
+            let is_nft = object.trim_start().starts_with("\"nftables\"");
+            return Some(if !is_nft && of_windows.iter().any(|name| text.contains(name)) {
+                Self::WindowsJson
+            } else {
+                Self::NftJson
+            });
         }
         let is_save = lines
             .clone()
@@ -49,13 +61,28 @@ impl Ruleset {
     /// # Errors
     /// When it breaks off, is damaged, or is no text that any reader knows.
     pub fn add(&mut self, text: &str, kind: Option<TextKind>) -> Result<(), ReachError> {
-        let read = match kind.or_else(|| TextKind::of(text)).ok_or(ReachError::Format)? {
-            TextKind::NftJson => nft::read(text)?,
+        let kind = kind.or_else(|| TextKind::of(text)).ok_or(ReachError::Format)?;
+        if kind == TextKind::WindowsJson {
+            return self.add_windows(windows::read(text)?);
+        }
+        let read = match kind {
+            TextKind::NftJson | TextKind::WindowsJson => nft::read(text)?,
             TextKind::IptablesSave => save::read(text, Family::V4)?,
             TextKind::Ip6tablesSave => save::read(text, Family::V6)?,
         };
+        if self.windows.is_some() {
+            return Err(ReachError::Mixed);
+        }
         self.tables.extend(read.tables);
         self.strangers.extend(read.strangers);
+        Ok(())
+    }
+
+    fn add_windows(&mut self, policy: windows::Policy) -> Result<(), ReachError> {
+        if !self.tables.is_empty() || !self.strangers.is_empty() {
+            return Err(ReachError::Mixed);
+        }
+        self.windows.get_or_insert_default().extend(policy);
         Ok(())
     }
 
@@ -66,7 +93,7 @@ impl Ruleset {
     /// As [`Self::add`].
     pub fn add_instead(&mut self, text: &str, kind: TextKind) -> Result<(), ReachError> {
         let (read, family) = match kind {
-            TextKind::NftJson => return self.add(text, Some(kind)),
+            TextKind::NftJson | TextKind::WindowsJson => return self.add(text, Some(kind)),
             TextKind::IptablesSave => (save::read(text, Family::V4)?, "ip"),
             TextKind::Ip6tablesSave => (save::read(text, Family::V6)?, "ip6"),
         };
@@ -88,10 +115,12 @@ impl Ruleset {
 
     /// How many rules there are.
     pub fn rules(&self) -> usize {
-        self.tables
+        let of_tables: usize = self
+            .tables
             .iter()
             .flat_map(|table| table.chains.values())
             .map(|chain| chain.rules.len())
-            .sum()
+            .sum();
+        of_tables.saturating_add(self.windows.as_ref().map_or(0, windows::Policy::rules))
     }
 }
