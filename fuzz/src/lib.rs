@@ -16,7 +16,7 @@ mod texts;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their seeds in `seeds` and of their programs in `fuzz_targets`.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("judge", judges::judge),
     ("datagram", packets::datagram),
     ("syn-answer", packets::syn_answer),
@@ -27,6 +27,7 @@ pub const TARGETS: [(&str, Target); 20] = [
     ("listing", texts::listing),
     ("nft-ruleset", texts::nft_ruleset),
     ("iptables-save", texts::iptables_save),
+    ("windows-rules", texts::windows_rules),
     ("host-text", texts::host_text),
     ("import", texts::import),
     ("csaf", texts::csaf),

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use portcullis_firewall::reach::{Host, Question, Ruleset, TextKind, reach};
+use portcullis_firewall::reach::{Host, HostInterface, Question, Ruleset, TextKind, reach};
 use portcullis_knowledge::{Knowledge, Version, advisory};
 use portcullis_logs::{Prefixes, Settings, Summary, TimeContext, read_log};
 use portcullis_model::{Digest, MacAddress, Permission, Port, PortRange, Site, Vantage};
@@ -43,6 +43,23 @@ pub(crate) fn iptables_save(data: &[u8]) {
         let mut ruleset = Ruleset::default();
         if ruleset.add(&text, Some(kind)).is_ok() {
             reached(&ruleset);
+        }
+    }
+}
+
+/// As a text alone, and beside a host whose networks are known.
+pub(crate) fn windows_rules(data: &[u8]) {
+    let mut ruleset = Ruleset::default();
+    if ruleset.add(&text(data), Some(TextKind::WindowsJson)).is_ok() {
+        reached(&ruleset);
+        let host = Host {
+            interfaces: vec![HostInterface {
+                name: "Ethernet".into(),
+                networks: vec!["10.7.10.10/24".parse().expect("a network")],
+            }],
+        };
+        for view in reach(&ruleset, &Question::new(Port::tcp(4840), host)).views {
+            assert!(!view.parts.is_empty(), "somebody is in no part");
         }
     }
 }
