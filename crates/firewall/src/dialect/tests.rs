@@ -1,3 +1,12 @@
+//! The texts as they stand, what holds for all of them, and whom those of some systems let through: a folder with a reader
+//! for each of them, held against the Linux rule.
+
+mod cisco_asa;
+mod cisco_ios;
+mod linux;
+mod pf;
+mod windows;
+
 use std::time::Duration;
 
 use ipnet::IpNet;

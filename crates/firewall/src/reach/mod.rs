@@ -48,4 +48,6 @@ pub use ruleset::Ruleset;
 pub use text::TextKind;
 
 #[cfg(test)]
+pub(crate) use ranges::Ranges;
+#[cfg(test)]
 mod tests;

@@ -8,46 +8,46 @@ use super::nft::bits_of;
 use crate::family::Family;
 
 /// A first and a last number, both of the set.
-pub(super) type Range = (u128, u128);
+pub(crate) type Range = (u128, u128);
 
 /// A set of numbers: ranges in ascending order, none touching the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Ranges(Vec<Range>);
+pub(crate) struct Ranges(Vec<Range>);
 
 impl Ranges {
     /// Nothing where the first number is above the last.
-    pub(super) fn one(range: Range) -> Self {
+    pub(crate) fn one(range: Range) -> Self {
         Self::from_iter([range])
     }
 
     /// Every port.
-    pub(super) fn all_ports() -> Self {
+    pub(crate) fn all_ports() -> Self {
         Self::one((0, u16::MAX.into()))
     }
 
     /// The addresses of networks, as far as they are of one family.
-    pub(super) fn of(networks: &[IpNet], family: Family) -> Self {
+    pub(crate) fn of(networks: &[IpNet], family: Family) -> Self {
         let of_family = networks.iter().filter(|network| family.is_of(network.addr()));
         of_family
             .map(|network| (bits_of(network.network()), bits_of(network.broadcast())))
             .collect()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn as_slice(&self) -> &[Range] {
+    pub(crate) fn as_slice(&self) -> &[Range] {
         &self.0
     }
 
-    pub(super) fn contains(&self, number: u128) -> bool {
+    pub(crate) fn contains(&self, number: u128) -> bool {
         let after = self.0.partition_point(|(_, last)| *last < number);
         self.0.get(after).is_some_and(|(first, _)| *first <= number)
     }
 
     /// All numbers up to `highest` that are not in the set.
-    pub(super) fn complement(&self, highest: u128) -> Self {
+    pub(crate) fn complement(&self, highest: u128) -> Self {
         let mut gaps = Vec::with_capacity(self.0.len().saturating_add(1));
         let mut next = Some(0);
         for (first, last) in &self.0 {
@@ -66,7 +66,7 @@ impl Ranges {
         Self(gaps)
     }
 
-    pub(super) fn intersect(&self, other: &Self) -> Self {
+    pub(crate) fn intersect(&self, other: &Self) -> Self {
         let mut common = Vec::new();
         let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
         while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
@@ -83,16 +83,16 @@ impl Ranges {
         Self(common)
     }
 
-    pub(super) fn minus(&self, other: &Self) -> Self {
+    pub(crate) fn minus(&self, other: &Self) -> Self {
         self.intersect(&other.complement(u128::MAX))
     }
 
-    pub(super) fn union(&self, other: &Self) -> Self {
+    pub(crate) fn union(&self, other: &Self) -> Self {
         self.0.iter().chain(&other.0).copied().collect()
     }
 
     /// The fewest networks that are this set.
-    pub(super) fn networks(&self, family: Family) -> Vec<IpNet> {
+    pub(crate) fn networks(&self, family: Family) -> Vec<IpNet> {
         let mut networks = Vec::new();
         for (first, last) in &self.0 {
             blocks(family, *first, *last, &mut networks);
