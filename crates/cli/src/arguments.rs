@@ -138,11 +138,20 @@ pub(crate) struct Check {
 #[derive(Debug, Args)]
 pub(crate) struct Reach {
     /// The port: 4840, tcp/4840, udp/161
-    #[arg(long, value_name = "PORT")]
-    pub(crate) port: Port,
+    #[arg(long, value_name = "PORT", required_unless_present = "matrix")]
+    pub(crate) port: Option<Port>,
     /// Only these sources: a network, an address, or the name of a zone
-    #[arg(long, value_name = "CIDR|ZONE")]
+    #[arg(long, value_name = "CIDR|ZONE", conflicts_with = "matrix")]
     pub(crate) from: Option<String>,
+    /// A table of the zones of site.toml and the ports: who reaches what
+    #[arg(long, conflicts_with_all = ["port", "diff"])]
+    pub(crate) matrix: bool,
+    /// The ports of the table [default: those on which the host listens; with --ruleset those of the conduits' services]
+    #[arg(long, value_name = "PORT,…", value_delimiter = ',', requires = "matrix")]
+    pub(crate) ports: Vec<Port>,
+    /// What would change if the rules were those in these files
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) diff: Vec<PathBuf>,
     /// The rules of this host; this is so unless --ruleset is given
     #[arg(long, conflicts_with_all = ["ruleset", "interface"])]
     pub(crate) live: bool,

@@ -234,11 +234,16 @@ pub(crate) fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
+    columns(&header, rows.into_iter().map(Vec::from))
+}
+
+/// The same with as many columns as there are headers.
+pub(crate) fn columns<T: AsRef<str>>(header: &[T], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(header.map(str::to_uppercase));
+    table.set_header(header.iter().map(|name| sanitize(name.as_ref()).to_uppercase()));
     for row in rows {
-        table.add_row(row.map(|cell| sanitize(&cell)));
+        table.add_row(row.iter().map(|cell| sanitize(cell)));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

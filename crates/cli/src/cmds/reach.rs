@@ -1,10 +1,13 @@
 //! `portcullis reach`
 
+mod diff;
+mod matrix;
+
 use std::fmt::Write as _;
 
 use portcullis_firewall::reach::{HostInterface, Part, Passage, View};
 use portcullis_model::{Exit, sanitize};
-use portcullis_ops::reach::{self, From, Reached, Request};
+use portcullis_ops::reach::{self, Beside, From, MatrixRequest, Reached, Request, Rules};
 use serde::Serialize;
 
 use super::{Outcome, fault};
@@ -14,17 +17,36 @@ use crate::{
 };
 
 pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
-    let request = Request {
-        port: arguments.port,
-        from: arguments.from.as_deref().map(from),
+    let rules = Rules {
         host: arguments.host.clone(),
         files: arguments.ruleset.clone(),
         interfaces: arguments.interface.clone(),
-        addresses: arguments.address.clone(),
+    };
+    let beside = Beside {
         site: global.config.clone(),
         knowledge: global.knowledge.clone(),
     };
+    let Some(port) = arguments.port else {
+        let request = MatrixRequest {
+            rules,
+            ports: arguments.ports.clone(),
+            addresses: arguments.address.clone(),
+            beside,
+        };
+        return matrix::show(global, &reach::matrix(&request).map_err(fault)?);
+    };
+    let request = Request {
+        port,
+        from: arguments.from.as_deref().map(from),
+        rules,
+        instead: arguments.diff.clone(),
+        addresses: arguments.address.clone(),
+        beside,
+    };
     let reached = reach::ask(&request).map_err(fault)?;
+    if let Some((other, differences)) = &reached.instead {
+        return diff::show(global, &reached, other, differences);
+    }
     let records: Vec<Record<'_>> = reached
         .views
         .iter()
@@ -131,22 +153,24 @@ fn text(reached: &Reached, everything: bool) -> String {
         sanitize(&reached.source)
     );
     for view in &reached.views {
-        let to = match view.destinations.as_slice() {
-            [] => String::new(),
-            some => {
-                let some: Vec<String> = some.iter().map(ToString::to_string).collect();
-                format!(", to {}", some.join(", "))
-            }
-        };
-        let name = if view.is_ipv4 { "IPv4" } else { "IPv6" };
-        let by = sanitize(&view.interfaces.join(", "));
-        let _ = write!(text, "\n{name} by {by}{to}\n");
+        let _ = write!(
+            text,
+            "\n{}\n",
+            heading(view.is_ipv4, &view.interfaces, &view.destinations)
+        );
         let limit = if everything { usize::MAX } else { SHOWN };
         let rows = view.parts.iter().take(limit).map(|part| row(part, everything));
         let _ = writeln!(text, "{}", table(["from", "is", "because of"], rows));
         if let Some(more) = view.parts.len().checked_sub(limit).filter(|more| *more > 0) {
             let _ = writeln!(text, "… and {more} more part(s): -v");
         }
+    }
+    if !reached.remarks.is_empty() {
+        text.push_str("\nTo look at:");
+        for remark in &reached.remarks {
+            let _ = write!(text, "\n  {remark}");
+        }
+        text.push('\n');
     }
     match &reached.without_conduit {
         None => text.push_str("\nNo site.toml says who may: --config compares it with the conduits."),
@@ -169,6 +193,17 @@ fn text(reached: &Reached, everything: bool) -> String {
         }
     }
     text
+}
+
+/// `IPv4 by eth0, eth1, to 10.7.10.10`
+fn heading(is_ipv4: bool, interfaces: &[String], destinations: &[std::net::IpAddr]) -> String {
+    let family = if is_ipv4 { "IPv4" } else { "IPv6" };
+    let by = sanitize(&interfaces.join(", "));
+    let to: Vec<String> = destinations.iter().map(ToString::to_string).collect();
+    match to.is_empty() {
+        true => format!("{family} by {by}"),
+        false => format!("{family} by {by}, to {}", to.join(", ")),
+    }
 }
 
 fn row(part: &Part, everything: bool) -> [String; 3] {

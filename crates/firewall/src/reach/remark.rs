@@ -87,7 +87,13 @@ pub(super) fn remarks(
     applied: &Applied,
 ) -> Vec<Remark> {
     let mut remarks = never(linked, question.port, views, applied);
-    remarks.extend(one_family(question, views));
+    remarks.extend(remarks_of_views(question, views));
+    remarks
+}
+
+/// What the answer alone tells.
+pub(super) fn remarks_of_views(question: &Question, views: &[View]) -> Vec<Remark> {
+    let mut remarks: Vec<Remark> = one_family(question, views).into_iter().collect();
     let open = views.iter().filter(|view| is_open(view));
     remarks.extend(open.map(|view| Remark::Anyone {
         is_ipv4: view.is_ipv4,

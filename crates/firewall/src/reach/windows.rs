@@ -24,6 +24,7 @@ use self::record::{Kind, Record};
 use super::{
     answer::{Answer, View, joined, reach as reach_of_chains},
     question::Question,
+    remark::remarks_of_views,
     ruleset::{Base, Chain, Hook, Kind as ChainKind, Rule, Ruleset, Scope, Table},
 };
 
@@ -183,5 +184,10 @@ pub(super) fn reach(policy: &Policy, question: &Question) -> Answer {
         .zip(answers)
         .flat_map(of_profile)
         .collect();
-    Answer { views: joined(views) }
+    let views = joined(views);
+    Answer {
+        // Of one profile a rule may never apply to anybody, and of another one it does.
+        remarks: remarks_of_views(question, &views),
+        views,
+    }
 }
