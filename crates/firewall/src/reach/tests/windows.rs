@@ -228,6 +228,8 @@ fn a_rule_of_a_program_or_a_service_is_not_concluded_where_it_matters() {
 fn what_is_missing_or_not_known_is_never_a_yes_or_a_no() {
     let allow = rule("a", "Allow", json!("10.7.20.0/24"));
     for property in [
+        "Platform",
+        "Owner",
         "Enabled",
         "Profile",
         "Protocol",
@@ -336,20 +338,24 @@ fn a_text_that_is_damaged_is_an_error_with_its_place() {
         (2, 21, "the text ends too early".into())
     );
     assert_eq!(error("[\n{\"Direction\": 1,}]").0, 2);
-    assert_eq!(error("[\n{\"InstanceID\": \"a\"}]"), (2, 20, NO_KIND.into()));
+    assert_eq!(error("[\n{\"InstanceID\": \"a\"}]"), (2, 19, NO_KIND.into()));
     assert_eq!(
         error("[\n\n7]"),
-        (3, 2, "neither an object nor a list of objects".into())
+        (3, 1, "neither an object nor a list of objects".into())
     );
     assert_eq!(
         error("{\"NetFirewallRule\": [\n{\"Direction\": 1, \"Action\": 2}]}"),
-        (2, 30, "a rule or a filter without its InstanceID".into())
+        (2, 29, "a rule or a filter without its InstanceID".into())
     );
     assert_eq!(
         error("{\"NetFirewallRule\": [\n{\"InstanceID\": \"a\"}]}"),
-        (2, 20, NO_KIND.into())
+        (2, 19, NO_KIND.into())
     );
     assert_eq!(error("[] []").0, 1);
+    assert_eq!(
+        error("[\n{\"Direction\": 1, \"Action\": 2, \"Action\": 4, \"InstanceID\": \"a\"}]").2,
+        "a property that stands there twice"
+    );
     // What was cut is read or refused, never more than that.
     let file = include_str!("practice/windows-5.1.json");
     for (end, _) in file.char_indices().step_by(7) {

@@ -47,6 +47,12 @@ fn the_settings_of_a_profile_decide_what_no_rule_does() {
         public(&[("AllowInboundRules", json!("False"))]),
         (nobody(), nobody())
     );
+    // Where the default lets in, it is not known whether all is blocked or only the rule that allows does not count.
+    let (through, unknown) = public(&[
+        ("AllowInboundRules", json!("False")),
+        ("DefaultInboundAction", json!("Allow")),
+    ]);
+    assert!(through.is_empty() && unknown.starts_with("0.0.0.0/5") && !unknown.contains("10.7.66.0"));
     // A local rule does not count, be it an allow or a block, when only group policies do.
     assert_eq!(
         public(&[("AllowLocalFirewallRules", json!("False"))]),
@@ -183,4 +189,59 @@ fn interfaces_local_addresses_and_source_ports_are_followed() {
     (question.forwarded, question.destinations) = (true, vec!["10.7.10.10".parse().unwrap()]);
     let answer = reach(&rules, &question);
     assert_eq!(networks(view(&answer, true, "any other"), Unknown), "0.0.0.0/0");
+}
+
+/// As the commands give them without `Select-Object`: the properties of the classes beside those of the module, and what the
+/// format adds (MSFT_NetFirewallRule, MSFT_NetProtocolPortFilter and the other classes of the WMI provider).
+#[test]
+fn whole_objects_are_read_like_those_with_chosen_properties() {
+    let of_format = |mut object: Value| {
+        for (property, value) in [
+            ("InstanceID", json!("opcua")),
+            ("Caption", Value::Null),
+            ("Description", json!("")),
+            ("IsNegated", Value::Null),
+            ("CreationClassName", json!("MSFT|FW|FirewallRule|opcua")),
+            ("StatusCode", json!(65536)),
+            ("PSComputerName", Value::Null),
+            (
+                "CimClass",
+                json!({"CimSuperClassName": "CIM_PolicyRule", "CimClassProperties": "Action Enabled"}),
+            ),
+            ("CimInstanceProperties", json!(["Action = 2", "Enabled = 1"])),
+        ] {
+            object[property] = value;
+        }
+        object
+    };
+    let objects = [
+        json!({"Name": "opcua", "ID": "opcua", "DisplayName": "OPC UA", "Group": null, "Enabled": 1, "Profile": 0,
+            "Platform": [], "Direction": 1, "Action": 2, "EdgeTraversalPolicy": 0, "LSM": false, "PrimaryStatus": 1,
+            "Status": "The rule was parsed successfully from the store. (65536)", "EnforcementStatus": "NotApplicable",
+            "PolicyStoreSourceType": 1, "Owner": null, "Platforms": [], "PolicyStoreSource": "PersistentStore", "Profiles": 0,
+            "RemoteDynamicKeywordAddresses": [], "PolicyAppId": "", "PackageFamilyName": ""}),
+        json!({"Protocol": "TCP", "LocalPort": ["4840", "4843"], "RemotePort": "Any", "IcmpType": "Any",
+            "DynamicTarget": 0, "DynamicTransport": 0}),
+        json!({"LocalAddress": "Any", "RemoteAddress": "10.7.20.0/255.255.255.0", "LocalIP": "Any",
+            "RemoteIP": "10.7.20.0/255.255.255.0"}),
+        json!({"Program": "Any", "AppPath": null, "Package": null}),
+        json!({"Service": "Any", "ServiceName": null}),
+        json!({"InterfaceAlias": "Any"}),
+        json!({"InterfaceType": 0}),
+        json!({"Authentication": 0, "Encryption": 0, "OverrideBlockRules": false, "LocalUser": "Any", "RemoteUser": "Any",
+            "RemoteMachine": "Any", "LocalUsers": null, "RemoteUsers": null, "RemoteMachines": null}),
+    ];
+    let texts: Vec<String> = objects
+        .into_iter()
+        .map(|object| of_format(object).to_string())
+        .collect();
+    let mut texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let profiles = Value::from(profiles()).to_string();
+    texts.push(&profiles);
+    let answer = ask(&texts, "tcp/4843", Host::default());
+    assert_eq!(
+        networks(view(&answer, true, "any other"), Through),
+        "10.7.20.0/24"
+    );
+    assert_eq!(networks(view(&answer, false, "any other"), Blocked), "::/0");
 }

@@ -94,14 +94,14 @@ impl Settings {
         rules
     }
 
-    /// Whether rules that allow count at all.
+    /// Whether rules that allow count at all. Where they do not, and the default lets in, one document says that all is
+    /// blocked (\[MS-FASP\], FW_PROFILE_CONFIG_SHIELDED) and another that only the rules are ignored (MSFT_NetFirewallProfile).
     pub(super) fn after_bypass(&self) -> Vec<Rule> {
+        const WHY: &str = "rules that allow do not count (AllowInboundRules)";
         match self.inbound_rules {
             Switch::On => Vec::new(),
-            Switch::Off => vec![steps::rule(
-                "everything inbound is blocked (AllowInboundRules)",
-                vec![steps::DROP],
-            )],
+            Switch::Off if self.default == Default::Block => vec![steps::rule(WHY, vec![steps::DROP])],
+            Switch::Off => vec![steps::perhaps(WHY, steps::DROP)],
             Switch::Unknown => vec![steps::perhaps(
                 "whether rules that allow count (AllowInboundRules)",
                 steps::DROP,

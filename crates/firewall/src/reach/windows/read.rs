@@ -115,12 +115,16 @@ impl<'de> Visitor<'de> for Objects<'_> {
         }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut objects: A) -> Result<(), A::Error> {
-        while let Some(object) = objects.next_element::<Value>()? {
-            let added = self.reader.value(&object);
-            self.add::<A::Error>(added)?;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut objects: A) -> Result<(), A::Error> {
+        loop {
+            let element = Objects {
+                reader: &mut *self.reader,
+                may_hold_lists: false,
+            };
+            if objects.next_element_seed(element)?.is_none() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {

@@ -112,28 +112,34 @@ fn profiles(record: &Record) -> Option<u32> {
     (!bits.is_empty()).then(|| bits.iter().fold(0, |all, bits| all | bits))
 }
 
-/// What few rules have, and what is more than this model knows. Older systems do not know these properties.
+/// What few rules have, and what is more than this model knows. Older systems do not know the last three.
 fn peculiar(record: &Record) -> Vec<String> {
-    let of = |(names, what): (&[&str], &str)| {
-        let there = names.iter().filter(|name| record.has(name));
-        let filled = there
-            .map(|name| record.words(name))
-            .any(|words| words != Some(&[]));
-        filled.then(|| what.to_owned())
+    let of = |(names, is_new, what): (&[&str], bool, &str)| {
+        let mut there = names.iter().filter(|name| record.has(name)).peekable();
+        let missing = there.peek().is_none() && !is_new;
+        let filled = there.any(|name| record.words(name) != Some(&[]));
+        (missing || filled).then(|| what.to_owned())
     };
     [
         (
             ["platform", "platforms"].as_slice(),
+            false,
             "for which releases of Windows it is (Platform)",
         ),
-        (&["owner"], "it is for programs of one user (Owner)"),
+        (
+            &["owner"],
+            false,
+            "whether it is for programs of one user (Owner)",
+        ),
         (
             &["remotedynamickeywordaddresses"],
+            true,
             "addresses by keyword (RemoteDynamicKeywordAddresses)",
         ),
-        (&["policyappid"], "programs by policy (PolicyAppId)"),
+        (&["policyappid"], true, "programs by policy (PolicyAppId)"),
         (
             &["packagefamilyname"],
+            true,
             "programs of a package (PackageFamilyName)",
         ),
     ]
