@@ -9,8 +9,7 @@ use crate::{
     plant::{Ended, GATEWAY, GATEWAY_ADDRESS, PROGRAM, Plant, eventually},
 };
 
-const BACKENDS: [&str; 2] = ["nftables", "iptables-nft"];
-const STEPS: [&str; 2] = ["+2h", "-2h"];
+const CASES: [(&str, &str); 2] = [("nftables", "+2h"), ("iptables-nft", "-2h")];
 
 fn faketime() -> PathBuf {
     let folders = std::fs::read_dir(format!("{UNPACKED}/usr/lib")).unwrap();
@@ -32,10 +31,7 @@ fn stepped(plant: &Plant, step: &str, arguments: &str) -> Ended {
 
 #[test]
 fn a_clock_that_is_stepped_during_a_trial_neither_ends_it_nor_makes_it_stay() {
-    for (backend, step) in BACKENDS
-        .into_iter()
-        .flat_map(|backend| STEPS.map(|step| (backend, step)))
-    {
+    for (backend, step) in CASES {
         let plant = Plant::up();
         let before = rules(&plant);
         let plan = plant.plan(&["--port", "54321", "--backend", backend]);
@@ -69,10 +65,7 @@ fn a_clock_that_is_stepped_during_a_trial_neither_ends_it_nor_makes_it_stay() {
 
 #[test]
 fn a_trial_that_began_by_a_wrong_clock_ends_in_its_time() {
-    for (backend, step) in BACKENDS
-        .into_iter()
-        .flat_map(|backend| STEPS.map(|step| (backend, step)))
-    {
+    for (backend, step) in CASES {
         let plant = Plant::up();
         let before = rules(&plant);
         let plan = plant.plan(&["--port", "54321", "--backend", backend]);

@@ -3,7 +3,7 @@
 
 use std::{thread, time::Duration};
 
-use crate::wire::{Wire, inside, ip, silent};
+use crate::wire::{FAR, Wire, inside, ip, silent};
 
 const MODES: [&str; 2] = ["connect", "syn"];
 /// Two looks and the time between them, on a busy machine.
@@ -52,6 +52,22 @@ fn on_a_silent_wire() {
         ended += 1;
     }
     println!("figure silent_ended {ended}/{}", 2 * runs);
+}
+
+/// The last silence ends in the second look: whoever asked after losses would have nothing left to ask for.
+#[test]
+fn when_the_first_packet_to_the_only_port_is_lost() {
+    if !inside("ends::when_the_first_packet_to_the_only_port_is_lost") {
+        return;
+    }
+    for mode in MODES {
+        let wire = Wire::new();
+        wire.serve(502, silent);
+        wire.on_arrival("tcp dport 502 limit rate 1/hour burst 1 packets drop");
+        let scanned = wire.scan(&[FAR, "--ports", "502", "--mode", mode]).with(0);
+        assert!(scanned.took < SOON, "{mode}: {:?}", scanned.took);
+        assert_eq!(scanned.state(FAR, "tcp/502"), "open", "{mode}");
+    }
 }
 
 #[test]

@@ -531,9 +531,9 @@ impl<'a> Scan<'a> {
         self.network_looks.get(network).copied().unwrap_or_default()
     }
 
-    /// Whether some canary is to be asked before the look is over.
+    /// Whether some canary is to be asked before the look is over: none is where nothing is silent any more.
     fn canary_due(&self) -> bool {
-        self.canaries.due(self.canaries_wanted())
+        self.silences > 0 && self.canaries.due(self.canaries_wanted())
     }
 
     /// How many canaries this look should have: fewer when it is at few ports.
