@@ -15,7 +15,7 @@ use portcullis_sys::conntrack::Flow;
 
 pub use today::Today;
 
-use crate::{FirewallError, closing::Closing, lockout, reach::Question, state::Snapshot};
+use crate::{FirewallError, closing::Closing, lockout, reach::Answer, state::Snapshot};
 
 /// A neighbour without an address of its own (RFC 4291, 2.5.6).
 const LINK_LOCAL: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -136,7 +136,8 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
             .collect()
     };
     let predictions = predictions(&allow, input.site, of_this_host);
-    let notes = notes(&input, &allow, &listeners, &connections);
+    let today = input.today.map(|today| today.answer(port, input.behind));
+    let notes = notes(&input, &allow, &listeners, &connections, today.as_ref());
     Ok(Plan {
         id: PlanId::of(&[]),
         made: input.now,
@@ -154,6 +155,9 @@ pub fn plan(input: PlanInput<'_>) -> Result<Plan, FirewallError> {
         connections,
         notes,
         predictions,
+        effects: today
+            .map(|today| today::effects(&today, &allow))
+            .unwrap_or_default(),
     }
     .seal())
 }
@@ -377,6 +381,7 @@ fn notes(
     allow: &NetworkSet,
     listeners: &[Listener],
     connections: &[LiveConnection],
+    today: Option<&Answer>,
 ) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut note = |level, text: String| notes.push(Note { level, text });
@@ -496,15 +501,11 @@ fn notes(
         );
         note(NoteLevel::Info, text);
     }
-    if let Some(today) = input.today {
-        let mut question = Question::new(port, today.host.clone());
-        if !input.behind.is_empty() {
-            question.destinations = input.behind.to_vec();
-            question.forwarded = true;
-        }
-        for told in today.notes(&question, &input.allow) {
-            note(told.level, told.text);
-        }
+    for told in today
+        .map(|today| today::notes(today, &input.allow))
+        .unwrap_or_default()
+    {
+        note(told.level, told.text);
     }
     for fault in &input.snapshot.own.faults {
         note(

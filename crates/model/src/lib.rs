@@ -67,7 +67,7 @@ pub use mac::{MacAddress, MacAddressError};
 pub use network::{NetworkSet, is_public};
 pub use observation::{Observation, PortState, Run, Vantage};
 pub use permission::{Denial, Hours, Permission, Standing, covered, may_scan};
-pub use plan::{AllowedSource, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};
+pub use plan::{AllowedSource, Effect, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};
 pub use port::{Port, PortError, PortRange, Transport};
 pub use secret::Secret;
 pub use site::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, WatchPolicy, Zone};

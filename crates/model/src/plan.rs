@@ -46,6 +46,25 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// What is expected from where.
     pub predictions: Vec<Prediction>,
+    /// What it does to those who get through by the rules of today; empty where no model could be made of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
+}
+
+/// What a change does to sources of one family that come by some interfaces, as the rules of today have it. Together with
+/// those who are kept out today, these are all sources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Whether it is of IPv4; otherwise of IPv6.
+    pub is_ipv4: bool,
+    /// Names of interfaces; `any other` stands for those that no rule names.
+    pub interfaces: Vec<String>,
+    /// They get through today and with the change.
+    pub stay: NetworkSet,
+    /// They get through today, or perhaps, and not with the change.
+    pub shut_out: NetworkSet,
+    /// The change lets them through, and whether the other rules do cannot be concluded.
+    pub unclear: NetworkSet,
 }
 
 impl Plan {

@@ -91,6 +91,8 @@ pub struct Reached {
     pub rules: usize,
     /// All sources, by interfaces and destinations.
     pub views: Vec<View>,
+    /// Whether a site was given.
+    pub has_site: bool,
     /// The same, without those for whom there is a conduit; `None` when no site says.
     pub without_conduit: Option<Vec<View>>,
     /// What a reviewer of the rules should look at.
@@ -163,6 +165,7 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
         port: request.port,
         source: basis.source,
         rules: basis.ruleset.rules(),
+        has_site: site.is_some(),
         remarks: answer.remarks,
         views: answer.views,
         without_conduit,

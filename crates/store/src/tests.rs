@@ -126,6 +126,7 @@ fn plan(second: i64) -> Plan {
         connections: Vec::new(),
         notes: Vec::new(),
         predictions: Vec::new(),
+        effects: Vec::new(),
     }
     .seal()
 }

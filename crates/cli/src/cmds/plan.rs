@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use portcullis_firewall::dialect::Dialect;
-use portcullis_model::{Exit, Fault, LiveConnection, Plan, StatePart};
+use portcullis_model::{Effect, Exit, Fault, LiveConnection, Plan, StatePart, sanitize};
 use portcullis_ops::{
     Target,
     change::{
@@ -13,7 +13,7 @@ use portcullis_ops::{
 };
 use serde_json::json;
 
-use super::{Frame, Outcome, fault};
+use super::{Frame, Outcome, fault, reach::sources};
 use crate::{
     arguments::{self, PlanHost},
     output::{View, table},
@@ -208,6 +208,12 @@ fn text(planned: &Planned, rehearsal: Option<&Rehearsal>) -> String {
         };
         let _ = writeln!(text, "  {}: {fate}", prediction.from);
     }
+    if !plan.effects.is_empty() {
+        section(&mut text, "Of those who get through by the rules of today");
+        for effect in &plan.effects {
+            effect_lines(&mut text, effect);
+        }
+    }
     section(&mut text, "Live connections");
     if plan.connections.is_empty() {
         text.push_str("  none\n");
@@ -290,6 +296,27 @@ fn rules(text: &mut String, rules: &str) {
             None => {}
         }
     }
+}
+
+fn effect_lines(text: &mut String, effect: &Effect) {
+    let family = if effect.is_ipv4 { "IPv4" } else { "IPv6" };
+    let by = sanitize(&effect.interfaces.join(", "));
+    let parts = [
+        ("stay", &effect.stay),
+        ("shut out", &effect.shut_out),
+        ("cannot conclude", &effect.unclear),
+    ];
+    let told = parts.iter().filter(|(_, networks)| !networks.is_empty());
+    let told = told.map(|(word, networks)| {
+        let networks = sources(networks.networks(), effect.is_ipv4, false);
+        format!("{word}: {networks}")
+    });
+    let told: Vec<String> = told.collect();
+    let told = match told.is_empty() {
+        true => "nobody".to_owned(),
+        false => told.join("; "),
+    };
+    let _ = writeln!(text, "  {family} by {by}: {told}");
 }
 
 fn section(text: &mut String, title: &str) {

@@ -5,7 +5,8 @@ mod matrix;
 
 use std::fmt::Write as _;
 
-use portcullis_firewall::reach::{HostInterface, Part, Passage, View};
+use ipnet::IpNet;
+use portcullis_firewall::reach::{HostInterface, Part, Passage, View, all_but};
 use portcullis_model::{Exit, sanitize};
 use portcullis_ops::reach::{self, Beside, From, MatrixRequest, Reached, Request, Rules};
 use serde::Serialize;
@@ -159,7 +160,8 @@ fn text(reached: &Reached, everything: bool) -> String {
             heading(view.is_ipv4, &view.interfaces, &view.destinations)
         );
         let limit = if everything { usize::MAX } else { SHOWN };
-        let rows = view.parts.iter().take(limit).map(|part| row(part, everything));
+        let parts = view.parts.iter().take(limit);
+        let rows = parts.map(|part| row(part, view.is_ipv4, everything));
         let _ = writeln!(text, "{}", table(["from", "is", "because of"], rows));
         if let Some(more) = view.parts.len().checked_sub(limit).filter(|more| *more > 0) {
             let _ = writeln!(text, "… and {more} more part(s): -v");
@@ -173,6 +175,10 @@ fn text(reached: &Reached, everything: bool) -> String {
         text.push('\n');
     }
     match &reached.without_conduit {
+        None if reached.has_site => text.push_str(
+            "\nThe site.toml does not declare the addresses of that host: --interface or --address names them, and then it is \
+             compared with the conduits.",
+        ),
         None => text.push_str("\nNo site.toml says who may: --config compares it with the conduits."),
         Some(_) if !reached.is_exposed() => {
             text.push_str("\nNobody gets through for whom there is no conduit.")
@@ -180,14 +186,14 @@ fn text(reached: &Reached, everything: bool) -> String {
         Some(views) => {
             text.push_str("\nLet through without a conduit:");
             for view in views {
-                let through: Vec<String> = view
-                    .networks(Passage::Through)
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect();
+                let through = view.networks(Passage::Through);
                 let by = sanitize(&view.interfaces.join(", "));
                 if !through.is_empty() {
-                    let _ = write!(text, "\n  by {by}: {}", some(&through, everything));
+                    let _ = write!(
+                        text,
+                        "\n  by {by}: {}",
+                        sources(&through, view.is_ipv4, everything)
+                    );
                 }
             }
         }
@@ -206,14 +212,28 @@ fn heading(is_ipv4: bool, interfaces: &[String], destinations: &[std::net::IpAdd
     }
 }
 
-fn row(part: &Part, everything: bool) -> [String; 3] {
-    let sources: Vec<String> = part.sources.iter().map(ToString::to_string).collect();
-    let mut from = some(&sources, everything);
+fn row(part: &Part, is_ipv4: bool, everything: bool) -> [String; 3] {
+    let mut from = sources(&part.sources, is_ipv4, everything);
     if let Some(ports) = &part.source_ports {
         let _ = write!(from, " (source port {ports})");
     }
     let because: Vec<String> = part.because.iter().map(ToString::to_string).collect();
     [from, word(part.passage).into(), because.join("; ")]
+}
+
+/// Sources as a person would say them: all but some, where that is shorter.
+pub(crate) fn sources(networks: &[IpNet], is_ipv4: bool, everything: bool) -> String {
+    let shown = |networks: &[IpNet]| {
+        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        some(&networks, everything)
+    };
+    if networks.len() > SHOWN && !everything {
+        let others = all_but(networks, is_ipv4);
+        if others.len() < networks.len() {
+            return format!("all but {}", shown(&others));
+        }
+    }
+    shown(networks)
 }
 
 fn some(all: &[String], everything: bool) -> String {

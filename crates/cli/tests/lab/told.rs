@@ -1,5 +1,8 @@
 //! What `reach` and a plan tell of the rules that are loaded, held against the packets of the plant.
 
+use portcullis_model::NetworkSet;
+use serde_json::Value;
+
 use crate::plant::{GATEWAY, GATEWAY_ADDRESS, Plant};
 
 /// The gateway's own rules: of the engineers one network gets in, and one only where it cannot be told.
@@ -54,4 +57,89 @@ fn who_gets_in_by_the_rules_gets_in_by_the_packets_and_a_plan_knows_who_does_not
             &["reach", "--port", "54321", "--ruleset", "/etc/hostname"],
         )
         .refused(2, "RE002");
+}
+
+/// Networks of one family that come by the gateway's interface, of the records that hold.
+fn by_eth0(records: &str, is_ipv4: bool, holds: impl Fn(&Value) -> bool, sources: &str) -> NetworkSet {
+    let records = records
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_family = |record: &Value| {
+        let family = record["family"] == if is_ipv4 { "ipv4" } else { "ipv6" };
+        let by = record["interfaces"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|name| name == "eth0");
+        family && by && holds(record)
+    };
+    let networks = records
+        .filter(of_family)
+        .flat_map(|record| record[sources].as_array().unwrap().clone());
+    networks
+        .map(|network| network.as_str().unwrap().parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn what_a_plan_says_of_those_who_get_through_today_is_what_the_rules_say_afterwards() {
+    for backend in ["nftables", "iptables-nft", "iptables-legacy"] {
+        let plant = Plant::up();
+        let rules = RULES.replace("10.7.20.0/24", "10.7.0.0/16");
+        let load = format!("PATH=$PATH:/usr/sbin:/sbin nft -f - <<'END'\n{rules}END\n");
+        plant.shell(GATEWAY, &load).with(0);
+        let plan = [
+            "plan",
+            "--port",
+            "54321",
+            "--backend",
+            backend,
+            "--allow",
+            "10.7.20.0/25",
+            "--format",
+            "json",
+        ];
+        let planned: Value = serde_json::from_str(&plant.portcullis(GATEWAY, &plan).with(0).stdout).unwrap();
+        let planned = &planned[0];
+        let saved = plant.folder().join("before.json");
+        let save = format!(
+            "PATH=$PATH:/usr/sbin:/sbin nft -j list ruleset >{}",
+            saved.display()
+        );
+        plant.shell(GATEWAY, &save).with(0);
+        plant.apply(planned["id"].as_str().unwrap(), "60s");
+        let reached = plant.portcullis(GATEWAY, &["reach", "--port", "54321", "--format", "jsonl"]);
+        for is_ipv4 in [true, false] {
+            let effect = planned["effects"].as_array().unwrap().iter().find(|effect| {
+                effect["is_ipv4"] == is_ipv4
+                    && effect["interfaces"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .any(|name| name == "eth0")
+            });
+            let set =
+                |name: &str| -> NetworkSet { serde_json::from_value(effect.unwrap()[name].clone()).unwrap() };
+            let through = by_eth0(
+                &reached.stdout,
+                is_ipv4,
+                |part| part["passage"] == "let through",
+                "sources",
+            );
+            assert_eq!(set("stay"), through, "{backend}: {}", reached.stdout);
+            assert!(set("unclear").is_empty());
+        }
+        let file = saved.to_str().unwrap();
+        let diff = ["reach", "--port", "54321", "--diff", file, "--format", "jsonl"];
+        let diff = plant.portcullis(GATEWAY, &diff).with(1);
+        let back = by_eth0(
+            &diff.stdout,
+            true,
+            |part| part["after"] == "let through",
+            "sources",
+        );
+        let effect = &planned["effects"][0];
+        let shut_out: NetworkSet = serde_json::from_value(effect["shut_out"].clone()).unwrap();
+        assert_eq!(back, shut_out, "{backend}: {}", diff.stdout);
+    }
 }

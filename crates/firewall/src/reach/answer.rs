@@ -203,6 +203,15 @@ impl View {
     }
 }
 
+/// The fewest networks that are all sources of one family but these.
+pub fn all_but(networks: &[IpNet], is_ipv4: bool) -> Vec<IpNet> {
+    let (family, highest) = match is_ipv4 {
+        true => (Family::V4, u128::from(u32::MAX)),
+        false => (Family::V6, u128::MAX),
+    };
+    Ranges::of(networks, family).complement(highest).networks(family)
+}
+
 /// Who gets through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {

@@ -39,7 +39,7 @@ mod text;
 mod walk;
 mod windows;
 
-pub use answer::{Answer, Because, Part, Passage, SourcePorts, View, reach};
+pub use answer::{Answer, Because, Part, Passage, SourcePorts, View, all_but, reach};
 pub use compare::{Changed, Difference, compare};
 pub use error::ReachError;
 pub use question::{Host, HostInterface, Question};

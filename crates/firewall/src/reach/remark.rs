@@ -62,6 +62,9 @@ impl fmt::Display for Remark {
                     "{open} is not covered: rules shut out sources of {other}, and none of {open}"
                 )
             }
+            Self::Anyone { is_ipv4, interfaces } if interfaces == &["any other"] => {
+                write!(f, "anyone gets through, by any interface ({})", family(*is_ipv4))
+            }
             Self::Anyone { is_ipv4, interfaces } => {
                 write!(
                     f,
@@ -331,7 +334,7 @@ mod tests {
             told,
             [
                 "IPv6 is not covered: rules shut out sources of IPv4, and none of IPv6",
-                "anyone on any other gets through (IPv6)",
+                "anyone gets through, by any interface (IPv6)",
             ]
         );
     }

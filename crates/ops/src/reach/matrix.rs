@@ -84,6 +84,11 @@ impl Matrix {
         self.cells().any(|cell| cell.stance == Stance::CannotConclude)
     }
 
+    /// Whether the site declares the host, so that it is known who may.
+    pub fn is_declared(&self) -> bool {
+        self.cells().any(|cell| cell.exposed.is_some())
+    }
+
     fn cells(&self) -> impl Iterator<Item = &Cell> {
         self.rows.iter().flat_map(|row| &row.cells)
     }

@@ -7,7 +7,7 @@ use portcullis_model::{Exit, sanitize};
 use portcullis_ops::reach::Reached;
 use serde::Serialize;
 
-use super::{heading, some, word};
+use super::{heading, some, sources, word};
 use crate::{
     arguments::Global,
     cmds::Outcome,
@@ -83,8 +83,7 @@ fn text(reached: &Reached, other: &str, differences: &[Difference], everything: 
             &difference.destinations,
         );
         let rows = difference.changed.iter().map(|changed| {
-            let sources: Vec<String> = changed.sources.iter().map(ToString::to_string).collect();
-            let mut from = some(&sources, everything);
+            let mut from = sources(&changed.sources, difference.is_ipv4, everything);
             if let Some(ports) = &changed.source_ports {
                 let _ = write!(from, " (source port {ports})");
             }

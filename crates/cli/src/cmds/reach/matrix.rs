@@ -53,10 +53,17 @@ fn text(matrix: &Matrix) -> String {
         .collect();
     format!(
         "Who gets through by the {} rule(s) of {}, by zones\n\n{}\n\n`no`: nobody of the zone; `yes`: everybody; `partly`: \
-         some, or on some interfaces; `?`: cannot be concluded; `!`: without a conduit",
+         some, or on some interfaces; `?`: cannot be concluded; {}",
         matrix.rules,
         sanitize(&matrix.source),
-        columns(&header, matrix.rows.iter().map(line))
+        columns(&header, matrix.rows.iter().map(line)),
+        match matrix.is_declared() {
+            true => "`!`: without a conduit",
+            false => {
+                "the site.toml does not declare the addresses of that host: --interface or --address names them, and then it \
+                 is compared with the conduits"
+            }
+        }
     )
 }
 
