@@ -58,6 +58,16 @@ impl Vantage {
         self.0.strip_prefix("lab:")
     }
 
+    /// Another host that is reached over ssh, as `ssh://user@host`.
+    pub fn ssh(target: &str) -> Self {
+        Self(target.into())
+    }
+
+    /// How another host is reached over ssh, if this is one.
+    pub fn ssh_target(&self) -> Option<&str> {
+        self.0.starts_with(SSH).then_some(self.0.as_str())
+    }
+
     /// Another program, by its short name, and the zone or address that it looked from.
     pub fn import(tool: &str, seen_from: Option<&str>) -> Self {
         Self(match seen_from {
@@ -100,9 +110,11 @@ impl fmt::Display for Vantage {
     }
 }
 
+const SSH: &str = "ssh://";
+
 /// A text that is not the name of a vantage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a vantage: use this-host or lab:HOST")]
+#[error("`{0}` is not a vantage: use this-host, lab:HOST or ssh://user@host")]
 pub struct VantageError(String);
 
 impl FromStr for Vantage {
@@ -113,6 +125,7 @@ impl FromStr for Vantage {
         match text.strip_prefix("lab:") {
             Some(host) if named(host) => Ok(Self::lab(host)),
             None if text == "this-host" => Ok(Self::this_host()),
+            None if text.len() > SSH.len() && text.starts_with(SSH) => Ok(Self::ssh(text)),
             _ => Err(VantageError(text.into())),
         }
     }

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use portcullis_ops::verify::{self, Request, Row, Verdict, Verification};
+use portcullis_firewall::reach::Passage;
+use portcullis_model::sanitize;
+use portcullis_ops::verify::{self, Proof, Request, Row, Verdict, Verification};
 
-use super::{Frame, Outcome, fault};
+use super::{Frame, Outcome, fault, reach::sources};
 use crate::{
     arguments::Verify,
     output::{View, table},
@@ -35,11 +37,21 @@ fn text(verification: &Verification) -> String {
                 .map_or_else(|| "not tested".into(), |state| state.to_string()),
             row.now.to_string(),
             control(row).into(),
+            prediction(row).into(),
             expectation(row).into(),
-            row.verdict.to_string(),
+            shown(row),
         ]
     });
-    let header = ["from", "to", "last seen", "now", "control", "expected", "verdict"];
+    let header = [
+        "from",
+        "to",
+        "last seen",
+        "now",
+        "control",
+        "predicted",
+        "expected",
+        "verdict",
+    ];
     let mut text = format!(
         "{} on {}\n{}\n\n",
         verification.port,
@@ -62,9 +74,83 @@ fn text(verification: &Verification) -> String {
             if smoke { "succeeded" } else { "FAILED" }
         );
     }
+    disagreements(&mut text, verification);
+    not_tested(&mut text, verification);
     let _ = write!(text, "\nVerdict: {}", verdict(verification));
     text
 }
+
+/// What the rules that are loaded say.
+fn prediction(row: &Row) -> &'static str {
+    match row.predicted.as_ref().map(|predicted| predicted.passage) {
+        Some(Passage::Through) => "open",
+        Some(Passage::Blocked) => "blocked",
+        Some(Passage::Unknown) => "unclear",
+        None => "-",
+    }
+}
+
+fn shown(row: &Row) -> String {
+    match row.verdict {
+        Verdict::AsExpected if row.proof == Proof::Open => "open, as it should be".into(),
+        Verdict::AsExpected | Verdict::NoExpectation => row.proof.to_string(),
+        Verdict::CannotConclude | Verdict::Cut | Verdict::NotClosed => row.verdict.to_string(),
+    }
+}
+
+fn disagreements(text: &mut String, verification: &Verification) {
+    for row in &verification.rows {
+        let (Some(disagreement), Some(predicted)) = (row.disagreement(), &row.predicted) else {
+            continue;
+        };
+        let because = sanitize(&predicted.because.join("; "));
+        let _ = write!(
+            text,
+            "\nDISAGREEMENT from {} to {}: {disagreement} ({because})",
+            row.vantage, row.address
+        );
+    }
+}
+
+/// The parts of the prediction that no packet has tested.
+fn not_tested(text: &mut String, verification: &Verification) {
+    if let Some(why) = &verification.not_predicted {
+        let _ = write!(text, "\nNothing is predicted: {}", sanitize(why));
+    }
+    let parts = &verification.parts;
+    let without = parts.iter().filter(|part| part.witnesses.is_empty());
+    let without: Vec<_> = without.collect();
+    if without.is_empty() {
+        return;
+    }
+    let _ = write!(
+        text,
+        "\nNot tested: {} of {} parts of the prediction, for no vantage looked from there:",
+        without.len(),
+        parts.len()
+    );
+    for part in without.iter().take(NOT_TESTED) {
+        let family = if part.is_ipv4 { "IPv4" } else { "IPv6" };
+        let fate = match part.passage {
+            Passage::Through => "open",
+            Passage::Blocked => "blocked",
+            Passage::Unknown => "unclear",
+        };
+        let _ = write!(
+            text,
+            "\n  {family} by {} from {}: {fate} ({})",
+            sanitize(&part.interfaces.join(", ")),
+            sources(&part.sources, part.is_ipv4, false),
+            sanitize(&part.because.join("; "))
+        );
+    }
+    if let Some(more) = without.len().checked_sub(NOT_TESTED).filter(|more| *more > 0) {
+        let _ = write!(text, "\n  … and {more} more");
+    }
+}
+
+/// So many of them are shown; JSON has all.
+const NOT_TESTED: usize = 8;
 
 fn control(row: &Row) -> &'static str {
     match row.control {
@@ -88,7 +174,15 @@ fn verdict(verification: &Verification) -> String {
         Verdict::AsExpected => {
             let open = from(verification, true);
             let open = if open.is_empty() { String::new() } else { format!("; open from {open}, as it should be") };
-            format!("proved closed where it should be: from {kept_out}{open}")
+            let unpredicted = verification
+                .rows
+                .iter()
+                .any(|row| row.expected == Some(false) && row.proof == Proof::ClosedNotPredicted);
+            let closed = match unpredicted {
+                false => "proved closed where it should be",
+                true => "closed as measured, not predicted in full (see the table), where it should be",
+            };
+            format!("{closed}: from {kept_out}{open}")
         }
         Verdict::CannotConclude if !verification.altered.is_empty() => {
             let altered = verification.altered.join("; ");

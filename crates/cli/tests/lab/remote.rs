@@ -503,3 +503,27 @@ fn who_cannot_be_reached_or_is_no_host_is_told() {
         reached.portcullis(arguments).refused(2, error);
     }
 }
+
+/// The gateway as the place to look from: nothing is needed there but a shell.
+#[test]
+fn another_host_looks_over_ssh_and_what_it_sees_is_held_against_the_rules() {
+    let reached = Reached::modern();
+    // The historian of the operator's own computer.
+    let look = format!("verify --port 7000 --from {HOST}");
+    let open = reached.portcullis(&look).with(1);
+    let row = |told: &str| {
+        told.lines()
+            .find(|line| line.starts_with(HOST) && line.contains("10.7.20.5"))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(row(&open.stdout).contains("NOT CLOSED"), "{}", open.stdout);
+    let close = "PATH=$PATH:/usr/sbin:/sbin; nft 'add table inet own; add chain inet own in { type filter hook input priority \
+                 0; }; add rule inet own in iifname != lo tcp dport 7000 drop'";
+    reached.plant.shell(OPERATOR, close).with(0);
+    let closed = reached.portcullis(&look).with(0);
+    assert!(row(&closed.stdout).contains("proved closed"), "{}", closed.stdout);
+    reached
+        .portcullis("verify --port 7000 --from ssh://root@10.7.10.10:23")
+        .refused(5, "SY012");
+}

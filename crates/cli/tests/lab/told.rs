@@ -143,3 +143,41 @@ fn what_a_plan_says_of_those_who_get_through_today_is_what_the_rules_say_afterwa
         assert_eq!(back, shut_out, "{backend}: {}", diff.stdout);
     }
 }
+
+#[test]
+fn what_is_predicted_stands_beside_what_is_measured() {
+    let plant = Plant::up();
+    let verify = |further: &[&str]| plant.portcullis(GATEWAY, &[&["verify"], further].concat());
+    let line = |told: &str, from: &str, to: &str| {
+        let mut lines = told.lines();
+        let found = lines.find(|line| line.starts_with(from) && line.contains(to));
+        found.unwrap_or_default().to_owned()
+    };
+    // Somebody on the way drops it, of whom the rules of the gateway know nothing.
+    let mute = "PATH=$PATH:/usr/sbin:/sbin; nft 'add table inet mute; add chain inet mute out { type filter hook output \
+                priority 0; }; add rule inet mute out tcp dport 54321 drop'";
+    plant.shell("office", mute).with(0);
+    let told = verify(&["--port", "54321", "--from", "lab:office"]).stdout;
+    assert!(
+        line(&told, "lab:office", GATEWAY_ADDRESS).contains("closed as measured, not predicted")
+            && told.contains(
+                "DISAGREEMENT from lab:office to 10.7.10.10: the rules of this host let it through"
+            ),
+        "{told}"
+    );
+    // A rule of the gateway's own, for one address that nobody looks from.
+    let other = "PATH=$PATH:/usr/sbin:/sbin; nft 'add table ip other; add chain ip other in { type filter hook input \
+                 priority 5; }; add rule ip other in ip saddr 10.7.20.7 tcp dport 54321 drop'";
+    plant.shell(GATEWAY, other).with(0);
+    let plan = plant.plan(&["--port", "54321"]);
+    plant.apply(&plan, "60s");
+    let told = verify(&[&plan]).with(0).stdout;
+    assert!(
+        line(&told, "lab:internet", GATEWAY_ADDRESS).contains("proved closed"),
+        "{told}"
+    );
+    assert!(
+        told.contains("IPv4 by eth0 from 10.7.20.7/32: blocked (ip other / in / handle 2)"),
+        "{told}"
+    );
+}

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use portcullis_model::{Transport, sanitize};
+use serde::Serialize;
 
 use super::{
     applied::Applied,
@@ -21,7 +22,8 @@ use super::{
 use crate::family::Family;
 
 /// What happens to a connection attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Passage {
     /// It gets through.
     Through,

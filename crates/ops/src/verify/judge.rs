@@ -2,10 +2,12 @@
 
 use std::{fmt, net::IpAddr};
 
+use portcullis_firewall::reach::Passage;
 use portcullis_model::{Exit, Observation, Plan, Port, PortState, Site, Vantage};
 use portcullis_scan::Sighting;
 use serde::Serialize;
 
+use super::forecast::Predicted;
 use crate::Desk;
 
 /// What one vantage saw of one address, and what that means.
@@ -25,10 +27,50 @@ pub struct Row {
     pub because: String,
     /// Whether the positive control answered; `None` when there was none.
     pub control: Option<bool>,
+    /// What the rules that are loaded say of it; `None` when they say nothing.
+    pub predicted: Option<Predicted>,
     /// Whether it should get through; `None` when nothing says so.
     pub expected: Option<bool>,
+    /// What prediction and measurement prove together.
+    pub proof: Proof,
     /// The verdict on this row.
     pub verdict: Verdict,
+}
+
+/// What prediction and measurement prove together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The rules say that it is closed, and the packets say the same.
+    ProvedClosed,
+    /// The packets say that it is closed, and the rules of this host do not: something else may be what closes it.
+    ClosedNotPredicted,
+    /// The packets say that it is open, whatever the rules say.
+    Open,
+    /// The packets prove nothing.
+    CannotConclude,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ProvedClosed => "proved closed",
+            Self::ClosedNotPredicted => "closed as measured, not predicted",
+            Self::Open => "open",
+            Self::CannotConclude => "cannot conclude",
+        })
+    }
+}
+
+/// Silence means something only where the control beside it was heard.
+fn proof(now: PortState, control: Option<bool>, predicted: Option<Passage>) -> Proof {
+    match (now, predicted) {
+        (PortState::Open, _) => Proof::Open,
+        (PortState::NotTested, _) => Proof::CannotConclude,
+        _ if control != Some(true) => Proof::CannotConclude,
+        (_, Some(Passage::Blocked)) => Proof::ProvedClosed,
+        _ => Proof::ClosedNotPredicted,
+    }
 }
 
 /// What packets have shown.
@@ -74,8 +116,8 @@ impl Row {
     pub(super) fn new(
         vantage: Vantage,
         before: Option<PortState>,
-        now: &Sighting,
-        control: Option<bool>,
+        (now, control): (&Sighting, Option<bool>),
+        predicted: Option<Predicted>,
         expected: Option<bool>,
     ) -> Self {
         Self {
@@ -87,7 +129,24 @@ impl Row {
             because: now.because.clone(),
             control,
             expected,
+            proof: proof(
+                now.state,
+                control,
+                predicted.as_ref().map(|predicted| predicted.passage),
+            ),
             verdict: verdict(now.state, control, expected),
+            predicted,
+        }
+    }
+
+    /// What is at odds between the rules and the packets, in plain words.
+    pub fn disagreement(&self) -> Option<&'static str> {
+        match (self.predicted.as_ref()?.passage, self.proof) {
+            (Passage::Blocked, Proof::Open) => Some("the rules say that it is blocked, and it is open"),
+            (Passage::Through, Proof::ClosedNotPredicted) => {
+                Some("the rules of this host let it through, and it does not arrive or is not answered")
+            }
+            _ => None,
         }
     }
 }
@@ -120,7 +179,14 @@ pub(super) fn overall(
         .map(|row| row.verdict)
         .max()
         .unwrap_or(Verdict::CannotConclude);
-    let word = if somebody_is_kept_out {
+    let is_contradicted = |row: &Row| {
+        row.proof == Proof::Open
+            && row
+                .predicted
+                .as_ref()
+                .is_some_and(|one| one.passage == Passage::Blocked)
+    };
+    let word = if somebody_is_kept_out && !rows.iter().any(is_contradicted) {
         worst
     } else {
         worst.max(Verdict::CannotConclude)
@@ -203,6 +269,33 @@ mod tests {
                 super::verdict(now, control, expected),
                 verdict,
                 "{now} {control:?} {expected:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_prediction_and_measurement_together_prove_it_closed() {
+        use PortState::{Closed, NoAnswer, NotTested, Open};
+        let (blocked, through, unknown) = (
+            Some(Passage::Blocked),
+            Some(Passage::Through),
+            Some(Passage::Unknown),
+        );
+        for (now, control, predicted, expected) in [
+            (NoAnswer, Some(true), blocked, Proof::ProvedClosed),
+            (NoAnswer, Some(true), through, Proof::ClosedNotPredicted),
+            (Closed, Some(true), unknown, Proof::ClosedNotPredicted),
+            (NoAnswer, Some(true), None, Proof::ClosedNotPredicted),
+            (NoAnswer, Some(false), blocked, Proof::CannotConclude),
+            (NoAnswer, None, blocked, Proof::CannotConclude),
+            (Open, None, blocked, Proof::Open),
+            (Open, Some(true), through, Proof::Open),
+            (NotTested, Some(true), blocked, Proof::CannotConclude),
+        ] {
+            assert_eq!(
+                proof(now, control, predicted),
+                expected,
+                "{now} {control:?} {predicted:?}"
             );
         }
     }

@@ -1,10 +1,14 @@
 //! Looking from one vantage at all addresses of this host.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use portcullis_lab::Lab;
-use portcullis_model::{Port, PortState, Vantage};
-use portcullis_scan::{ProbeSettings, probe};
+use portcullis_model::{Port, PortState, Transport, Vantage};
+use portcullis_scan::{ProbeSettings, Sighting, probe};
+use portcullis_sys::ssh::{Knocked, Ssh, Target};
 
 use super::{Control, Seen};
 use crate::{Desk, OpsError};
@@ -41,6 +45,9 @@ impl Looker<'_> {
 
     /// Looks from one vantage.
     fn look(&self, vantage: &Vantage) -> Result<Vec<Seen>, OpsError> {
+        if let Some(target) = vantage.ssh_target() {
+            return self.look_over_ssh(vantage, target);
+        }
         let Some(host) = vantage.lab_host() else {
             let addresses = [self.loopback, self.addresses].concat();
             return self.all(&addresses).map_err(|why| OpsError::Vantage {
@@ -60,6 +67,46 @@ impl Looker<'_> {
                 vantage: vantage.clone(),
                 why,
             })
+    }
+
+    /// Has another host try to connect, one address after the other. Nothing is sent over what it opens.
+    fn look_over_ssh(&self, vantage: &Vantage, target: &str) -> Result<Vec<Seen>, OpsError> {
+        let unusable = |why: String| OpsError::Vantage {
+            vantage: vantage.clone(),
+            why,
+        };
+        if self.port.transport != Transport::Tcp {
+            return Err(unusable("over ssh only TCP ports can be tried".into()));
+        }
+        let target = target
+            .parse::<Target>()
+            .map_err(|error| unusable(error.to_string()))?;
+        let host = Ssh::connect_to_look(target).map_err(OpsError::System)?;
+        let knock = |address: IpAddr, number: u16| {
+            host.knock(SocketAddr::new(address, number))
+                .map_err(OpsError::System)
+        };
+        let look = |address: &IpAddr| {
+            let (knocked, source) = knock(*address, self.port.number)?;
+            let control = match self.control.port_of(*address) {
+                Some(number) => Some(knock(*address, number)?.0 == Knocked::Open),
+                None => None,
+            };
+            let (state, because) = told(knocked);
+            let port = Sighting {
+                address: *address,
+                port: self.port,
+                at: (self.desk.now)(),
+                source,
+                state,
+                because: because.into(),
+                identifications: Vec::new(),
+                evidence: Vec::new(),
+                packets: 0,
+            };
+            Ok(Seen { port, control })
+        };
+        self.addresses.iter().map(look).collect()
     }
 
     /// Looks at all addresses at the same time, from the network of the calling thread.
@@ -93,6 +140,23 @@ impl Looker<'_> {
         };
         let sighting = probe(address, control, &settings, &self.desk.knowledge).await;
         Some(sighting.state == PortState::Open)
+    }
+}
+
+fn told(knocked: Knocked) -> (PortState, &'static str) {
+    match knocked {
+        Knocked::Open => (PortState::Open, "connection accepted there"),
+        Knocked::Closed => (PortState::Closed, "connection refused there"),
+        Knocked::Filtered => (
+            PortState::Filtered,
+            "forbidden, or nobody there, says something on the way",
+        ),
+        Knocked::NoAnswer => (PortState::NoAnswer, "no answer there within 3 s"),
+        Knocked::NoRoute => (PortState::NotTested, "that host has no way there"),
+        Knocked::NoTool => (
+            PortState::NotTested,
+            "that host has neither bash with timeout nor an nc that tells",
+        ),
     }
 }
 

@@ -2,10 +2,14 @@
 //! is never taken for a closed port.
 
 mod control;
+mod forecast;
 mod judge;
 mod look;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use portcullis_firewall::FirewallError;
 use portcullis_lab::{Lab, plant};
@@ -17,13 +21,15 @@ use portcullis_sys::{Socket, Survey};
 use serde::Serialize;
 use serde_json::json;
 
-pub use judge::{Row, Verdict};
+pub use forecast::{Class, Predicted};
+pub use judge::{Proof, Row, Verdict};
 
 use crate::{
     Desk, OpsError, Stop,
     change::{moment::Moment, sweep::alterations},
 };
 use control::Control;
+use forecast::Forecast;
 
 /// What is to be verified.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +53,10 @@ pub struct Verification {
     pub port: Port,
     /// One row for each vantage and address.
     pub rows: Vec<Row>,
+    /// The parts of the prediction, each with those who have tested it; empty when no model could be made of the rules.
+    pub parts: Vec<Class>,
+    /// Why there is no prediction, if there is none.
+    pub not_predicted: Option<String>,
     /// What somebody changed in the rules for this port, in plain words.
     pub altered: Vec<String>,
     /// Whether something still listens on the port; `None` for a port of hosts behind this one.
@@ -123,6 +133,11 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         addresses: &addresses,
         loopback: &loopback,
     };
+    let (mut forecast, not_predicted) = match Forecast::read(desk, port, &addresses, !behind.is_empty()) {
+        Ok(forecast) => (Some(forecast), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let mut witnesses: BTreeMap<(usize, usize), Vec<Vantage>> = BTreeMap::new();
     let mut rows = Vec::new();
     let looks = looker.look_from_all(&vantages)?;
     if *stop.borrow() {
@@ -140,13 +155,29 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
                     .map_err(OpsError::Store)?;
             }
             let expected = judge::expected(desk, plan.as_ref(), port, &vantage, &observation);
-            rows.push(Row::new(
+            let from = seen.port.source.filter(|source| *source != seen.port.address);
+            let predicted = forecast
+                .as_mut()
+                .zip(from)
+                .and_then(|(forecast, source)| forecast.of(source, seen.port.address));
+            let row = Row::new(
                 vantage.clone(),
                 before,
-                &seen.port,
-                seen.control,
+                (&seen.port, seen.control),
+                predicted,
                 expected,
-            ));
+            );
+            if let Some(predicted) = row
+                .predicted
+                .as_ref()
+                .filter(|_| row.proof != Proof::CannotConclude)
+            {
+                let known = witnesses.entry(predicted.place).or_default();
+                if !known.contains(&vantage) {
+                    known.push(vantage.clone());
+                }
+            }
+            rows.push(row);
         }
     }
     desk.store
@@ -169,6 +200,10 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         host: desk.host.clone(),
         port,
         rows,
+        parts: forecast
+            .map(|forecast| forecast.classes(&witnesses))
+            .unwrap_or_default(),
+        not_predicted,
         altered,
         listening,
         dropped_while_looking,

@@ -5,6 +5,7 @@
 //! ends with it. What is to be done there is sent as a script that a shell reads to its end before it does any of it
 //! (`session.rs`), so that a connection which breaks in the middle of sending does nothing.
 
+mod knock;
 mod lock;
 mod master;
 mod session;
@@ -22,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+pub use knock::Knocked;
 pub use lock::RemoteLock;
 pub use target::{Target, TargetError};
 
@@ -58,15 +60,23 @@ impl Ssh {
     /// # Errors
     /// When ssh is not installed, does not get in, or the one who signed in may not become root there.
     pub fn connect(target: Target) -> Result<Self, SysError> {
-        let mut ssh = Self {
+        let mut ssh = Self::connect_to_look(target)?;
+        ssh.look_around()?;
+        Ok(ssh)
+    }
+
+    /// Connects as whoever signs in, without the rights of root: enough to look from there.
+    ///
+    /// # Errors
+    /// When ssh is not installed or does not get in.
+    pub fn connect_to_look(target: Target) -> Result<Self, SysError> {
+        Ok(Self {
             session: Mutex::new(None),
             unlocked: Arc::default(),
             rights: "",
             ends: None,
             master: Master::open(target)?,
-        };
-        ssh.look_around()?;
-        Ok(ssh)
+        })
     }
 
     /// Who has signed in, and from where.
