@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use etherparse::{IpNumber, LaxIpSlice};
 use jiff::Timestamp;
-use portcullis_model::{LogEvent, LogSource, Port, Transport, Untrusted};
+use portcullis_model::{LogEvent, LogFormat, LogMoment, LogSource, Port, Transport, Untrusted};
 
 use crate::Prefixes;
 
@@ -66,6 +66,14 @@ pub fn packet_event(group: u16, packet: &LoggedPacket, prefixes: &Prefixes) -> R
         interface: packet.interface.as_ref().map(Untrusted::new),
         prefix: Untrusted::new(prefix),
         read_from: LogSource::Nflog { group },
+        format: LogFormat::Nflog,
+        moment: LogMoment::Packet,
+        protocol: None,
+        flags: None,
+        out_interface: None,
+        count: 1,
+        bytes: None,
+        duration_ms: None,
     })
 }
 

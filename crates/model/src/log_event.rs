@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Port, Untrusted};
+use crate::{LogFormat, Port, TcpFlags, Untrusted};
 
 /// What the firewall did with the packet, as far as the log proves it. A kernel LOG line alone carries no verdict: it
 /// is `Unknown` unless its prefix is one whose rule is known.
@@ -50,7 +50,21 @@ pub enum LogSource {
     },
 }
 
-/// One logged packet.
+/// Which moment of a conversation a line tells of. A firewall that logs the beginning and the end of a session writes two
+/// lines for one attempt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogMoment {
+    /// A packet, or a session that was refused.
+    #[default]
+    Packet,
+    /// A session was opened.
+    Begin,
+    /// A session is over; the line tells of all of it.
+    End,
+}
+
+/// One logged packet or session. Fields with a default came later than the first stored events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEvent {
     /// When, in UTC; `None` when the line has no time that can be read.
@@ -73,4 +87,56 @@ pub struct LogEvent {
     pub prefix: Untrusted,
     /// Where it was read.
     pub read_from: LogSource,
+    /// The shape of the line.
+    #[serde(default = "kernel")]
+    pub format: LogFormat,
+    /// Which moment of a conversation the line tells of.
+    #[serde(default)]
+    pub moment: LogMoment,
+    /// Protocol number (IANA), when the log tells one.
+    #[serde(default)]
+    pub protocol: Option<u8>,
+    /// Flags of the TCP segment, when the log tells them.
+    #[serde(default)]
+    pub flags: Option<TcpFlags>,
+    /// Interface the packet went out by.
+    #[serde(default)]
+    pub out_interface: Option<Untrusted>,
+    /// How many packets or connections the line stands for; 1 for most.
+    #[serde(default = "one")]
+    pub count: u64,
+    /// Bytes of the session in both directions, or of the packet, when the log tells them.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// Length of the session in milliseconds, when the log tells it.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+}
+
+/// What was stored before formats were told came from kernels.
+fn kernel() -> LogFormat {
+    LogFormat::Kernel
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_was_stored_before_there_were_formats_is_still_read() {
+        let old = r#"{"at":"2026-11-22T22:56:51Z","time_assumed":null,"verdict":"blocked","source":"192.0.2.7",
+            "destination":"10.7.10.4","port":"tcp/54321","source_port":40000,"interface":"eth0","prefix":"x",
+            "read_from":{"kind":"nflog","group":5}}"#;
+        let event: LogEvent = serde_json::from_str(old).unwrap();
+        assert_eq!(
+            (event.format, event.count, event.moment),
+            (LogFormat::Kernel, 1, LogMoment::Packet)
+        );
+        let again = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<LogEvent>(&again).unwrap(), event);
+    }
 }

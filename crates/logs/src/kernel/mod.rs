@@ -7,7 +7,7 @@ mod head;
 #[cfg(test)]
 mod tests;
 
-use portcullis_model::{LogEvent, LogSource, Untrusted};
+use portcullis_model::{LogEvent, LogFormat, LogMoment, LogSource, Untrusted};
 
 #[cfg(test)]
 pub(crate) use tests::test_settings;
@@ -64,6 +64,14 @@ pub(crate) fn parse(line: &[u8], ended: bool, settings: &Settings, place: Place<
             line: place.line,
             offset: place.offset,
         },
+        format: LogFormat::Kernel,
+        moment: LogMoment::Packet,
+        protocol: None,
+        flags: None,
+        out_interface: None,
+        count: 1,
+        bytes: None,
+        duration_ms: None,
     }))
 }
 

@@ -1,4 +1,4 @@
-use portcullis_model::{LogSource, Untrusted};
+use portcullis_model::{LogFormat, LogMoment, LogSource, Untrusted};
 
 use super::*;
 
@@ -14,6 +14,14 @@ fn event(source: &str, port: Option<Port>, second: i64, verdict: Verdict) -> Log
         interface: None,
         prefix: Untrusted::new(""),
         read_from: LogSource::Nflog { group: 1 },
+        format: LogFormat::Nflog,
+        moment: LogMoment::Packet,
+        protocol: None,
+        flags: None,
+        out_interface: None,
+        count: 1,
+        bytes: None,
+        duration_ms: None,
     }
 }
 
