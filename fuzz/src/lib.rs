@@ -12,11 +12,13 @@ mod judges;
 mod packets;
 mod texts;
 
+use portcullis_model::LogFormat;
+
 /// A parser of outside bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their seeds in `seeds` and of their programs in `fuzz_targets`.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 36] = [
     ("judge", judges::judge),
     ("datagram", packets::datagram),
     ("syn-answer", packets::syn_answer),
@@ -32,6 +34,25 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("import", texts::import),
     ("csaf", texts::csaf),
     ("log-lines", texts::log_lines),
+    ("log-kernel", |data| texts::log_of(LogFormat::Kernel, data)),
+    ("log-journal-json", |data| {
+        texts::log_of(LogFormat::JournalJson, data)
+    }),
+    ("log-journal-export", |data| {
+        texts::log_of(LogFormat::JournalExport, data)
+    }),
+    ("log-ulogd-json", |data| texts::log_of(LogFormat::UlogdJson, data)),
+    ("log-windows", |data| texts::log_of(LogFormat::Windows, data)),
+    ("log-asa", |data| texts::log_of(LogFormat::Asa, data)),
+    ("log-ios", |data| texts::log_of(LogFormat::Ios, data)),
+    ("log-fortigate", |data| texts::log_of(LogFormat::Fortigate, data)),
+    ("log-palo-alto", |data| texts::log_of(LogFormat::PaloAlto, data)),
+    ("log-filterlog", |data| texts::log_of(LogFormat::Filterlog, data)),
+    ("log-junos", |data| texts::log_of(LogFormat::Junos, data)),
+    ("log-mikrotik", |data| texts::log_of(LogFormat::Mikrotik, data)),
+    ("log-suricata", |data| texts::log_of(LogFormat::Suricata, data)),
+    ("log-zeek-tsv", |data| texts::log_of(LogFormat::ZeekTsv, data)),
+    ("log-zeek-json", |data| texts::log_of(LogFormat::ZeekJson, data)),
     ("site", texts::site),
     ("permission", texts::permission),
     ("service-file", texts::service_file),

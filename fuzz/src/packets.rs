@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use portcullis_capture::{File, Limits, Link, Watch, moxa};
-use portcullis_logs::{LoggedPacket, Prefixes, packet_event};
+use portcullis_logs::{Event, Line, LoggedPacket, Prefixes, read_frame, read_packet};
 use portcullis_scan::syn;
 use portcullis_sys::ruleset_events::Batch;
 
@@ -87,15 +87,27 @@ fn finish(watch: Watch) {
     );
 }
 
-/// A packet as NFLOG copies it.
+/// A packet as NFLOG copies it, and a frame of a capture of such packets.
 pub(crate) fn logged_packet(data: &[u8]) {
+    let prefixes = Prefixes::default();
     let packet = LoggedPacket {
-        prefix: "portcullis-drop".into(),
-        payload: data.to_vec(),
-        at: None,
-        interface: None,
+        prefix: b"portcullis-drop",
+        payload: data,
+        ..LoggedPacket::default()
     };
-    let _ = packet_event(7, &packet, &Prefixes::default());
+    for line in [read_packet(&packet, &prefixes), read_frame(data, None, &prefixes)] {
+        if let Line::Event(event) = line {
+            let Event {
+                interface,
+                out_interface,
+                ..
+            } = event;
+            assert!(
+                interface.len() <= 11 && out_interface.len() <= 11,
+                "a number has at most ten digits"
+            );
+        }
+    }
 }
 
 /// A datagram in which the kernel tells of a new generation of the ruleset.

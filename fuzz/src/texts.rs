@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use portcullis_firewall::reach::{Host, HostInterface, Question, Ruleset, TextKind, reach};
 use portcullis_knowledge::{Knowledge, Version, advisory};
-use portcullis_logs::{Prefixes, Settings, Summary, TimeContext, read_log};
-use portcullis_model::{Digest, MacAddress, Permission, Port, PortRange, Site, Vantage};
+use portcullis_logs::{Prefixes, Settings, Shared, Summary, TimeContext, decoded, read_log};
+use portcullis_model::{Digest, LogFormat, MacAddress, Permission, Port, PortRange, Site, Vantage};
 use portcullis_scan::{checkpoint, guard::Guard, host, import, listing, targets};
 
 use crate::text;
@@ -95,7 +95,24 @@ pub(crate) fn csaf(data: &[u8]) {
     let _ = (document.unread(), document.is_newer_than("1.0.0"));
 }
 
+/// A log of a format that is to be found out, perhaps compressed, by one thread and by two.
 pub(crate) fn log_lines(data: &[u8]) {
+    let one = logged(data, None, 1);
+    if data.len() < 4096 {
+        assert_eq!(one, logged(data, None, 2), "two threads count what one counts");
+    }
+    let mut unpacked = Vec::new();
+    if let Ok(reader) = decoded(data) {
+        let _ = std::io::Read::read_to_end(&mut std::io::Read::take(reader, 1 << 20), &mut unpacked);
+    }
+}
+
+/// A log of one format.
+pub(crate) fn log_of(format: LogFormat, data: &[u8]) {
+    logged(data, Some(format), 1);
+}
+
+fn logged(data: &[u8], format: Option<LogFormat>, threads: usize) -> (u64, u64, u64) {
     let settings = Settings {
         time: TimeContext {
             now: "2026-11-23T12:00:00Z".parse().expect("a time"),
@@ -103,15 +120,19 @@ pub(crate) fn log_lines(data: &[u8]) {
             file_modified: None,
         },
         prefixes: Prefixes::default(),
+        format,
     };
-    let mut summary = Summary::of_all_ports();
-    let mut lines = 0;
-    for line in read_log(data, "kern.log", &settings) {
-        summary.add_outcome(&line.outcome);
-        lines += 1;
-    }
-    assert!(lines <= data.len(), "more lines than bytes");
-    let _ = summary.report(10);
+    let shared = Shared::new(Summary::of_all_ports());
+    let read = read_log(data, "kern.log", &settings, &mut shared.counters(threads));
+    assert_eq!((read.bytes, read.stopped), (data.len() as u64, None));
+    assert!(read.lines <= data.len() as u64, "more lines than bytes");
+    let report = shared.into_summary().report(10);
+    let events: u64 = report.formats.iter().map(|count| count.lines).sum();
+    assert!(
+        events + report.unreadable + report.unrelated <= read.lines,
+        "more outcomes than lines"
+    );
+    (report.attempts, report.unreadable, report.unrelated)
 }
 
 pub(crate) fn site(data: &[u8]) {

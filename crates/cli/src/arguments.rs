@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, builder::styling::Styles};
 use ipnet::IpNet;
 use portcullis_firewall::{dialect::Dialect, reach::HostInterface};
-use portcullis_model::{BackendName, Port, PortRange, ServiceName, Vantage};
+use portcullis_model::{BackendName, LogFormat, Port, PortRange, ServiceName, Vantage};
 use portcullis_ops::Target;
 use portcullis_scan::import;
 
@@ -459,9 +459,12 @@ pub(crate) struct Verify {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("input").required(true).args(["files", "nflog"]))]
 pub(crate) struct Logs {
-    /// Files with kernel log lines; - reads standard input
+    /// Firewall logs, perhaps compressed with gzip or zstd; - reads standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// The format of the files, such as kernel, windows or asa [default: found out line by line]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) input_format: Option<LogFormat>,
     /// Listen to a netfilter log group; 54 is the one that Portcullis' own rules write to
     #[arg(long, value_name = "GROUP")]
     pub(crate) nflog: Option<u16>,

@@ -1,13 +1,14 @@
-//! Reads firewall logs honestly: lines and packets in, events and a summary out.
+//! Reads firewall logs honestly and fast: lines and packets in, events and a summary out.
 //!
-//! It opens no file and no socket and reads no clock. A verdict is only told when the rule's prefix proves it; what had
-//! to be assumed about a time is said; what cannot be read is an outcome of its own, with the reason.
+//! It opens no file and no socket and reads no clock. A verdict is only told when the line proves it; what had to be
+//! assumed about a time is said; what cannot be read is an outcome of its own, with the reason.
 //!
-//! Verbs: parse a line ([`kernel::parse_line`]), read a log ([`read_log`]), read a packet ([`packet_event`]), sum up
-//! ([`Summary`]).
+//! Verbs: read a line ([`LineReader`]), read a log with as many threads as there are sinks ([`read_log`]), read a packet
+//! ([`read_packet`], [`read_frame`]), resolve a time ([`Clock`]), sum up ([`Summary`], [`Shared`]), unpack
+//! ([`decoded`]), order rotated files ([`in_order`]).
 //!
 //! ```
-//! use portcullis_logs::{Prefixes, Settings, Summary, TimeContext, read_log};
+//! use portcullis_logs::{Prefixes, Settings, Shared, Summary, TimeContext, read_log};
 //! let log = b"2026-11-22T23:56:51+01:00 gw kernel: portcullis-drop IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 \
 //!     PROTO=TCP SPT=40000 DPT=54321 SYN\n";
 //! let settings = Settings {
@@ -17,30 +18,51 @@
 //!         file_modified: None,
 //!     },
 //!     prefixes: Prefixes::default(),
+//!     format: None,
 //! };
-//! let mut summary = Summary::of_all_ports();
-//! for line in read_log(log.as_slice(), "kern.log", &settings) {
-//!     summary.add_outcome(&line.outcome);
-//! }
-//! let report = summary.report(10);
+//! let shared = Shared::new(Summary::of_all_ports());
+//! read_log(log.as_slice(), "kern.log", &settings, &mut shared.counters(2));
+//! let report = shared.into_summary().report(10);
 //! assert_eq!((report.verdicts.blocked, report.sources.len()), (1, 1));
 //! # Ok::<(), jiff::Error>(())
 //! ```
 
-pub mod kernel;
-mod packet;
+mod blocks;
+mod clock;
+mod columns;
+mod decode;
+mod event;
+mod format;
+mod pairs;
 mod prefix;
-mod reader;
+mod read;
+mod reason;
+mod series;
 mod summary;
+mod syslog;
 mod time;
+mod words;
 
-use portcullis_model::LogEvent;
+use portcullis_model::LogFormat;
 
-pub use packet::{LoggedPacket, PacketError, packet_event};
+pub use clock::{Clock, Moment, RawTime};
+pub use columns::Columns;
+pub use decode::decoded;
+pub use event::{Event, Line, TCP, UDP};
+pub use format::{LineReader, LoggedPacket, read_frame, read_packet, sign};
 pub use prefix::Prefixes;
-pub use reader::{LogLine, LogLines, read_log};
-pub use summary::{LogReport, PortCount, SourceReport, Summary, VerdictCounts};
+pub use read::{LogRead, Place, Sink, read_log};
+pub use reason::Reason;
+pub use series::in_order;
+pub use summary::{
+    Counter, FormatCount, LogReport, PortCount, ReasonCount, Shared, SourceReport, Summary, UnreadableLine,
+    VerdictCounts,
+};
 pub use time::TimeContext;
+
+/// Bytes of a line, or of an entry, that are looked at. The kernel's own lines end before 1024 (`S_SIZE` in `nf_log.h`), the
+/// longest of firewalls are of a few thousand.
+pub const LONGEST_LINE: usize = 64 * 1024;
 
 /// What the reader of a log must know that the log does not say.
 #[derive(Debug, Clone)]
@@ -49,15 +71,6 @@ pub struct Settings {
     pub time: TimeContext,
     /// Which prefixes prove a verdict.
     pub prefixes: Prefixes,
-}
-
-/// What a line turned out to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LineOutcome {
-    /// A logged packet.
-    Event(Box<LogEvent>),
-    /// Something else that is logged to the same file.
-    Unrelated,
-    /// It should be a logged packet and cannot be read, for this reason.
-    Unreadable(String),
+    /// The format, when it is not to be found out.
+    pub format: Option<LogFormat>,
 }

@@ -59,10 +59,13 @@ impl TimeContext {
             return Some((self.iso_stamp(stamp)?, rest));
         }
         let (clock, rest) = word(rest)?;
-        Some((self.iso_stamp(&format!("{stamp}T{clock}"))?, rest))
+        // PAN-OS writes the date with slashes.
+        let date = stamp.replace('/', "-");
+        Some((self.iso_stamp(&format!("{date}T{clock}"))?, rest))
     }
 
     fn iso_stamp(&self, stamp: &str) -> Option<ReadTime> {
+        let stamp = stamp.trim_end_matches([':', ',']);
         if let Ok(at) = stamp.parse::<Timestamp>() {
             let at = Some(at);
             return Some(ReadTime { at, assumed: None });

@@ -62,6 +62,8 @@ pub enum LogMoment {
     Begin,
     /// A session is over; the line tells of all of it.
     End,
+    /// Something about a session that may have lines of its own, such as an alert.
+    Within,
 }
 
 /// One logged packet or session. Fields with a default came later than the first stored events.
@@ -93,6 +95,9 @@ pub struct LogEvent {
     /// Which moment of a conversation the line tells of.
     #[serde(default)]
     pub moment: LogMoment,
+    /// Whether the log tells which of the two began; if not, they may be the other way round.
+    #[serde(default = "yes")]
+    pub directed: bool,
     /// Protocol number (IANA), when the log tells one.
     #[serde(default)]
     pub protocol: Option<u8>,
@@ -116,6 +121,10 @@ pub struct LogEvent {
 /// What was stored before formats were told came from kernels.
 fn kernel() -> LogFormat {
     LogFormat::Kernel
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> u64 {

@@ -1,22 +1,37 @@
-//! Firewall logs: files of kernel log lines, standard input, and the live log of the drop rule.
+//! Firewall logs: files of any format that is known, captures of log groups, standard input, and the live log of the drop
+//! rule.
 
 use std::{
     fs::File,
-    io::{BufReader, Read},
+    io::{self, Cursor, Read},
+    num::NonZero,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, tz::TimeZone};
+use portcullis_capture::{self as capture, Link};
 use portcullis_logs::{
-    LineOutcome, LogReport, LoggedPacket, Prefixes, Settings, Summary, TimeContext, packet_event, read_log,
+    Clock, Line, LogReport, LoggedPacket, Place, Prefixes, Settings, Shared, Sink, Summary, TimeContext,
+    decoded, in_order, read_frame, read_log, read_packet,
 };
-use portcullis_model::{LogEvent, Port};
+use portcullis_model::{LogEvent, LogFormat, LogSource, Port};
 use portcullis_sys::nflog::{self, Group};
 
 use crate::{OpsError, Stop};
 
 pub use portcullis_logs::LogReport as Report;
+
+/// More threads than that wait for the disk.
+const MOST_THREADS: usize = 16;
+
+/// Link type of a capture of a log group.
+const NFLOG: Link = Link::Unknown(239);
 
 /// What to read, and how.
 #[derive(Debug, Clone)]
@@ -25,6 +40,8 @@ pub struct Request {
     pub ports: Vec<Port>,
     /// Zone of times that carry none.
     pub timezone: TimeZone,
+    /// The format, when it is not to be found out.
+    pub format: Option<LogFormat>,
     /// How many sources to name.
     pub top: usize,
 }
@@ -38,20 +55,25 @@ pub struct LogsRead {
     pub failures: Vec<OpsError>,
 }
 
-/// Reads files one after the other; `-` is standard input. A file that cannot be read does not stop the others.
-pub fn files(request: &Request, paths: &[PathBuf], each: &mut dyn FnMut(&LogEvent)) -> LogsRead {
-    let mut summary = summary(request);
+/// Takes each event in its order.
+pub type Each<'e> = &'e mut (dyn FnMut(&LogEvent) + Send);
+
+/// Reads files one after the other, those of a rotated log from the oldest on; `-` is standard input. A file that cannot be
+/// read does not stop the others. Without somebody who takes each event in order, all processors read.
+pub fn files(request: &Request, paths: &[PathBuf], mut each: Option<Each<'_>>) -> LogsRead {
+    let shared = Shared::new(summary(request));
     let mut failures = Vec::new();
-    for path in paths {
-        if let Err(source) = file(request, path, &mut summary, each) {
-            failures.push(OpsError::Read {
-                path: path.clone(),
-                source,
-            });
+    for path in in_order(paths) {
+        let each: Option<Each<'_>> = match &mut each {
+            Some(each) => Some(&mut **each),
+            None => None,
+        };
+        if let Err(source) = file(request, &path, &shared, each) {
+            failures.push(OpsError::Read { path, source });
         }
     }
     LogsRead {
-        report: summary.report(request.top),
+        report: shared.into_summary().report(request.top),
         failures,
     }
 }
@@ -64,45 +86,178 @@ fn summary(request: &Request) -> Summary {
     }
 }
 
-fn file(
-    request: &Request,
-    path: &Path,
-    summary: &mut Summary,
-    each: &mut dyn FnMut(&LogEvent),
-) -> std::io::Result<()> {
-    let (reader, modified): (Box<dyn Read>, Option<Timestamp>) = if path == Path::new("-") {
-        (Box::new(std::io::stdin()), None)
-    } else {
-        let file = File::open(path)?;
-        let modified = file.metadata().and_then(|data| data.modified()).ok();
-        (
-            Box::new(file),
-            modified.and_then(|time| Timestamp::try_from(time).ok()),
-        )
+/// Counts the bytes that were read, so that a file that became shorter meanwhile is noticed.
+struct Counted<R> {
+    reader: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+fn file(request: &Request, path: &Path, shared: &Shared, each: Option<Each<'_>>) -> io::Result<()> {
+    let name = path.to_string_lossy();
+    if path == Path::new("-") {
+        return whole(
+            decoded(io::stdin())?,
+            &name,
+            &settings(request, None),
+            shared,
+            each,
+        );
+    }
+    let file = File::open(path)?;
+    let data = file.metadata()?;
+    let modified = data
+        .modified()
+        .ok()
+        .and_then(|time| Timestamp::try_from(time).ok());
+    let bytes = Arc::new(AtomicU64::new(0));
+    let counted = Counted {
+        reader: file,
+        bytes: Arc::clone(&bytes),
     };
-    let time = TimeContext {
-        now: Timestamp::now(),
-        timezone: request.timezone.clone(),
-        file_modified: modified,
-    };
-    let settings = Settings {
-        time,
+    whole(
+        decoded(counted)?,
+        &name,
+        &settings(request, modified),
+        shared,
+        each,
+    )?;
+    let read = bytes.load(Ordering::Relaxed);
+    if data.is_file() && read < data.len() {
+        let had = data.len();
+        return Err(io::Error::other(format!(
+            "the file became shorter while it was read: {read} of {had} bytes were there"
+        )));
+    }
+    Ok(())
+}
+
+fn settings(request: &Request, modified: Option<Timestamp>) -> Settings {
+    Settings {
+        time: TimeContext {
+            now: Timestamp::now(),
+            timezone: request.timezone.clone(),
+            file_modified: modified,
+        },
         prefixes: Prefixes::default(),
+        format: request.format,
+    }
+}
+
+/// Reads one log to its end.
+fn whole(
+    mut reader: impl Read + Send,
+    path: &str,
+    settings: &Settings,
+    shared: &Shared,
+    each: Option<Each<'_>>,
+) -> io::Result<()> {
+    let mut head = Vec::new();
+    reader.by_ref().take(4).read_to_end(&mut head)?;
+    let is_capture = is_capture(&head);
+    let reader = Cursor::new(head).chain(reader);
+    if is_capture {
+        return frames(reader, path, settings, shared, each);
+    }
+    let read = match each {
+        Some(each) => read_log(
+            reader,
+            path,
+            settings,
+            &mut [Ordered {
+                shared: shared.one(),
+                each,
+            }],
+        ),
+        None => {
+            let threads = available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+            read_log(reader, path, settings, &mut shared.counters(threads))
+        }
     };
-    let mut lines = read_log(BufReader::new(reader), &path.to_string_lossy(), &settings);
-    for line in &mut lines {
-        match &line.outcome {
-            LineOutcome::Event(event) => {
-                if summary.add(event) {
-                    each(event);
-                }
-            }
-            other => summary.add_outcome(other),
+    read.stopped.map_or(Ok(()), |why| Err(io::Error::other(why)))
+}
+
+/// What pcap, in both byte orders and with both units of time, and pcapng begin with.
+fn is_capture(head: &[u8]) -> bool {
+    matches!(
+        head,
+        [0xa1, 0xb2, 0xc3, 0xd4]
+            | [0xd4, 0xc3, 0xb2, 0xa1]
+            | [0xa1, 0xb2, 0x3c, 0x4d]
+            | [0x4d, 0x3c, 0xb2, 0xa1]
+            | [0x0a, 0x0d, 0x0d, 0x0a]
+    )
+}
+
+/// Reads a capture of a log group, frame by frame. The number of a frame stands in the place of a line's.
+fn frames(
+    reader: impl Read,
+    path: &str,
+    settings: &Settings,
+    shared: &Shared,
+    each: Option<Each<'_>>,
+) -> io::Result<()> {
+    let mut file = capture::File::open(reader).map_err(io::Error::other)?;
+    let mut clock = Clock::new(&settings.time);
+    let mut counter = shared.one();
+    let mut each = each;
+    let mut line = 0;
+    while let Some(frame) = file.next_frame().map_err(io::Error::other)? {
+        line += 1;
+        let place = Place {
+            path,
+            line,
+            offset: 0,
+        };
+        if frame.link != NFLOG {
+            counter.line(&Line::Unrelated, place, b"", &mut clock);
+            continue;
+        }
+        let at = i64::try_from(frame.at / 1000).ok();
+        let read = read_frame(frame.bytes, at, &settings.prefixes);
+        take(&mut counter, &mut each, &read, place, frame.bytes, &mut clock);
+    }
+    Ok(())
+}
+
+/// Counts a line, and hands on the event of one that counts.
+fn take(
+    counter: &mut portcullis_logs::Counter<'_>,
+    each: &mut Option<Each<'_>>,
+    line: &Line<'_>,
+    place: Place<'_>,
+    bytes: &[u8],
+    clock: &mut Clock<'_>,
+) {
+    let counts = counter.count(line, place, bytes, clock);
+    if let (true, Line::Event(event), Some(each)) = (counts, line, each.as_mut()) {
+        each(&event.to_log_event(clock, place.to_source()));
+    }
+}
+
+/// Counts, and hands each event on in its order.
+struct Ordered<'s, 'e> {
+    shared: portcullis_logs::Counter<'s>,
+    each: Each<'e>,
+}
+
+impl Sink for Ordered<'_, '_> {
+    fn line(&mut self, line: &Line<'_>, place: Place<'_>, bytes: &[u8], clock: &mut Clock<'_>) {
+        let counts = self.shared.count(line, place, bytes, clock);
+        if let (true, Line::Event(event)) = (counts, line) {
+            (self.each)(&event.to_log_event(clock, place.to_source()));
         }
     }
-    match lines.stopped() {
-        Some(why) => Err(std::io::Error::other(why.to_owned())),
-        None => Ok(()),
+
+    fn pause(&mut self) {
+        self.shared.pause();
     }
 }
 
@@ -122,25 +277,32 @@ pub fn live(
     let mut socket = Group::open(group).map_err(OpsError::System)?;
     ready();
     let mut summary = summary(request);
+    let settings = settings(request, None);
+    let mut clock = Clock::new(&settings.time);
     let end = patience.map(|patience| Instant::now() + patience);
     while !*stop.borrow() && end.is_none_or(|end| Instant::now() < end) {
         for logged in socket
             .receive(Duration::from_millis(100))
             .map_err(OpsError::System)?
         {
+            let interface = nflog::interface_name(logged.interface).unwrap_or_default();
             let packet = LoggedPacket {
-                prefix: logged.prefix,
-                payload: logged.payload,
-                at: Some(Timestamp::now()),
-                interface: nflog::interface_name(logged.interface),
+                prefix: logged.prefix.as_bytes(),
+                payload: &logged.payload,
+                at: Some(Timestamp::now().as_microsecond()),
+                interface: interface.into_bytes().into(),
+                ..LoggedPacket::default()
             };
-            match packet_event(group, &packet, &Prefixes::default()) {
-                Ok(event) => {
-                    if summary.add(&event) {
-                        each(&event);
+            match read_packet(&packet, &settings.prefixes) {
+                Line::Event(event) => {
+                    if summary.add(&event, clock.at(&event.time)) {
+                        each(&event.to_log_event(&mut clock, LogSource::Nflog { group }));
                     }
                 }
-                Err(error) => summary.add_unreadable(&error.to_string()),
+                Line::Unrelated => summary.add_unrelated(),
+                Line::Unreadable(reason) => {
+                    summary.add_unreadable(reason, &logged.payload, || LogSource::Nflog { group });
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::{Timestamp, tz::TimeZone};
-use portcullis_model::{Exit, LogEvent};
+use portcullis_model::{Exit, LogEvent, LogSource};
 use portcullis_ops::logs::{self, Report, Request};
 
 use super::{Frame, Outcome, fault};
@@ -21,29 +21,34 @@ pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             .site
             .as_ref()
             .map_or_else(TimeZone::system, |site| site.timezone.clone()),
+        format: arguments.input_format,
         top: arguments.top,
     };
     let format = frame.format();
-    let mut each = |event: &LogEvent| {
-        if arguments.follow {
-            // One event a line whatever the format of the summary: a stream has no end to wait for.
-            let format = if format == Format::Json {
-                Format::Jsonl
-            } else {
-                format
-            };
-            // A reader that does not take an event does not take the summary either, which is told then.
-            let _ = View::text(line(event)).all("log-event", [event]).print(format);
-        }
+    let mut print = |event: &LogEvent| {
+        // One event a line whatever the format of the summary: a stream has no end to wait for.
+        let format = if format == Format::Json {
+            Format::Jsonl
+        } else {
+            format
+        };
+        // A reader that does not take an event does not take the summary either, which is told then.
+        let _ = View::text(line(event)).all("log-event", [event]).print(format);
     };
     let (report, failures) = match arguments.nflog {
         Some(group) => {
             let ready = || frame.say(&format!("listening to netfilter log group {group}; Ctrl-C ends"));
+            let mut each = |event: &LogEvent| {
+                if arguments.follow {
+                    print(event);
+                }
+            };
             let report = logs::live(&request, group, arguments.patience, &frame.stop, ready, &mut each);
             (report.map_err(fault)?, Vec::new())
         }
         None => {
-            let read = logs::files(&request, &arguments.files, &mut each);
+            let each: Option<logs::Each<'_>> = if arguments.follow { Some(&mut print) } else { None };
+            let read = logs::files(&request, &arguments.files, each);
             let mut failures = read.failures;
             // With nothing read there is nothing to report.
             if failures.len() == arguments.files.len() && read.report.attempts == 0 {
@@ -114,12 +119,14 @@ fn text(report: &Report) -> String {
         clock(report.first),
         clock(report.last),
     );
-    if report.unreadable > 0 {
-        let _ = write!(text, "\n{} lines could not be read:", report.unreadable);
-        for reason in &report.unreadable_reasons {
-            let _ = write!(text, "\n  {}", portcullis_model::sanitize(reason));
-        }
+    for format in &report.formats {
+        let _ = write!(
+            text,
+            "\n{} lines are of format {}: {}.",
+            format.lines, format.format, format.because
+        );
     }
+    unreadable(&mut text, report);
     if report.unrelated > 0 {
         let _ = write!(text, "\n{} lines are no firewall log.", report.unrelated);
     }
@@ -127,6 +134,24 @@ fn text(report: &Report) -> String {
         let _ = write!(text, "\nNote: {note}");
     }
     text
+}
+
+/// Why lines could not be read, and the first of them with their place.
+fn unreadable(text: &mut String, report: &Report) {
+    if report.unreadable == 0 {
+        return;
+    }
+    let _ = write!(text, "\n{} lines could not be read:", report.unreadable);
+    for reason in &report.unreadable_reasons {
+        let _ = write!(text, "\n  {}: {}", reason.lines, reason.reason);
+    }
+    for line in &report.unreadable_lines {
+        let place = match &line.read_from {
+            LogSource::File { path, line, .. } => format!("{}:{line}", portcullis_model::sanitize(path)),
+            LogSource::Nflog { group } => format!("log group {group}"),
+        };
+        let _ = write!(text, "\n  {place}: {}: {}", line.reason, line.text);
+    }
 }
 
 fn clock(at: Option<Timestamp>) -> String {

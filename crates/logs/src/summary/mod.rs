@@ -1,49 +1,82 @@
 //! Who tried, who got through, and what could not be read.
 
+mod counter;
 mod report;
+mod sources;
 #[cfg(test)]
 mod tests;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv6Addr},
 };
 
 use jiff::Timestamp;
-use portcullis_model::{LogEvent, Port, Verdict};
+use portcullis_model::{LogFormat, LogSource, Port, Transport, Untrusted, Verdict};
 
-pub use report::{LogReport, PortCount, SourceReport, VerdictCounts};
+pub use counter::{Counter, Shared};
+pub use report::{
+    FormatCount, LogReport, PortCount, ReasonCount, SourceReport, UnreadableLine, VerdictCounts,
+};
 
-use crate::LineOutcome;
+use crate::{Event, Moment, Reason, sign};
+use sources::{Attempt, Source, Sources, Span, Tally};
 
-/// Destination ports that are kept for one source; a port sweep must not fill the memory.
-const MOST_PORTS: usize = 64;
-const MOST_REASONS: usize = 3;
+/// Unreadable lines that are kept with their place.
+const MOST_EXAMPLES: usize = 8;
+
+/// Bytes of such a line that are kept.
+const LONGEST_EXAMPLE: usize = 240;
 
 /// Counts events. Its memory is bounded by the number of distinct sources, at most [`Summary::MOST_SOURCES`].
 #[derive(Debug, Clone)]
 pub struct Summary {
     ports: BTreeSet<Port>,
+    asked: Option<Box<PortBits>>,
     most_sources: usize,
-    sources: HashMap<IpAddr, Source>,
-    total: Source,
-    other_sources: u64,
+    sources: Sources,
+    others: Tally,
+    span: Span,
     on_other_ports: u64,
     without_time: u64,
-    unreadable: u64,
-    unreadable_reasons: Vec<String>,
+    time_assumed: u64,
+    undirected: u64,
+    formats: [u64; LogFormat::ALL.len()],
+    unreadable: BTreeMap<Reason, u64>,
+    examples: Vec<UnreadableLine>,
     unrelated: u64,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Source {
-    attempts: u64,
-    verdicts: VerdictCounts,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    ports: Vec<PortCount>,
-    on_further_ports: u64,
+/// One bit for each port of both transports.
+#[derive(Debug, Clone)]
+struct PortBits([u64; 2 * 1024]);
+
+impl PortBits {
+    fn word_and_bit(port: Port) -> (usize, u64) {
+        let number = usize::from(port.number);
+        let half = match port.transport {
+            Transport::Tcp => 0,
+            Transport::Udp => 1024,
+        };
+        (half + number / 64, 1 << (number % 64))
+    }
+
+    fn of(ports: &BTreeSet<Port>) -> Self {
+        let mut bits = Self([0; 2 * 1024]);
+        for port in ports {
+            let (word, bit) = Self::word_and_bit(*port);
+            if let Some(word) = bits.0.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        bits
+    }
+
+    fn has(&self, port: Port) -> bool {
+        let (word, bit) = Self::word_and_bit(port);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
 }
 
 impl Summary {
@@ -52,16 +85,21 @@ impl Summary {
 
     /// Counts events to these destination ports; to all, and without ports, when there are none.
     pub fn of_ports(ports: impl IntoIterator<Item = Port>) -> Self {
+        let ports: BTreeSet<Port> = ports.into_iter().collect();
         Self {
-            ports: ports.into_iter().collect(),
+            asked: (!ports.is_empty()).then(|| Box::new(PortBits::of(&ports))),
+            ports,
             most_sources: Self::MOST_SOURCES,
-            sources: HashMap::new(),
-            total: Source::default(),
-            other_sources: 0,
+            sources: Sources::default(),
+            others: Tally::default(),
+            span: Span::default(),
             on_other_ports: 0,
             without_time: 0,
-            unreadable: 0,
-            unreadable_reasons: Vec::new(),
+            time_assumed: 0,
+            undirected: 0,
+            formats: [0; LogFormat::ALL.len()],
+            unreadable: BTreeMap::new(),
+            examples: Vec::new(),
             unrelated: 0,
         }
     }
@@ -71,80 +109,174 @@ impl Summary {
         Self::of_ports([])
     }
 
-    /// Counts what a line turned out to be.
-    pub fn add_outcome(&mut self, outcome: &LineOutcome) {
-        match outcome {
-            LineOutcome::Event(event) => {
-                self.add(event);
-            }
-            LineOutcome::Unrelated => self.unrelated += 1,
-            LineOutcome::Unreadable(reason) => self.add_unreadable(reason),
-        }
+    /// Counts a line of something else.
+    pub fn add_unrelated(&mut self) {
+        self.unrelated += 1;
     }
 
     /// Counts something that should have been an event and cannot be read.
-    pub fn add_unreadable(&mut self, reason: &str) {
-        self.unreadable += 1;
-        if self.unreadable_reasons.len() < MOST_REASONS {
-            self.unreadable_reasons.push(reason.into());
+    pub fn add_unreadable(&mut self, reason: Reason, bytes: &[u8], read_from: impl FnOnce() -> LogSource) {
+        *self.unreadable.entry(reason).or_default() += 1;
+        if self.examples.len() < MOST_EXAMPLES {
+            let shown = bytes.get(..bytes.len().min(LONGEST_EXAMPLE)).unwrap_or_default();
+            self.examples.push(UnreadableLine {
+                reason: reason.to_string(),
+                read_from: read_from(),
+                text: Untrusted::from_bytes(shown),
+            });
         }
     }
 
-    /// Counts an event. Tells whether it went to one of the ports that were asked for.
-    pub fn add(&mut self, event: &LogEvent) -> bool {
-        let asked_for = self.ports.is_empty() || event.port.is_some_and(|port| self.ports.contains(&port));
-        if !asked_for {
+    /// Counts an event. Tells whether it went to one of the ports that were asked for. An event that does not tell who
+    /// began is no attempt of anybody's: it is counted apart.
+    pub fn add(&mut self, event: &Event<'_>, at: Option<Moment>) -> bool {
+        if let Some(lines) = self.formats.get_mut(event.format as usize) {
+            *lines += 1;
+        }
+        let port = event.port();
+        if let Some(asked) = &self.asked
+            && !port.is_some_and(|port| asked.has(port))
+        {
             self.on_other_ports += 1;
             return false;
         }
-        self.without_time += u64::from(event.at.is_none());
-        self.total.add(event);
-        let address = event.source.to_canonical();
-        if let Some(source) = self.sources.get_mut(&address) {
-            source.add_with_port(event);
-        } else if self.sources.len() < self.most_sources {
-            self.sources.entry(address).or_default().add_with_port(event);
-        } else {
-            self.other_sources += 1;
+        if !event.directed {
+            self.undirected += 1;
+            return true;
+        }
+        match at {
+            Some(at) => {
+                self.time_assumed += u64::from(at.assumed);
+                self.span.add(at.microseconds);
+            }
+            None => self.without_time += 1,
+        }
+        let attempt = Attempt {
+            moment: event.moment,
+            verdict: event.verdict,
+            count: event.count,
+            at: at.map(|at| at.microseconds),
+            port,
+        };
+        if !self.sources.add(key(event.source), &attempt, self.most_sources) {
+            self.others.add_attempt(&attempt);
         }
         true
     }
 
+    /// Takes over what another summary of the same ports has counted, and empties it.
+    pub fn absorb(&mut self, other: &mut Self) {
+        self.sources
+            .absorb(&mut other.sources, self.most_sources, &mut self.others);
+        self.others.absorb(&std::mem::take(&mut other.others));
+        self.span.absorb(&std::mem::take(&mut other.span));
+        for (own, other) in [
+            (&mut self.on_other_ports, &mut other.on_other_ports),
+            (&mut self.without_time, &mut other.without_time),
+            (&mut self.time_assumed, &mut other.time_assumed),
+            (&mut self.undirected, &mut other.undirected),
+            (&mut self.unrelated, &mut other.unrelated),
+        ] {
+            *own += std::mem::take(other);
+        }
+        self.formats
+            .iter_mut()
+            .zip(&mut other.formats)
+            .for_each(|(own, other)| *own += std::mem::take(other));
+        for (reason, lines) in std::mem::take(&mut other.unreadable) {
+            *self.unreadable.entry(reason).or_default() += lines;
+        }
+        self.examples.append(&mut other.examples);
+        self.examples
+            .sort_by(|one, other| one.place().cmp(&other.place()));
+        self.examples.truncate(MOST_EXAMPLES);
+    }
+
+    /// Distinct sources so far.
+    pub fn distinct_sources(&self) -> usize {
+        self.sources.len()
+    }
+
     /// The numbers so far, with the `top` sources that tried most.
     pub fn report(&self, top: usize) -> LogReport {
-        let mut order: Vec<_> = self.sources.iter().collect();
-        order.sort_unstable_by_key(|(address, source)| (Reverse(source.attempts), **address));
-        let sources = order.into_iter().take(top);
+        let mut order: Vec<(u64, &Source)> = self
+            .sources
+            .iter()
+            .map(|source| (source.tally.verdicts().sum(), source))
+            .collect();
+        let by = |(attempts, source): &(u64, &Source)| (Reverse(*attempts), source.address);
+        let top = top.min(order.len());
+        if top < order.len() {
+            order.select_nth_unstable_by_key(top, by);
+        }
+        let others = self.others.verdicts();
+        let verdicts = self
+            .sources
+            .iter()
+            .fold(others, |sum, source| sum.plus(source.tally.verdicts()));
+        order.truncate(top);
+        order.sort_unstable_by_key(by);
         LogReport {
             ports: self.ports.iter().copied().collect(),
-            attempts: self.total.attempts,
-            verdicts: self.total.verdicts,
-            first: self.total.first,
-            last: self.total.last,
+            attempts: verdicts.sum(),
+            verdicts,
+            first: time(self.span.first),
+            last: time(self.span.last),
             without_time: self.without_time,
+            time_assumed: self.time_assumed,
             distinct_sources: self.sources.len() as u64,
-            sources: sources.map(|(address, source)| source.report(*address)).collect(),
-            other_sources: self.other_sources,
+            sources: order.into_iter().map(|(_, source)| of_source(source)).collect(),
+            other_sources: others.sum(),
             on_other_ports: self.on_other_ports,
-            unreadable: self.unreadable,
-            unreadable_reasons: self.unreadable_reasons.clone(),
+            undirected: self.undirected,
+            formats: self.formats(),
+            unreadable: self.unreadable.values().sum(),
+            unreadable_reasons: self.reasons(),
+            unreadable_lines: self.examples.clone(),
             unrelated: self.unrelated,
-            notes: self.notes(),
+            notes: self.notes(verdicts),
         }
     }
 
-    fn notes(&self) -> Vec<String> {
+    fn formats(&self) -> Vec<FormatCount> {
+        let counts = LogFormat::ALL.into_iter().zip(self.formats);
+        let met = counts.filter(|(_, lines)| *lines > 0);
+        met.map(|(format, lines)| FormatCount {
+            format,
+            lines,
+            because: sign(format),
+        })
+        .collect()
+    }
+
+    fn reasons(&self) -> Vec<ReasonCount> {
+        let mut reasons: Vec<_> = self.unreadable.iter().collect();
+        reasons.sort_by_key(|(reason, lines)| (Reverse(**lines), **reason));
+        let count = |(reason, lines): (&Reason, &u64)| ReasonCount {
+            reason: reason.to_string(),
+            lines: *lines,
+        };
+        reasons.into_iter().map(count).collect()
+    }
+
+    fn notes(&self, verdicts: VerdictCounts) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.total.attempts > 0 {
+        if verdicts.sum() > 0 {
             notes.push("counts are lower bounds: a rule with a rate limit logs only some packets".into());
         }
-        if self.total.verdicts.unknown > 0 {
+        if verdicts.unknown > 0 {
             notes.push(
                 "a log line does not tell its verdict unless the rule's prefix is known: declare it".into(),
             );
         }
-        if self.other_sources > 0 {
-            let most = self.most_sources;
+        if self.undirected > 0 {
+            let lines = self.undirected;
+            notes.push(format!(
+                "{lines} lines do not tell who began the session and are counted for nobody"
+            ));
+        }
+        let most = self.most_sources;
+        if self.sources.len() >= most && self.others.verdicts().sum() > 0 {
             notes.push(format!(
                 "only the first {most} sources were kept; attempts of later ones are counted as other sources"
             ));
@@ -153,44 +285,55 @@ impl Summary {
     }
 }
 
-impl Source {
-    fn add(&mut self, event: &LogEvent) {
-        self.attempts += 1;
-        match event.verdict {
-            Verdict::Allowed => self.verdicts.allowed += 1,
-            Verdict::Blocked => self.verdicts.blocked += 1,
-            Verdict::Unknown => self.verdicts.unknown += 1,
-        }
-        // Lines of several files need not come in the order of time.
-        if let Some(at) = event.at {
-            self.first = Some(self.first.map_or(at, |first| first.min(at)));
-            self.last = Some(self.last.map_or(at, |last| last.max(at)));
+fn key(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+fn time(microseconds: i64) -> Option<Timestamp> {
+    // None of the two ends of the range is a time of the calendar.
+    Timestamp::from_microsecond(microseconds).ok()
+}
+
+fn of_source(source: &Source) -> SourceReport {
+    let (mut ports, on_further_ports) = source.ports();
+    ports.sort_unstable_by_key(|count| (Reverse(count.attempts), count.port));
+    let verdicts = source.tally.verdicts();
+    SourceReport {
+        address: IpAddr::V6(Ipv6Addr::from_bits(source.address)).to_canonical(),
+        attempts: verdicts.sum(),
+        verdicts,
+        first: time(source.span.first),
+        last: time(source.span.last),
+        ports,
+        on_further_ports,
+    }
+}
+
+impl VerdictCounts {
+    /// All together.
+    pub fn sum(self) -> u64 {
+        self.allowed
+            .saturating_add(self.blocked)
+            .saturating_add(self.unknown)
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            allowed: self.allowed.saturating_add(other.allowed),
+            blocked: self.blocked.saturating_add(other.blocked),
+            unknown: self.unknown.saturating_add(other.unknown),
         }
     }
 
-    fn add_with_port(&mut self, event: &LogEvent) {
-        self.add(event);
-        let Some(port) = event.port else { return };
-        if let Some(known) = self.ports.iter_mut().find(|known| known.port == port) {
-            known.attempts += 1;
-        } else if self.ports.len() < MOST_PORTS {
-            self.ports.push(PortCount { port, attempts: 1 });
-        } else {
-            self.on_further_ports += 1;
-        }
-    }
-
-    fn report(&self, address: IpAddr) -> SourceReport {
-        let mut ports = self.ports.clone();
-        ports.sort_unstable_by_key(|count| (Reverse(count.attempts), count.port));
-        SourceReport {
-            address,
-            attempts: self.attempts,
-            verdicts: self.verdicts,
-            first: self.first,
-            last: self.last,
-            ports,
-            on_further_ports: self.on_further_ports,
+    /// Those of one verdict.
+    pub fn of(self, verdict: Verdict) -> u64 {
+        match verdict {
+            Verdict::Allowed => self.allowed,
+            Verdict::Blocked => self.blocked,
+            Verdict::Unknown => self.unknown,
         }
     }
 }

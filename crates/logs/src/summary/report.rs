@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use portcullis_model::Port;
+use portcullis_model::{LogFormat, LogSource, Port, Untrusted};
 use serde::Serialize;
 
 /// A summary as plain data.
@@ -11,7 +11,8 @@ use serde::Serialize;
 pub struct LogReport {
     /// The destination ports that were counted; all when empty.
     pub ports: Vec<Port>,
-    /// Logged packets that were counted. A rule with a rate limit logs only some, so that this is a lower bound.
+    /// Logged packets and sessions that were counted. A rule with a rate limit logs only some, and of a session's lines (its
+    /// beginning, its end, alerts) the kind with most counts, so that this is a lower bound.
     pub attempts: u64,
     /// The same by verdict.
     pub verdicts: VerdictCounts,
@@ -21,6 +22,8 @@ pub struct LogReport {
     pub last: Option<Timestamp>,
     /// Those without a time that can be read.
     pub without_time: u64,
+    /// Lines for whose time a year or a zone was assumed.
+    pub time_assumed: u64,
     /// Number of distinct sources that were kept.
     pub distinct_sources: u64,
     /// The sources with the most attempts, most first.
@@ -29,10 +32,16 @@ pub struct LogReport {
     pub other_sources: u64,
     /// Logged packets to ports that were not asked for.
     pub on_other_ports: u64,
+    /// Lines that do not tell who began the session; they are in no other number.
+    pub undirected: u64,
+    /// The formats that were met, and by what they were recognised.
+    pub formats: Vec<FormatCount>,
     /// Lines that should be logged packets and cannot be read.
     pub unreadable: u64,
-    /// Why, for the first three.
-    pub unreadable_reasons: Vec<String>,
+    /// Why, most first.
+    pub unreadable_reasons: Vec<ReasonCount>,
+    /// The first of them, with their place.
+    pub unreadable_lines: Vec<UnreadableLine>,
     /// Lines of something else.
     pub unrelated: u64,
     /// What to keep in mind when reading these numbers, in plain words.
@@ -76,4 +85,45 @@ pub struct VerdictCounts {
     pub blocked: u64,
     /// The log does not tell.
     pub unknown: u64,
+}
+
+/// Events of one format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FormatCount {
+    /// The format.
+    pub format: LogFormat,
+    /// Lines that were read in it.
+    pub lines: u64,
+    /// What it is recognised by.
+    pub because: &'static str,
+}
+
+/// Lines that cannot be read for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReasonCount {
+    /// The reason, in words.
+    pub reason: String,
+    /// How many.
+    pub lines: u64,
+}
+
+/// A line that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnreadableLine {
+    /// Why.
+    pub reason: String,
+    /// Where it stands.
+    pub read_from: LogSource,
+    /// Its first bytes.
+    pub text: Untrusted,
+}
+
+impl UnreadableLine {
+    /// For the order in which they are told.
+    pub(super) fn place(&self) -> (&str, u64) {
+        match &self.read_from {
+            LogSource::File { path, offset, .. } => (path, *offset),
+            LogSource::Nflog { .. } => ("", 0),
+        }
+    }
 }

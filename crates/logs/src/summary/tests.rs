@@ -1,28 +1,27 @@
-use portcullis_model::{LogFormat, LogMoment, LogSource, Untrusted};
+use std::net::IpAddr;
+
+use portcullis_model::LogMoment;
 
 use super::*;
+use crate::{TCP, UDP};
 
-fn event(source: &str, port: Option<Port>, second: i64, verdict: Verdict) -> LogEvent {
-    LogEvent {
-        at: (second > 0).then(|| Timestamp::from_second(second).unwrap()),
-        time_assumed: None,
-        verdict,
-        source: source.parse().unwrap(),
-        destination: "10.7.10.4".parse().unwrap(),
-        port,
-        source_port: None,
-        interface: None,
-        prefix: Untrusted::new(""),
-        read_from: LogSource::Nflog { group: 1 },
-        format: LogFormat::Nflog,
-        moment: LogMoment::Packet,
-        protocol: None,
-        flags: None,
-        out_interface: None,
-        count: 1,
-        bytes: None,
-        duration_ms: None,
-    }
+fn event(source: &str, port: Option<Port>, verdict: Verdict) -> Event<'static> {
+    let destination: IpAddr = "10.7.10.4".parse().unwrap();
+    let mut event = Event::between(LogFormat::Nflog, source.parse().unwrap(), destination);
+    event.verdict = verdict;
+    event.protocol = port.map(|port| match port.transport {
+        Transport::Tcp => TCP,
+        Transport::Udp => UDP,
+    });
+    event.destination_port = port.map(|port| port.number);
+    event
+}
+
+fn at(second: i64) -> Option<Moment> {
+    Some(Moment {
+        microseconds: second * 1_000_000,
+        assumed: false,
+    })
 }
 
 const MDM: Option<Port> = Some(Port::tcp(54321));
@@ -30,16 +29,14 @@ const MDM: Option<Port> = Some(Port::tcp(54321));
 #[test]
 fn sources_are_sorted_by_attempts_with_their_first_and_last_time() {
     let mut summary = Summary::of_all_ports();
-    summary.add(&event("192.0.2.1", MDM, 50, Verdict::Unknown));
-    summary.add(&event("192.0.2.2", MDM, 30, Verdict::Blocked));
-    summary.add(&event(
-        "::ffff:192.0.2.2",
-        Some(Port::udp(4800)),
-        10,
-        Verdict::Blocked,
-    ));
-    summary.add(&event("192.0.2.2", MDM, 0, Verdict::Allowed));
-    summary.add(&event("192.0.2.9", None, 20, Verdict::Blocked));
+    summary.add(&event("192.0.2.1", MDM, Verdict::Unknown), at(50));
+    summary.add(&event("192.0.2.2", MDM, Verdict::Blocked), at(30));
+    summary.add(
+        &event("::ffff:192.0.2.2", Some(Port::udp(4800)), Verdict::Blocked),
+        at(10),
+    );
+    summary.add(&event("192.0.2.2", MDM, Verdict::Allowed), None);
+    summary.add(&event("2001:db8::9", None, Verdict::Blocked), at(20));
     let report = summary.report(2);
     let time = |second| Some(Timestamp::from_second(second).unwrap());
 
@@ -62,35 +59,79 @@ fn sources_are_sorted_by_attempts_with_their_first_and_last_time() {
         unknown: 0,
     };
     assert_eq!(first.verdicts, verdicts);
-    assert_eq!(
-        (first.ports[0].port, first.ports[0].attempts),
-        (Port::tcp(54321), 2)
-    );
+    let ports: Vec<_> = first
+        .ports
+        .iter()
+        .map(|count| (count.port, count.attempts))
+        .collect();
+    assert_eq!(ports, [(Port::tcp(54321), 2), (Port::udp(4800), 1)]);
 }
 
 #[test]
 fn only_the_ports_that_were_asked_for_are_counted() {
     let mut summary = Summary::of_ports(MDM);
-    assert!(summary.add(&event("192.0.2.1", MDM, 1, Verdict::Blocked)));
-    assert!(!summary.add(&event("192.0.2.1", Some(Port::udp(54321)), 1, Verdict::Blocked)));
-    assert!(!summary.add(&event("192.0.2.1", None, 1, Verdict::Blocked)));
+    assert!(summary.add(&event("192.0.2.1", MDM, Verdict::Blocked), None));
+    assert!(!summary.add(
+        &event("192.0.2.1", Some(Port::udp(54321)), Verdict::Blocked),
+        None
+    ));
+    assert!(!summary.add(&event("192.0.2.1", None, Verdict::Blocked), None));
     let report = summary.report(9);
     assert_eq!((report.attempts, report.on_other_ports), (1, 2));
 }
 
 #[test]
-fn beyond_the_limits_attempts_are_counted_and_the_limit_is_said() {
+fn the_lines_of_one_session_are_one_attempt() {
+    let of = |moments: &[LogMoment]| {
+        let mut summary = Summary::of_all_ports();
+        for moment in moments {
+            let mut event = event("192.0.2.1", MDM, Verdict::Allowed);
+            event.moment = *moment;
+            summary.add(&event, None);
+        }
+        summary.report(1).attempts
+    };
+    use LogMoment::{Begin, End, Packet, Within};
+    assert_eq!(of(&[Begin, End]), 1);
+    assert_eq!(of(&[Begin, Within, Begin, End]), 2);
+    assert_eq!(of(&[End, End, End]), 3, "some log only the end");
+    assert_eq!(of(&[Packet, Begin, End]), 2);
+}
+
+#[test]
+fn a_line_counts_as_often_as_it_stands_for_and_for_nobody_when_it_does_not_tell_who_began() {
     let mut summary = Summary::of_all_ports();
-    summary.most_sources = 2;
+    let mut many = event("192.0.2.1", MDM, Verdict::Blocked);
+    many.count = 21;
+    summary.add(&many, None);
+    many.directed = false;
+    assert!(summary.add(&many, None));
+    let report = summary.report(1);
+    assert_eq!((report.attempts, report.undirected), (21, 1));
+    assert!(
+        report.notes.iter().any(|note| note.contains("who began")),
+        "{:?}",
+        report.notes
+    );
+}
+
+fn many(most: usize) -> Summary {
+    let mut summary = Summary::of_all_ports();
+    summary.most_sources = most;
     for (source, port) in (1..=4).flat_map(|source| (1..=100).map(move |port| (source, port))) {
-        summary.add(&event(
+        let event = event(
             &format!("192.0.2.{source}"),
             Some(Port::tcp(port)),
-            1,
             Verdict::Blocked,
-        ));
+        );
+        summary.add(&event, None);
     }
-    let report = summary.report(9);
+    summary
+}
+
+#[test]
+fn beyond_the_limits_attempts_are_counted_and_the_limit_is_said() {
+    let report = many(2).report(9);
     assert_eq!(
         (report.attempts, report.distinct_sources, report.other_sources),
         (400, 2, 200)
@@ -103,18 +144,58 @@ fn beyond_the_limits_attempts_are_counted_and_the_limit_is_said() {
 }
 
 #[test]
-fn what_was_not_read_is_counted_with_the_first_reasons() {
+fn two_summaries_together_are_one() {
+    let mut whole = many(9);
+    let mut other = many(9);
+    whole.absorb(&mut other);
+    let report = whole.report(9);
+    assert_eq!(
+        (report.attempts, report.distinct_sources, report.other_sources),
+        (800, 4, 0)
+    );
+    assert_eq!(
+        (report.sources[3].attempts, report.sources[3].on_further_ports),
+        (200, 72)
+    );
+    assert_eq!(other.report(9).attempts, 0, "it was emptied");
+    let mut small = many(2);
+    small.absorb(&mut many(9));
+    let report = small.report(9);
+    assert_eq!(
+        (report.attempts, report.distinct_sources, report.other_sources),
+        (800, 2, 400)
+    );
+}
+
+#[test]
+fn what_was_not_read_is_counted_by_reason_with_the_first_lines() {
     let mut summary = Summary::of_all_ports();
-    for number in 1..=5 {
-        summary.add_outcome(&LineOutcome::Unreadable(format!("reason {number}")));
-        summary.add_outcome(&LineOutcome::Unrelated);
+    for number in 1..=20 {
+        let place = || LogSource::File {
+            path: "x".into(),
+            line: number,
+            offset: 30 - number,
+        };
+        let reason = if number % 4 == 0 {
+            Reason::NotJson
+        } else {
+            Reason::TooLong
+        };
+        summary.add_unreadable(reason, b"\x1b[2J", place);
+        summary.add_unrelated();
     }
     let report = summary.report(9);
-    assert_eq!((report.unreadable, report.unrelated), (5, 5));
-    assert_eq!(report.unreadable_reasons, ["reason 1", "reason 2", "reason 3"]);
+    assert_eq!((report.unreadable, report.unrelated), (20, 20));
+    let reasons: Vec<_> = report
+        .unreadable_reasons
+        .iter()
+        .map(|count| count.lines)
+        .collect();
+    assert_eq!((reasons, report.unreadable_lines.len()), (vec![15, 5], 8));
+    assert_eq!(report.unreadable_lines[0].text.to_string(), "\\u{1b}[2J");
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(
         (&json["unreadable"], &json["verdicts"]["unknown"]),
-        (&5.into(), &0.into())
+        (&20.into(), &0.into())
     );
 }

@@ -1,0 +1,104 @@
+//! Logs whose first lines name their columns: Windows and Zeek.
+
+use portcullis_model::LogFormat;
+
+/// Columns that are looked at; the longest known log has half as many.
+pub(crate) const MOST: usize = 48;
+
+/// Which value stands in which column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// The log that they are of.
+    pub format: LogFormat,
+    places: Vec<Option<u8>>,
+    /// How many columns have to be looked at.
+    last: usize,
+}
+
+impl Columns {
+    /// The columns that a line names, if it is such a line: `#Fields:` of Windows, `#fields` of Zeek.
+    pub fn named_by(line: &[u8]) -> Option<Self> {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        if let Some(names) = line.strip_prefix(b"#Fields:") {
+            let names = names
+                .split(u8::is_ascii_whitespace)
+                .filter(|name| !name.is_empty());
+            return Some(Self::of(
+                LogFormat::Windows,
+                names,
+                &crate::format::windows::COLUMNS,
+            ));
+        }
+        let names = line
+            .strip_prefix(b"#fields\t")?
+            .trim_ascii_end()
+            .split(|byte| *byte == b'\t');
+        Some(Self::of(LogFormat::ZeekTsv, names, &crate::format::zeek::COLUMNS))
+    }
+
+    fn of<'a>(format: LogFormat, names: impl Iterator<Item = &'a [u8]>, known: &[&str]) -> Self {
+        let names: Vec<_> = names.take(MOST).collect();
+        let place = |column: &&str| {
+            let place = names.iter().position(|name| *name == column.as_bytes())?;
+            u8::try_from(place).ok()
+        };
+        let places: Vec<_> = known.iter().map(place).collect();
+        let last = places
+            .iter()
+            .flatten()
+            .max()
+            .map_or(0, |last| usize::from(*last) + 1);
+        Self { format, places, last }
+    }
+
+    /// The values of a line in the order of the columns that the format knows. A value that is not there, or that
+    /// is only `-`, is `None`.
+    pub(crate) fn values<'a, const N: usize>(&self, line: &'a [u8], between: u8) -> [Option<&'a [u8]>; N] {
+        let mut all: [&[u8]; MOST] = [b""; MOST];
+        let mut rest = line;
+        for slot in all.iter_mut().take(self.last) {
+            let end = rest
+                .iter()
+                .position(|byte| *byte == between)
+                .unwrap_or(rest.len());
+            let (field, behind) = rest.split_at_checked(end).unwrap_or_default();
+            *slot = field;
+            let Some(behind) = behind.get(1..) else { break };
+            rest = behind;
+        }
+        let mut values = [None; N];
+        for (value, place) in values.iter_mut().zip(&self.places) {
+            *value = place
+                .and_then(|place| all.get(usize::from(place)))
+                .copied()
+                .filter(|field| !matches!(*field, b"-" | b"" | b"(empty)"));
+        }
+        values
+    }
+
+    /// Whether the first two known columns are the first two of the line.
+    pub(crate) fn begins_with_date_and_time(&self) -> bool {
+        self.places.starts_with(&[Some(0), Some(1)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_found_by_name_wherever_they_stand() {
+        let columns = Columns::named_by(b"#Fields: time date  src-ip action\r\n").unwrap();
+        assert_eq!(columns.format, LogFormat::Windows);
+        let [date, time, action, ..]: [Option<&[u8]>; 13] = columns.values(b"a b - d", b' ');
+        assert_eq!(
+            (date, time, action),
+            (Some(&b"b"[..]), Some(&b"a"[..]), Some(&b"d"[..]))
+        );
+        assert_eq!(Columns::named_by(b"#Version: 1.5"), None);
+        assert_eq!(
+            Columns::named_by(b"#fields\tts\tuid").unwrap().format,
+            LogFormat::ZeekTsv
+        );
+    }
+}

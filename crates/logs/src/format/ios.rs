@@ -1,0 +1,113 @@
+//! Access lists of Cisco IOS and IOS-XE.
+//!
+//! Layouts as in "Cisco IOS System Message Guide", SEC and IPV6_ACL: `IPACCESSLOGP` (with ports), `IPACCESSLOGDP` (ICMP),
+//! `IPACCESSLOGNP` (other protocols), `IPACCESSLOGS` (standard lists, without a destination).
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use portcullis_model::{LogFormat, Verdict};
+
+use crate::{
+    Event, Line, RawTime, Reason, syslog,
+    words::{address, number, port, protocol, split, until, word},
+};
+
+/// Reads one line; messages of other facilities are something else.
+pub(crate) fn read(line: &[u8]) -> Line<'_> {
+    let Some((before, kind, text)) = message(line) else {
+        return Line::Unrelated;
+    };
+    match event(kind, text) {
+        Ok(mut event) => {
+            event.time = time(line, before);
+            Line::Event(event)
+        }
+        Err(reason) => Line::Unreadable(reason),
+    }
+}
+
+/// What is before the message, its name, and its text.
+fn message(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let sign = memmem::find(line, b"ACCESSLOG")?;
+    let start = memchr::memrchr(b'%', line.get(..sign)?)?;
+    let facility = line.get(start..sign)?;
+    let known = facility.starts_with(b"%SEC-6-")
+        || facility.starts_with(b"%IPV6_ACL-6-")
+        || facility.starts_with(b"%IPV6-6-");
+    let (kind, text) = split(line.get(sign..)?, b':')?;
+    known.then(|| line.get(..start).map(|before| (before, kind, text)))?
+}
+
+/// A server's time stands first; without one the router's own does, behind a number and a mark.
+fn time<'a>(line: &'a [u8], before: &'a [u8]) -> RawTime<'a> {
+    let head = syslog::head(line);
+    if head.time != RawTime::None {
+        return head.time;
+    }
+    before
+        .iter()
+        .position(u8::is_ascii_uppercase)
+        .and_then(|start| before.get(start..))
+        .map_or(RawTime::None, |text| syslog::head(text).time)
+}
+
+/// `list 101 denied tcp A(p) (Gi0/1 aabb.cc00.0100) -> B(p), 1 packet`.
+fn event<'a>(kind: &[u8], text: &'a [u8]) -> Result<Event<'a>, Reason> {
+    let rest = memmem::find(text, b"list ")
+        .and_then(|at| text.get(at + 5..))
+        .ok_or(Reason::Missing("list"))?;
+    let (list, rest) = word(rest).ok_or(Reason::CutOffBefore("the list"))?;
+    let (action, rest) = word(rest).ok_or(Reason::CutOffBefore("the action"))?;
+    if kind == b"ACCESSLOGS" {
+        return Err(Reason::Missing("destination: a standard list logs none"));
+    }
+    let (name, rest) = word(rest).ok_or(Reason::CutOffBefore("the protocol"))?;
+    let arrow = memmem::find(rest, b"->").ok_or(Reason::Missing("->"))?;
+    let (source, destination) = rest.split_at_checked(arrow).ok_or(Reason::Missing("->"))?;
+    let (source, remark) = word(source).ok_or(Reason::Missing("source"))?;
+    let (destination, rest) = destination
+        .get(2..)
+        .and_then(word)
+        .ok_or(Reason::CutOffBefore("the destination"))?;
+    let (source, source_port) = end(source, "the source")?;
+    let (destination, destination_port) = end(
+        destination.strip_suffix(b",").unwrap_or(destination),
+        "the destination",
+    )?;
+    let mut event = Event::between(LogFormat::Ios, source, destination);
+    event.protocol = protocol(name);
+    (event.source_port, event.destination_port) = (source_port, destination_port);
+    event.verdict = match action {
+        b"permitted" => Verdict::Allowed,
+        b"denied" => Verdict::Blocked,
+        _ => return Err(Reason::NotKnown("the action")),
+    };
+    event.prefix = Cow::Borrowed(list);
+    event.count = packets(rest)?;
+    // With `log-input` the interface and the hardware address follow the source.
+    let remark = remark.trim_ascii().strip_prefix(b"(").unwrap_or_default();
+    event.interface = Cow::Borrowed(word(until(remark, b')')).map_or(&b""[..], |(interface, _)| interface));
+    Ok(event)
+}
+
+/// `192.0.2.7(40000)`, or without ports.
+fn end(text: &[u8], name: &'static str) -> Result<(std::net::IpAddr, Option<u16>), Reason> {
+    let (place, number) = match split(text, b'(') {
+        Some((place, number)) => (place, Some(until(number, b')'))),
+        None => (text, None),
+    };
+    let place = address(place).ok_or(Reason::NotAnAddress(name))?;
+    let number = number
+        .map(|number| port(number).ok_or(Reason::NotAPort(name)))
+        .transpose()?;
+    Ok((place, number))
+}
+
+/// `, 5 packets`, behind the type and code of ICMP if there are any.
+fn packets(text: &[u8]) -> Result<u64, Reason> {
+    let end = memmem::rfind(text, b" packet").ok_or(Reason::CutOffBefore("the number of packets"))?;
+    let before = text.get(..end).unwrap_or_default();
+    let number_at = memchr::memrchr(b' ', before).map_or(0, |blank| blank + 1);
+    number(before.get(number_at..).unwrap_or_default()).ok_or(Reason::NotANumber("the number of packets"))
+}

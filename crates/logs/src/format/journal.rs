@@ -1,0 +1,102 @@
+//! systemd's journal as `journalctl -o json` and `-o export` print it.
+//!
+//! Forms as in "Journal Export Formats" (systemd.io): an entry of the export form is a block of `KEY=value` lines; a value
+//! with line ends has its length before it. A message that is no UTF-8 is a list of numbers in JSON.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memmem};
+use portcullis_model::LogFormat;
+use serde::Deserialize;
+
+use super::kernel;
+use crate::{Line, Prefixes, RawTime, Reason, words::number};
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow, rename = "MESSAGE")]
+    message: Option<Message<'a>>,
+    #[serde(borrow, rename = "__REALTIME_TIMESTAMP")]
+    time: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Message<'a> {
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
+    Bytes(Vec<u8>),
+    Other(serde::de::IgnoredAny),
+}
+
+/// Reads one line of the JSON form.
+pub(crate) fn read_json<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
+    let Some(object) = super::object(line) else {
+        return Line::Unrelated;
+    };
+    if memmem::find(object, b"\"MESSAGE\"").is_none() {
+        return Line::Unrelated;
+    }
+    let Ok(entry) = serde_json::from_slice::<Entry<'a>>(object) else {
+        return Line::Unreadable(Reason::NotJson);
+    };
+    let time = entry.time.as_deref().map(str::as_bytes).and_then(number);
+    let line = match entry.message {
+        Some(Message::Text(Cow::Borrowed(text))) => kernel::read(text.as_bytes(), true, prefixes),
+        Some(Message::Text(Cow::Owned(text))) => owned(kernel::read(text.as_bytes(), true, prefixes)),
+        Some(Message::Bytes(bytes)) => owned(kernel::read(&bytes, true, prefixes)),
+        Some(Message::Other(_)) | None => Line::Unrelated,
+    };
+    dated(line, LogFormat::JournalJson, time)
+}
+
+/// Reads one entry of the export form, which is many lines.
+pub(crate) fn read_export<'a>(entry: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
+    let (mut message, mut time) = (None, None);
+    let mut rest = entry;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let (line, behind) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        rest = behind.get(1..).unwrap_or_default();
+        if let Some(text) = line.strip_prefix(b"MESSAGE=") {
+            message = Some(text);
+        } else if let Some(text) = line.strip_prefix(b"__REALTIME_TIMESTAMP=") {
+            time = number(text);
+        } else if memchr(b'=', line).is_none() && !line.is_empty() {
+            let Some((value, behind)) = binary(rest) else {
+                return Line::Unreadable(Reason::CutOffBefore("the end of a value"));
+            };
+            if line == b"MESSAGE" {
+                message = Some(value);
+            }
+            rest = behind;
+        }
+    }
+    let line = message.map_or(Line::Unrelated, |text| kernel::read(text, true, prefixes));
+    dated(line, LogFormat::JournalExport, time)
+}
+
+/// A value with its length in eight bytes, little endian, before it, and a line end behind it.
+fn binary(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let (value, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    Some((value, rest.strip_prefix(b"\n").unwrap_or(rest)))
+}
+
+fn owned(line: Line<'_>) -> Line<'static> {
+    match line {
+        Line::Event(event) => Line::Event(event.into_owned()),
+        Line::Unrelated => Line::Unrelated,
+        Line::Unreadable(reason) => Line::Unreadable(reason),
+    }
+}
+
+/// The journal's own time is that of the message's arrival, with its zone and year.
+fn dated(line: Line<'_>, format: LogFormat, time: Option<u64>) -> Line<'_> {
+    let Line::Event(mut event) = line else { return line };
+    event.format = format;
+    event.time = time
+        .and_then(|time| i64::try_from(time).ok())
+        .map_or(RawTime::None, RawTime::Unix);
+    Line::Event(event)
+}

@@ -1,0 +1,310 @@
+//! Lines of the kernel's LOG target (iptables and nftables) and of ulogd LOGEMU.
+//!
+//! The format is that of `nf_log_syslog.c` in the Linux kernel; ulogd writes the same fields with other spellings. The
+//! line has no verdict: only the rule's prefix may prove one ([`Prefixes`]).
+
+mod quick;
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memmem};
+use portcullis_model::{LogFormat, TcpFlags};
+
+use crate::{
+    Event, Line, Prefixes, RawTime, Reason,
+    event::{TCP, UDP},
+    syslog::{self, after_structured_data, is_uptime},
+    words::{address, number, port, protocol, split, word},
+};
+
+/// Reads one line. `ended` tells whether it had a line end: one without may have been cut off within a number.
+pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line<'a> {
+    let Some((head, body)) = divide(line) else {
+        return without_shape(line);
+    };
+    let (time, prefix) = time_and_prefix(head);
+    let verdict = prefixes.verdict(prefix);
+    if let Some(quick) = quick::read(body) {
+        let mut event = Event::between(LogFormat::Kernel, quick.source, quick.destination);
+        event.time = time;
+        event.verdict = verdict;
+        event.protocol = Some(quick.protocol);
+        event.source_port = Some(quick.source_port);
+        event.destination_port = Some(quick.destination_port);
+        event.flags = quick.flags;
+        event.interface = Cow::Borrowed(quick.interface);
+        event.out_interface = Cow::Borrowed(quick.out_interface);
+        event.prefix = Cow::Borrowed(prefix);
+        event.bytes = Some(quick.bytes);
+        return Line::Event(event);
+    }
+    let mut event = match fields(body, ended) {
+        Ok(Some(event)) => event,
+        Ok(None) => return Line::Unrelated,
+        Err(reason) => return Line::Unreadable(reason),
+    };
+    event.time = time;
+    event.verdict = verdict;
+    event.prefix = Cow::Borrowed(prefix);
+    Line::Event(event)
+}
+
+/// Splits a line before `IN=`, which may be glued to the rule's prefix. `OUT=` must follow: that is what tells the
+/// field from a prefix or another program's text that happens to hold `IN=`. A quoted value may say anything.
+fn divide(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    if line.first() == Some(&b'{') {
+        return None;
+    }
+    let mut from = 0;
+    loop {
+        let equals = from + memchr(b'=', line.get(from..)?)?;
+        let behind = line.get(equals + 1..)?;
+        if let Some(quoted) = behind.strip_prefix(b"\"") {
+            from = memchr(b'"', quoted).map_or(equals + 1, |length| equals + length + 3);
+            continue;
+        }
+        if let Some(start) = equals.checked_sub(2)
+            && line.get(start..equals) == Some(b"IN")
+            && is_before_out(behind)
+        {
+            return line.split_at_checked(start);
+        }
+        from = equals + 1;
+    }
+}
+
+fn is_before_out(behind: &[u8]) -> bool {
+    // Interface names end before 16 bytes (`IFNAMSIZ`); the limit keeps the work small on a line made of `IN=IN=`.
+    const LONGEST_NAME: usize = 64;
+    let name = behind.get(..behind.len().min(LONGEST_NAME)).unwrap_or_default();
+    name.iter()
+        .position(|byte| *byte == b' ')
+        .and_then(|end| behind.get(end..))
+        .is_some_and(|behind| behind.starts_with(b" OUT="))
+}
+
+/// The fields of the packet itself; `None` for ARP and others without IP addresses. The first value of each field
+/// counts: what comes twice (`LEN=`, `ID=`) is of an inner header the second time.
+fn fields(body: &[u8], ended: bool) -> Result<Option<Event<'_>>, Reason> {
+    let mut fields = Fields::default();
+    let mut rest = body;
+    let mut last: &[u8] = b"";
+    while !rest.is_empty() {
+        let end = memchr(b' ', rest).unwrap_or(rest.len());
+        let Some((token, behind)) = rest.split_at_checked(end) else {
+            break;
+        };
+        rest = behind.get(1..).unwrap_or_default();
+        match token {
+            [] => continue,
+            // From here on an ICMP error quotes the packet that caused it, with addresses of its own.
+            [b'[', ..] => break,
+            _ => fields.take(token),
+        }
+        last = token;
+    }
+    if !ended && rest.is_empty() && body.ends_with(last) {
+        let in_a_field = [&b"SRC="[..], b"DST=", b"SPT=", b"DPT="]
+            .iter()
+            .any(|key| last.starts_with(key));
+        if in_a_field {
+            return Err(Reason::NoEnd);
+        }
+    }
+    fields.event()
+}
+
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    interface: Option<&'a [u8]>,
+    out_interface: Option<&'a [u8]>,
+    source: Option<&'a [u8]>,
+    destination: Option<&'a [u8]>,
+    protocol: Option<&'a [u8]>,
+    source_port: Option<&'a [u8]>,
+    port: Option<&'a [u8]>,
+    length: Option<&'a [u8]>,
+    flags: TcpFlags,
+    not_ip: bool,
+    without_ports: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, token: &'a [u8]) {
+        let (slot, value) = match token {
+            [b'I', b'N', b'=', value @ ..] => (&mut self.interface, value),
+            [b'O', b'U', b'T', b'=', value @ ..] => (&mut self.out_interface, value),
+            [b'S', b'R', b'C', b'=', value @ ..] => (&mut self.source, value),
+            [b'D', b'S', b'T', b'=', value @ ..] => (&mut self.destination, value),
+            [b'L', b'E', b'N', b'=', value @ ..] => (&mut self.length, value),
+            [b'S', b'P', b'T', b'=', value @ ..] => (&mut self.source_port, value),
+            [b'D', b'P', b'T', b'=', value @ ..] => (&mut self.port, value),
+            [b'P', b'R', b'O', b'T', b'O', b'=', value @ ..] => (&mut self.protocol, value),
+            b"ARP" => return self.not_ip = true,
+            [b'S' | b'A' | b'F' | b'R' | b'P' | b'U' | b'C' | b'E', _, _] => {
+                return self.flags = self.flags.with(TcpFlags::named(token).unwrap_or_default());
+            }
+            [b'M', b'A', b'C', b'P', b'R', b'O', b'T', b'O', b'=', value @ ..] => {
+                return self.not_ip |= !matches!(value, b"0800" | b"86dd" | b"8100");
+            }
+            b"INCOMPLETE" | [b'F', b'R', b'A', b'G', b':', ..] => return self.without_ports = true,
+            _ => return,
+        };
+        slot.get_or_insert(value);
+    }
+
+    fn event(self) -> Result<Option<Event<'a>>, Reason> {
+        if self.not_ip && self.source.is_none() {
+            return Ok(None);
+        }
+        let protocol = protocol(self.protocol.ok_or(Reason::Missing("PROTO="))?);
+        let has_ports = matches!(protocol, Some(TCP | UDP));
+        if has_ports && self.port.is_none() && !self.without_ports {
+            return Err(Reason::CutOffBefore("DPT="));
+        }
+        let end = |value: Option<&[u8]>, missing, wrong| {
+            address(value.ok_or(Reason::Missing(missing))?).ok_or(Reason::NotAnAddress(wrong))
+        };
+        let number_of = |value: Option<&[u8]>, name| {
+            let value = value.filter(|_| has_ports);
+            value
+                .map(|value| port(value).ok_or(Reason::NotAPort(name)))
+                .transpose()
+        };
+        let source = end(self.source, "SRC=", "SRC=")?;
+        let destination = end(self.destination, "DST=", "DST=")?;
+        let mut event = Event::between(LogFormat::Kernel, source, destination);
+        event.protocol = protocol;
+        event.source_port = number_of(self.source_port, "SPT=")?;
+        event.destination_port = number_of(self.port, "DPT=")?;
+        event.flags = (protocol == Some(TCP) && !self.without_ports).then_some(self.flags);
+        event.interface = Cow::Borrowed(self.interface.unwrap_or_default());
+        event.out_interface = Cow::Borrowed(self.out_interface.unwrap_or_default());
+        event.bytes = self.length.and_then(number);
+        Ok(Some(event))
+    }
+}
+
+/// A ring buffer that wrapped leaves the end of a line without its beginning; that is a packet that goes uncounted.
+fn without_shape<'a>(line: &[u8]) -> Line<'a> {
+    let is_tail = memmem::find(line, b"PROTO=").is_some() && {
+        let has = |key: &[u8]| {
+            line.split(u8::is_ascii_whitespace)
+                .any(|token| token.starts_with(key))
+        };
+        has(b"PROTO=")
+            && [&b"SRC="[..], b"DST=", b"SPT=", b"DPT=", b"ID="]
+                .iter()
+                .any(|key| has(key))
+    };
+    if is_tail {
+        Line::Unreadable(Reason::BeginningMissing)
+    } else {
+        Line::Unrelated
+    }
+}
+
+fn time_and_prefix(head: &[u8]) -> (RawTime<'_>, &[u8]) {
+    let head = syslog::head(head);
+    let message = match after_kernel_tag(head.rest) {
+        Some(message) => message,
+        // LOGEMU has the host name and no tag; a line without any time, or with that of dmesg, has neither.
+        None if head.host => word(head.rest).map_or(&b""[..], |(_host, message)| message),
+        None => head.rest,
+    };
+    (head.time, without_uptime(message).trim_ascii())
+}
+
+/// The message behind the tag `kernel:`, or behind the fields of RFC 5424 that follow `kernel`.
+fn after_kernel_tag(text: &[u8]) -> Option<&[u8]> {
+    // Most often the tag follows the host name.
+    let host = text
+        .iter()
+        .skip(1)
+        .take(64)
+        .position(|byte| *byte == b' ')
+        .map(|length| length + 1);
+    if let Some(message) = host
+        .and_then(|end| text.get(end..))
+        .and_then(|text| text.strip_prefix(b" kernel:"))
+    {
+        return Some(message);
+    }
+    let tag = memmem::find(text, b" kernel")?;
+    let behind = text.get(tag + b" kernel".len()..)?;
+    if let Some(message) = behind.strip_prefix(b":") {
+        return Some(message);
+    }
+    let (process, behind) = word(behind)?;
+    let (message_id, behind) = word(behind)?;
+    (process == b"-" && !message_id.is_empty()).then(|| after_structured_data(behind))
+}
+
+/// `[ 1234.567890] ` before the prefix, when the kernel stamps its own lines.
+fn without_uptime(text: &[u8]) -> &[u8] {
+    let text = text.trim_ascii_start();
+    match text.strip_prefix(b"[").and_then(|text| split(text, b']')) {
+        Some((inside, rest)) if is_uptime(inside) => rest,
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_that_do_not_fit_are_left_to_the_general_way() {
+        let body = |length: &str, source: &str| {
+            format!(
+                "IN=a OUT= SRC={source} DST=10.7.10.4 LEN={length} TOS=0x00 PREC=0x00 TTL=63 ID=7 PROTO=UDP SPT=1 DPT=2 "
+            )
+        };
+        assert!(quick::read(body("999999999", "192.0.2.7").as_bytes()).is_some());
+        for (length, source) in [
+            ("9999999999", "192.0.2.7"),
+            ("60", "192.0.2.7000000000"),
+            ("60", "192.0.2.256"),
+            ("", "1.1.1.1"),
+        ] {
+            assert_eq!(
+                quick::read(body(length, source).as_bytes()),
+                None,
+                "{length} {source}"
+            );
+        }
+    }
+
+    proptest! {
+        /// The quick way finds what the general way finds, or nothing.
+        #[test]
+        fn both_ways_tell_the_same(
+            (source, destination) in (any::<std::net::Ipv4Addr>(), any::<std::net::Ipv4Addr>()),
+            (from, to, length) in (any::<u16>(), any::<u16>(), any::<u16>()),
+            middle in "(CE )?(DF )?(MF )?(FRAG:[0-9]{1,3} )?",
+            protocol in "TCP|UDP|ICMP|47",
+            end in "(WINDOW=[0-9]{1,5} RES=0x00 )?(SYN |ACK |FIN |RST |PSH |URG |ECE )*(URGP=0 )?(LEN=20 )?(MARK=0x1 )?",
+            damage in proptest::option::of((any::<proptest::sample::Index>(), any::<u8>())),
+        ) {
+            let mut body = format!(
+                "IN=eth0 OUT= MAC=aa:bb SRC={source} DST={destination} LEN={length} TOS=0x00 PREC=0x00 TTL=63 ID=7 \
+                 {middle}PROTO={protocol} SPT={from} DPT={to} {end}"
+            ).into_bytes();
+            if let Some((place, byte)) = damage {
+                let place = place.index(body.len());
+                body[place] = byte;
+            }
+            if let Some(quick) = quick::read(&body) {
+                let general = fields(&body, true).unwrap().unwrap();
+                prop_assert_eq!((quick.source, quick.destination), (general.source, general.destination));
+                prop_assert_eq!(Some(quick.protocol), general.protocol);
+                prop_assert_eq!(Some(quick.source_port), general.source_port);
+                prop_assert_eq!(Some(quick.destination_port), general.destination_port);
+                prop_assert_eq!((quick.interface, quick.out_interface), (&*general.interface, &*general.out_interface));
+                prop_assert_eq!((quick.flags, Some(quick.bytes)), (general.flags, general.bytes));
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The fields in the order in which the kernel writes them for TCP and UDP over IPv4 (`dump_ipv4_packet` in
+//! `nf_log_syslog.c`), without looking for their ends. Whatever differs in the least is left to the general way.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use memchr::memchr;
+use portcullis_model::TcpFlags;
+
+use crate::event::{TCP, UDP};
+
+/// What the general way would find, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Quick<'a> {
+    pub(super) interface: &'a [u8],
+    pub(super) out_interface: &'a [u8],
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) protocol: u8,
+    pub(super) source_port: u16,
+    pub(super) destination_port: u16,
+    pub(super) flags: Option<TcpFlags>,
+    pub(super) bytes: u64,
+}
+
+/// Reads from `IN=` on. Of TCP nothing behind `URGP=` is looked at, of UDP nothing behind `DPT=`: fields count the first time.
+pub(super) fn read(body: &[u8]) -> Option<Quick<'_>> {
+    let mut rest = Rest(body.strip_prefix(b"IN=")?);
+    let interface = rest.word()?;
+    rest.skip(b"OUT=")?;
+    let out_interface = rest.word()?;
+    if rest.skip(b"MAC=").is_some() {
+        let length = memchr(b' ', rest.0)?;
+        rest.0 = rest.0.get(length + 1..)?;
+    }
+    rest.skip(b"SRC=")?;
+    let source = rest.address()?.into();
+    rest.skip(b"DST=")?;
+    let destination = rest.address()?.into();
+    rest.skip(b"LEN=")?;
+    let bytes = u64::from(rest.number()?);
+    rest.skip(b"TOS=0x")?;
+    rest.hexadecimal()?;
+    rest.skip(b"PREC=0x")?;
+    rest.hexadecimal()?;
+    rest.skip(b"TTL=")?;
+    rest.number()?;
+    rest.skip(b"ID=")?;
+    rest.number()?;
+    let _ = rest.skip(b"CE ");
+    let _ = rest.skip(b"DF ");
+    rest.skip(b"PROTO=")?;
+    let protocol = match rest.0.first_chunk::<4>()? {
+        b"TCP " => TCP,
+        b"UDP " => UDP,
+        _ => return None,
+    };
+    rest.0 = rest.0.get(4..)?;
+    rest.skip(b"SPT=")?;
+    let source_port = u16::try_from(rest.number()?).ok()?;
+    rest.skip(b"DPT=")?;
+    let destination_port = u16::try_from(rest.number()?).ok()?;
+    let flags = if protocol == TCP {
+        Some(rest.flags()?)
+    } else {
+        None
+    };
+    Some(Quick {
+        interface,
+        out_interface,
+        source,
+        destination,
+        protocol,
+        source_port,
+        destination_port,
+        flags,
+        bytes,
+    })
+}
+
+/// What has not been read yet.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    #[inline]
+    fn skip(&mut self, text: &[u8]) -> Option<()> {
+        self.0 = self.0.strip_prefix(text)?;
+        Some(())
+    }
+
+    /// What stands before the next blank, of a name's length.
+    #[inline]
+    fn word(&mut self) -> Option<&'a [u8]> {
+        let end = self.0.iter().take(64).position(|byte| *byte == b' ')?;
+        let (word, rest) = self.0.split_at_checked(end)?;
+        self.0 = rest.get(1..)?;
+        Some(word)
+    }
+
+    /// Two digits and the blank behind them.
+    #[inline]
+    fn hexadecimal(&mut self) -> Option<()> {
+        let ([high, low, b' '], rest) = self.0.split_first_chunk::<3>()? else {
+            return None;
+        };
+        self.0 = rest;
+        (high.is_ascii_hexdigit() && low.is_ascii_hexdigit()).then_some(())
+    }
+
+    /// A decimal number of at most nine digits, and the blank behind it.
+    #[inline]
+    fn number(&mut self) -> Option<u32> {
+        let mut sum = 0;
+        for (length, byte) in self.0.iter().enumerate().take(10) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                self.0 = self.0.get(length + 1..)?;
+                return (*byte == b' ' && length > 0).then_some(sum);
+            }
+            if length == 9 {
+                return None;
+            }
+            sum = sum * 10 + u32::from(digit);
+        }
+        None
+    }
+
+    /// Four decimal numbers without leading zeros, dots between, and the blank behind them.
+    #[inline]
+    fn address(&mut self) -> Option<Ipv4Addr> {
+        let (mut sum, mut part, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
+        for (length, byte) in self.0.iter().enumerate().take(16) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit <= 9 {
+                if digits > 0 && part == 0 || digits == 3 {
+                    return None;
+                }
+                part = part * 10 + u32::from(digit);
+                digits += 1;
+                continue;
+            }
+            if digits == 0 || part > 255 {
+                return None;
+            }
+            sum = sum << 8 | part;
+            if *byte == b'.' && dots < 3 {
+                (part, digits, dots) = (0, 0, dots + 1);
+                continue;
+            }
+            self.0 = self.0.get(length + 1..)?;
+            return (*byte == b' ' && dots == 3).then(|| Ipv4Addr::from_bits(sum));
+        }
+        None
+    }
+
+    /// Behind the ports of TCP: `WINDOW=64240 RES=0x00 SYN URGP=0`.
+    #[inline]
+    fn flags(&mut self) -> Option<TcpFlags> {
+        self.skip(b"WINDOW=")?;
+        self.number()?;
+        self.skip(b"RES=0x")?;
+        self.hexadecimal()?;
+        let mut flags = TcpFlags::default();
+        while let Some((name, rest)) = self.0.split_first_chunk::<4>() {
+            let flag = match name {
+                b"SYN " => TcpFlags::SYN,
+                b"ACK " => TcpFlags::ACK,
+                b"PSH " => TcpFlags::PSH,
+                b"RST " => TcpFlags::RST,
+                b"FIN " => TcpFlags::FIN,
+                b"URG " => TcpFlags::URG,
+                b"URGP" => return Some(flags),
+                _ => return None,
+            };
+            flags = flags.with(flag);
+            self.0 = rest;
+        }
+        None
+    }
+}

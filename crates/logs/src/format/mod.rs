@@ -1,0 +1,133 @@
+//! One file for each format, and the choice between them.
+
+mod asa;
+mod filterlog;
+mod fortigate;
+mod ios;
+mod journal;
+mod junos;
+pub(crate) mod kernel;
+mod mikrotik;
+mod nflog;
+mod palo_alto;
+mod recognise;
+mod suricata;
+#[cfg(test)]
+mod tests;
+mod ulogd_json;
+pub(crate) mod windows;
+pub(crate) mod zeek;
+
+use std::{borrow::Cow, sync::Arc};
+
+use portcullis_model::LogFormat;
+
+pub use nflog::{LoggedPacket, read_frame, read_packet};
+pub use recognise::sign;
+#[cfg(test)]
+pub(crate) use tests::context as test_context;
+
+use crate::{Columns, LONGEST_LINE, Line, Prefixes, Reason};
+
+/// Reads lines one by one. Without a fixed format, each line is first held against the format of the last event, then
+/// against the one whose sign it carries.
+#[derive(Debug)]
+pub struct LineReader<'p> {
+    prefixes: &'p Prefixes,
+    fixed: Option<LogFormat>,
+    last: LogFormat,
+    columns: Option<Arc<Columns>>,
+}
+
+impl<'p> LineReader<'p> {
+    /// A reader for one format, or for lines of any.
+    pub fn new(prefixes: &'p Prefixes, format: Option<LogFormat>) -> Self {
+        Self {
+            prefixes,
+            fixed: format,
+            last: format.unwrap_or(LogFormat::Kernel),
+            columns: None,
+        }
+    }
+
+    /// The columns that an earlier line named; a line that names columns is noticed by itself.
+    pub fn set_columns(&mut self, columns: Option<Arc<Columns>>) {
+        self.columns = columns;
+    }
+
+    /// From now on all lines are of this format.
+    pub fn set_format(&mut self, format: LogFormat) {
+        (self.fixed, self.last) = (Some(format), format);
+    }
+
+    /// Reads one line without its line end; an entry where the format's entries have several lines. `ended` tells whether it
+    /// had a line end. The work is bounded by [`LONGEST_LINE`].
+    pub fn read<'a>(&mut self, line: &'a [u8], ended: bool) -> Line<'a> {
+        if line.len() > LONGEST_LINE {
+            return Line::Unreadable(Reason::TooLong);
+        }
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.first() == Some(&b'#')
+            && let Some(columns) = Columns::named_by(line)
+        {
+            self.last = self.fixed.unwrap_or(columns.format);
+            self.columns = Some(Arc::new(columns));
+            return Line::Unrelated;
+        }
+        let read = self.read_as(self.last, line, ended);
+        let is_open = matches!(read, Line::Unrelated | Line::Unreadable(Reason::BeginningMissing));
+        if self.fixed.is_some() || !is_open {
+            return read;
+        }
+        let columns = self.columns.as_deref().map(|columns| columns.format);
+        match recognise::format(line).or(columns) {
+            Some(format) if format != self.last => {
+                let read = self.read_as(format, line, ended);
+                if matches!(read, Line::Event(_)) {
+                    self.last = format;
+                }
+                read
+            }
+            _ => read,
+        }
+    }
+
+    fn read_as<'a>(&self, format: LogFormat, line: &'a [u8], ended: bool) -> Line<'a> {
+        let columns = self.columns.as_deref();
+        match format {
+            LogFormat::Kernel => kernel::read(line, ended, self.prefixes),
+            LogFormat::JournalJson => journal::read_json(line, self.prefixes),
+            LogFormat::JournalExport => journal::read_export(line, self.prefixes),
+            LogFormat::UlogdJson => ulogd_json::read(line, self.prefixes),
+            LogFormat::Nflog => read_frame(line, None, self.prefixes),
+            LogFormat::Windows => windows::read(line, columns),
+            LogFormat::Asa => asa::read(line),
+            LogFormat::Ios => ios::read(line),
+            LogFormat::Fortigate => fortigate::read(line),
+            LogFormat::PaloAlto => palo_alto::read(line),
+            LogFormat::Filterlog => filterlog::read(line),
+            LogFormat::Junos => junos::read(line),
+            LogFormat::Mikrotik => mikrotik::read(line, self.prefixes),
+            LogFormat::Suricata => suricata::read(line),
+            LogFormat::ZeekTsv => zeek::read_tsv(line, columns),
+            LogFormat::ZeekJson => zeek::read_json(line),
+        }
+    }
+}
+
+/// The JSON object of a line; a relay may have put a head before it.
+fn object(line: &[u8]) -> Option<&[u8]> {
+    let line = line.trim_ascii();
+    if line.first() == Some(&b'{') {
+        return Some(line);
+    }
+    line.get(memchr::memmem::find(line, b"{\"")?..)
+}
+
+/// Text as bytes, borrowed where it was.
+fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}

@@ -1,0 +1,122 @@
+//! Lines of each format, with the event that they tell beside them.
+
+mod kernel;
+mod lines;
+mod vendors;
+
+use jiff::tz::TimeZone;
+use portcullis_model::{LogFormat, LogMoment, LogSource};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Clock, Event, TimeContext};
+
+pub(crate) fn context() -> TimeContext {
+    TimeContext {
+        now: "2026-11-23T12:00:00Z".parse().unwrap(),
+        timezone: TimeZone::get("Europe/Oslo").unwrap(),
+        file_modified: None,
+    }
+}
+
+/// All that an event tells, in one line.
+pub(crate) fn told(event: &Event<'_>) -> String {
+    let context = context();
+    let event = event.to_log_event(&mut Clock::new(&context), LogSource::Nflog { group: 1 });
+    let end = |address: std::net::IpAddr, port: Option<u16>| match port {
+        Some(port) => std::net::SocketAddr::new(address, port).to_string(),
+        None => address.to_string(),
+    };
+    let mut text = format!(
+        "{} {} {} {} -> {}",
+        event.at.map_or("-".into(), |at| at.to_string()),
+        event.verdict,
+        event.protocol.map_or("-".into(), |protocol| protocol.to_string()),
+        end(event.source, event.source_port),
+        end(event.destination, event.port.map(|port| port.number)),
+    );
+    let mut more = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            text += &format!(" {name}={value}");
+        }
+    };
+    let moment = match event.moment {
+        LogMoment::Packet => None,
+        LogMoment::Begin => Some("begin"),
+        LogMoment::End => Some("end"),
+        LogMoment::Within => Some("within"),
+    };
+    more("moment", moment.map(str::to_owned));
+    more("directed", (!event.directed).then(|| "no".into()));
+    more("flags", event.flags.map(|flags| flags.to_string()));
+    more("in", event.interface.map(|name| name.to_string()));
+    more("out", event.out_interface.map(|name| name.to_string()));
+    more(
+        "rule",
+        Some(event.prefix.to_string()).filter(|prefix| !prefix.is_empty()),
+    );
+    more("count", (event.count != 1).then(|| event.count.to_string()));
+    more("bytes", event.bytes.map(|bytes| bytes.to_string()));
+    more("ms", event.duration_ms.map(|ms| ms.to_string()));
+    text
+}
+
+/// What a reader says of each line; the format is found out.
+pub(crate) fn read_all(text: &str) -> Vec<String> {
+    read_bytes(text.as_bytes(), None)
+}
+
+pub(crate) fn read_bytes(bytes: &[u8], format: Option<LogFormat>) -> Vec<String> {
+    let prefixes = Prefixes::default();
+    let mut reader = LineReader::new(&prefixes, format);
+    bytes
+        .split(|byte| *byte == b'\n')
+        .map(|line| match reader.read(line, true) {
+            Line::Event(event) => format!("{} {}", event.format, told(&event)),
+            Line::Unrelated => "unrelated".into(),
+            Line::Unreadable(reason) => format!("unreadable: {reason}"),
+        })
+        .collect()
+}
+
+/// Holds each line against what it should tell. They stand in pairs.
+pub(crate) fn pairs(format: LogFormat, pairs: &[(&str, &str)]) {
+    for (line, expected) in pairs {
+        assert_eq!(read_all(line), [format!("{format} {expected}")], "{line}");
+        let with_format = read_bytes(line.as_bytes(), Some(format));
+        assert_eq!(
+            with_format,
+            [format!("{format} {expected}")],
+            "with the format given: {line}"
+        );
+    }
+}
+
+/// Good lines of all formats that are read line by line.
+fn samples() -> Vec<String> {
+    vendors::SAMPLES
+        .iter()
+        .chain(lines::SAMPLES)
+        .map(|line| (*line).to_owned())
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn damaged_lines_never_panic_in_any_format(
+        which in 0..samples().len(),
+        cut in any::<proptest::sample::Index>(),
+        noise in proptest::collection::vec(any::<u8>(), 0..12),
+        ended in any::<bool>(),
+    ) {
+        let line = samples().swap_remove(which).into_bytes();
+        let cut = cut.index(line.len());
+        let (head, tail) = line.split_at(cut);
+        let prefixes = Prefixes::default();
+        for damaged in [[head, &noise, tail].concat(), [head, &noise].concat(), tail.to_vec()] {
+            for format in LogFormat::ALL.map(Some).into_iter().chain([None]) {
+                LineReader::new(&prefixes, format).read(&damaged, ended);
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `pfirewall.log` of Windows, old and new.
+//!
+//! The columns are those that `#Fields:` names (W3C extended log; Microsoft, "Configure Windows Firewall logging"): newer
+//! builds have a process id more. Times are local and say so nowhere but in `#Time Format: Local`.
+
+use std::borrow::Cow;
+
+use portcullis_model::{LogFormat, LogMoment, TcpFlags, Verdict};
+
+use crate::{
+    Columns, Event, Line, RawTime, Reason,
+    event::{TCP, UDP},
+    words::{address, number, port, protocol},
+};
+
+/// The columns that are read.
+pub(crate) const COLUMNS: [&str; 13] = [
+    "date", "time", "action", "protocol", "src-ip", "dst-ip", "src-port", "dst-port", "size", "tcpflags",
+    "info", "path", "pid",
+];
+
+/// Reads one line.
+pub(crate) fn read<'a>(line: &'a [u8], columns: Option<&Columns>) -> Line<'a> {
+    if line.starts_with(b"#") || line.is_empty() {
+        return Line::Unrelated;
+    }
+    let Some(columns) = columns.filter(|columns| columns.format == LogFormat::Windows) else {
+        return if has_shape(line) {
+            Line::Unreadable(Reason::NoColumns)
+        } else {
+            Line::Unrelated
+        };
+    };
+    if !has_shape(line) {
+        return Line::Unrelated;
+    }
+    event(line, columns).map_or_else(Line::Unreadable, Line::Event)
+}
+
+/// `2026-11-22 23:56:51 DROP TCP …`
+pub(crate) fn has_shape(line: &[u8]) -> bool {
+    let date_and_time =
+        line.get(4) == Some(&b'-') && line.get(10) == Some(&b' ') && line.get(13) == Some(&b':');
+    date_and_time
+        && line.get(20..).is_some_and(|rest| {
+            [
+                &b"ALLOW "[..],
+                b"DROP ",
+                b"OPEN ",
+                b"OPEN-INBOUND ",
+                b"CLOSE ",
+                b"INFO-EVENTS-LOST ",
+            ]
+            .iter()
+            .any(|action| rest.starts_with(action))
+        })
+}
+
+fn event<'a>(line: &'a [u8], columns: &Columns) -> Result<Event<'a>, Reason> {
+    let [
+        date,
+        time,
+        action,
+        name,
+        source,
+        destination,
+        source_port,
+        destination_port,
+        size,
+        flags,
+        _,
+        path,
+        _,
+    ] = columns.values(line, b' ');
+    let action = action.ok_or(Reason::CutOffBefore("action"))?;
+    if action == b"INFO-EVENTS-LOST" {
+        return Err(Reason::EventsLost);
+    }
+    let end = |value: Option<&[u8]>, name| {
+        address(value.ok_or(Reason::CutOffBefore(name))?).ok_or(Reason::NotAnAddress(name))
+    };
+    let mut event = Event::between(
+        LogFormat::Windows,
+        end(source, "src-ip")?,
+        end(destination, "dst-ip")?,
+    );
+    event.protocol = protocol(name.ok_or(Reason::CutOffBefore("protocol"))?);
+    if matches!(event.protocol, Some(TCP | UDP)) {
+        let number_of = |value: Option<&[u8]>, name| {
+            port(value.ok_or(Reason::CutOffBefore(name))?).ok_or(Reason::NotAPort(name))
+        };
+        event.source_port = Some(number_of(source_port, "src-port")?);
+        event.destination_port = Some(number_of(destination_port, "dst-port")?);
+    }
+    (event.verdict, event.moment) = match action {
+        b"ALLOW" => (Verdict::Allowed, LogMoment::Packet),
+        b"DROP" => (Verdict::Blocked, LogMoment::Packet),
+        b"OPEN" | b"OPEN-INBOUND" => (Verdict::Allowed, LogMoment::Begin),
+        b"CLOSE" => (Verdict::Allowed, LogMoment::End),
+        _ => return Err(Reason::NotKnown("action")),
+    };
+    event.flags = flags.filter(|_| event.protocol == Some(TCP)).map(letters);
+    event.bytes = size.and_then(number);
+    event.interface = Cow::Borrowed(path.unwrap_or_default().trim_ascii());
+    event.time = match (date, time) {
+        // The two stand side by side in every known order.
+        (Some(date), Some(_)) if line.starts_with(date) && columns.begins_with_date_and_time() => {
+            RawTime::text(line)
+        }
+        (Some(date), Some(time)) => RawTime::parts(date, time, b""),
+        _ => RawTime::None,
+    };
+    Ok(event)
+}
+
+/// `SA`: the first letter of each flag.
+fn letters(text: &[u8]) -> TcpFlags {
+    text.iter().fold(TcpFlags::default(), |flags, letter| {
+        flags.with(match letter {
+            b'S' => TcpFlags::SYN,
+            b'A' => TcpFlags::ACK,
+            b'F' => TcpFlags::FIN,
+            b'R' => TcpFlags::RST,
+            b'P' => TcpFlags::PSH,
+            b'U' => TcpFlags::URG,
+            _ => TcpFlags(0),
+        })
+    })
+}

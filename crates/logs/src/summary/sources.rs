@@ -1,0 +1,339 @@
+//! What is counted for each source, in little memory: at most 88 bytes for a source that tries one port.
+
+use std::hash::BuildHasher;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use portcullis_model::{LogMoment, Port, Transport, Verdict};
+
+use super::{PortCount, VerdictCounts};
+
+/// Destination ports that are kept for one source; a port sweep must not fill the memory.
+pub(super) const MOST_PORTS: usize = 64;
+
+/// Second and later ports that are kept for all sources together: a sweep from many sources must not either.
+const MOST_FURTHER_PORTS: usize = 1_000_000;
+
+/// Entries of a chunk. In chunks, growth moves nothing and never needs room for both old and new.
+const CHUNK: usize = 4096;
+
+/// Attempts by verdict, in the order of [`place`].
+type Counts = [u64; 3];
+
+fn place(verdict: Verdict) -> usize {
+    match verdict {
+        Verdict::Allowed => 0,
+        Verdict::Blocked => 1,
+        Verdict::Unknown => 2,
+    }
+}
+
+/// Packets and sessions. Sessions that are logged at their beginning and at their end, or that have alerts, have several
+/// lines; what has most of them is the least number of sessions that explains the lines.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    packets: Counts,
+    /// Beginnings, ends, and lines within.
+    sessions: Option<Box<[Counts; 3]>>,
+}
+
+impl Tally {
+    /// Adds one event.
+    pub(super) fn add_attempt(&mut self, attempt: &Attempt) {
+        self.add(attempt.moment, attempt.verdict, attempt.count);
+    }
+
+    fn add(&mut self, moment: LogMoment, verdict: Verdict, count: u64) {
+        let kind = match moment {
+            LogMoment::Packet => return add(&mut self.packets, verdict, count),
+            LogMoment::Begin => 0,
+            LogMoment::End => 1,
+            LogMoment::Within => 2,
+        };
+        if let Some(counts) = self.sessions.get_or_insert_default().get_mut(kind) {
+            add(counts, verdict, count);
+        }
+    }
+
+    pub(super) fn absorb(&mut self, other: &Self) {
+        sum(&mut self.packets, &other.packets);
+        if let Some(other) = &other.sessions {
+            let own = self.sessions.get_or_insert_default();
+            own.iter_mut()
+                .zip(other.iter())
+                .for_each(|(own, other)| sum(own, other));
+        }
+    }
+
+    pub(super) fn verdicts(&self) -> VerdictCounts {
+        let most = |verdict: Verdict| {
+            let of = |counts: &Counts| counts.get(place(verdict)).copied().unwrap_or(0);
+            let sessions = self
+                .sessions
+                .iter()
+                .flat_map(|sessions| sessions.iter())
+                .map(of)
+                .max();
+            of(&self.packets).saturating_add(sessions.unwrap_or(0))
+        };
+        VerdictCounts {
+            allowed: most(Verdict::Allowed),
+            blocked: most(Verdict::Blocked),
+            unknown: most(Verdict::Unknown),
+        }
+    }
+}
+
+fn add(counts: &mut Counts, verdict: Verdict, count: u64) {
+    if let Some(own) = counts.get_mut(place(verdict)) {
+        *own = own.saturating_add(count);
+    }
+}
+
+fn sum(own: &mut Counts, other: &Counts) {
+    own.iter_mut()
+        .zip(other)
+        .for_each(|(own, other)| *own = own.saturating_add(*other));
+}
+
+/// Earliest and latest moment, in microseconds since 1970 (UTC).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) first: i64,
+    pub(super) last: i64,
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self {
+            first: i64::MAX,
+            last: i64::MIN,
+        }
+    }
+}
+
+impl Span {
+    /// Lines of several files need not come in the order of time.
+    pub(super) fn add(&mut self, at: i64) {
+        self.first = self.first.min(at);
+        self.last = self.last.max(at);
+    }
+
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// A port as one number; 0 is none.
+type PortNumber = u32;
+
+fn packed(port: Option<Port>) -> PortNumber {
+    port.map_or(0, |port| match port.transport {
+        Transport::Tcp => 1 << 16 | u32::from(port.number),
+        Transport::Udp => 2 << 16 | u32::from(port.number),
+    })
+}
+
+fn unpacked(packed: PortNumber) -> Port {
+    let transport = if packed >> 16 == 1 {
+        Transport::Tcp
+    } else {
+        Transport::Udp
+    };
+    let [high, low] = [(packed >> 8).to_le_bytes(), packed.to_le_bytes()].map(|[byte, ..]| byte);
+    Port {
+        transport,
+        number: u16::from_be_bytes([high, low]),
+    }
+}
+
+/// One event as the table needs it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt {
+    pub(super) moment: LogMoment,
+    pub(super) verdict: Verdict,
+    pub(super) count: u64,
+    pub(super) at: Option<i64>,
+    pub(super) port: Option<Port>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// The address in the form of IPv6; one of IPv4 is mapped (RFC 4291, 2.5.5.2).
+    pub(super) address: u128,
+    pub(super) tally: Tally,
+    pub(super) span: Span,
+    port: PortNumber,
+    attempts_on_port: u64,
+    further: Option<Box<Further>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Further {
+    ports: Vec<(PortNumber, u64)>,
+    beyond: u64,
+}
+
+impl Source {
+    fn new(address: u128) -> Self {
+        Self {
+            address,
+            tally: Tally::default(),
+            span: Span::default(),
+            port: 0,
+            attempts_on_port: 0,
+            further: None,
+        }
+    }
+
+    fn add_port(&mut self, port: PortNumber, count: u64, room: &mut usize) {
+        if port == 0 {
+            return;
+        }
+        if self.port == 0 {
+            self.port = port;
+        }
+        if self.port == port {
+            self.attempts_on_port = self.attempts_on_port.saturating_add(count);
+            return;
+        }
+        let further = self.further.get_or_insert_default();
+        if let Some((_, known)) = further.ports.iter_mut().find(|(known, _)| *known == port) {
+            *known = known.saturating_add(count);
+        } else if further.ports.len() + 1 < MOST_PORTS && *room > 0 {
+            *room -= 1;
+            further.ports.push((port, count));
+        } else {
+            further.beyond = further.beyond.saturating_add(count);
+        }
+    }
+
+    /// Ports with their attempts, and the attempts on ports that were not kept.
+    pub(super) fn ports(&self) -> (Vec<PortCount>, u64) {
+        let first = (self.port != 0).then_some((self.port, self.attempts_on_port));
+        let further = self
+            .further
+            .iter()
+            .flat_map(|further| further.ports.iter().copied());
+        let ports = first.into_iter().chain(further);
+        let ports = ports.map(|(port, attempts)| PortCount {
+            port: unpacked(port),
+            attempts,
+        });
+        (
+            ports.collect(),
+            self.further.as_ref().map_or(0, |further| further.beyond),
+        )
+    }
+}
+
+/// The sources that were met. The hash has a random key, so that nobody can choose addresses that all fall together.
+#[derive(Debug, Clone)]
+pub(super) struct Sources {
+    index: HashTable<u32>,
+    chunks: Vec<Vec<Source>>,
+    hash: RandomState,
+    room: usize,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            index: HashTable::new(),
+            chunks: Vec::new(),
+            hash: RandomState::default(),
+            room: MOST_FURTHER_PORTS,
+        }
+    }
+}
+
+fn at(chunks: &[Vec<Source>], number: u32) -> Option<&Source> {
+    let number = number as usize;
+    chunks.get(number / CHUNK)?.get(number % CHUNK)
+}
+
+impl Sources {
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.chunks.iter().flatten()
+    }
+
+    /// Counts an attempt. Tells `false` when the source is new and there are `most` already.
+    pub(super) fn add(&mut self, address: u128, attempt: &Attempt, most: usize) -> bool {
+        let Some(number) = self.number(address, most) else {
+            return false;
+        };
+        let Some(source) = self
+            .chunks
+            .get_mut(number / CHUNK)
+            .and_then(|chunk| chunk.get_mut(number % CHUNK))
+        else {
+            return false;
+        };
+        source.tally.add_attempt(attempt);
+        if let Some(at) = attempt.at {
+            source.span.add(at);
+        }
+        source.add_port(packed(attempt.port), attempt.count, &mut self.room);
+        true
+    }
+
+    /// The number of a source's entry, which is made when there are fewer than `most`.
+    fn number(&mut self, address: u128, most: usize) -> Option<usize> {
+        let hash = self.hash.hash_one(address);
+        let chunks = &self.chunks;
+        let is_it = |number: &u32| at(chunks, *number).is_some_and(|source| source.address == address);
+        if let Some(number) = self.index.find(hash, is_it) {
+            return Some(*number as usize);
+        }
+        let next = self.index.len();
+        if next >= most {
+            return None;
+        }
+        let number = u32::try_from(next).ok()?;
+        if next.is_multiple_of(CHUNK) && self.chunks.len() <= next / CHUNK {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        self.chunks.get_mut(next / CHUNK)?.push(Source::new(address));
+        let (chunks, hasher) = (&self.chunks, &self.hash);
+        self.index.insert_unique(hash, number, |number| {
+            at(chunks, *number).map_or(0, |source| hasher.hash_one(source.address))
+        });
+        Some(next)
+    }
+
+    /// Takes over what the other has counted, and empties it; what has no room is added to `others`.
+    pub(super) fn absorb(&mut self, other: &mut Self, most: usize, others: &mut Tally) {
+        for source in other.chunks.iter().flatten() {
+            let number = self.number(source.address, most);
+            let own = number.and_then(|number| self.chunks.get_mut(number / CHUNK)?.get_mut(number % CHUNK));
+            let Some(own) = own else {
+                others.absorb(&source.tally);
+                continue;
+            };
+            own.tally.absorb(&source.tally);
+            own.span.absorb(&source.span);
+            own.add_port(source.port, source.attempts_on_port, &mut self.room);
+            if let Some(further) = &source.further {
+                for (port, count) in &further.ports {
+                    own.add_port(*port, *count, &mut self.room);
+                }
+                if further.beyond > 0 {
+                    let own = own.further.get_or_insert_default();
+                    own.beyond = own.beyond.saturating_add(further.beyond);
+                }
+            }
+        }
+        other.clear();
+    }
+
+    fn clear(&mut self) {
+        self.index.clear();
+        self.chunks.iter_mut().for_each(Vec::clear);
+        self.room = MOST_FURTHER_PORTS;
+    }
+}

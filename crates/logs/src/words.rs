@@ -1,0 +1,179 @@
+//! Words, numbers and addresses in a line of bytes, without a detour over text.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use memchr::memchr;
+
+/// What stands before the first such byte, and what behind it.
+pub(crate) fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = bytes.split_at_checked(memchr(at, bytes)?)?;
+    Some((before, rest.get(1..)?))
+}
+
+/// What stands before the first such byte; all of it when there is none.
+pub(crate) fn until(bytes: &[u8], end: u8) -> &[u8] {
+    split(bytes, end).map_or(bytes, |(before, _)| before)
+}
+
+/// The first word and what is behind it.
+pub(crate) fn word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let bytes = bytes.trim_ascii_start();
+    if bytes.is_empty() {
+        return None;
+    }
+    let end = bytes
+        .iter()
+        .position(u8::is_ascii_whitespace)
+        .unwrap_or(bytes.len());
+    bytes.split_at_checked(end)
+}
+
+/// A decimal number of at most 19 digits, and nothing else.
+pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() || bytes.len() > 19 {
+        return None;
+    }
+    bytes.iter().try_fold(0_u64, |sum, byte| {
+        byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0'))
+    })
+}
+
+/// A decimal port number, and nothing else.
+pub(crate) fn port(bytes: &[u8]) -> Option<u16> {
+    if bytes.is_empty() || bytes.len() > 5 {
+        return None;
+    }
+    let mut sum = 0_u32;
+    for byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        sum = sum * 10 + u32::from(digit);
+    }
+    u16::try_from(sum).ok()
+}
+
+/// Seconds with an optional fraction, as milliseconds.
+pub(crate) fn milliseconds(bytes: &[u8]) -> Option<u64> {
+    let (whole, fraction) = split(bytes, b'.').unwrap_or((bytes, b""));
+    let mut thousandths = 0;
+    for place in 0..3 {
+        let digit = fraction.get(place).copied().unwrap_or(b'0');
+        thousandths = thousandths * 10 + u64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+    }
+    number(whole)?.checked_mul(1000)?.checked_add(thousandths)
+}
+
+/// An IPv4 or IPv6 address, and nothing else.
+pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
+    if let Some(address) = ipv4(bytes) {
+        return Some(address.into());
+    }
+    let text = std::str::from_utf8(bytes.get(..bytes.len().min(64))?).ok()?;
+    // A zone index (RFC 4007) names an interface of whoever wrote the line.
+    let text = text.split_once('%').map_or(text, |(address, _)| address);
+    text.parse::<Ipv6Addr>().ok().map(IpAddr::from)
+}
+
+/// Four decimal numbers with dots between, each without leading zeros.
+pub(crate) fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
+    if !(7..=15).contains(&bytes.len()) {
+        return None;
+    }
+    let (mut sum, mut part, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
+    for &byte in bytes {
+        if byte == b'.' {
+            if digits == 0 || dots == 3 {
+                return None;
+            }
+            sum = sum << 8 | part;
+            (part, digits, dots) = (0, 0, dots + 1);
+            continue;
+        }
+        let digit = byte.wrapping_sub(b'0');
+        // As the standard library has it: 010 may be meant as eight.
+        if digit > 9 || digits > 0 && part == 0 {
+            return None;
+        }
+        part = part * 10 + u32::from(digit);
+        digits += 1;
+        if part > 255 {
+            return None;
+        }
+    }
+    (dots == 3 && digits > 0).then(|| Ipv4Addr::from_bits(sum << 8 | part))
+}
+
+/// The number of a protocol by its name or number.
+pub(crate) fn protocol(name: &[u8]) -> Option<u8> {
+    match name {
+        b"TCP" | b"tcp" | b"6" => Some(6),
+        b"UDP" | b"udp" | b"17" => Some(17),
+        b"ICMP" | b"icmp" => Some(1),
+        b"ICMPv6" | b"icmp6" | b"ipv6-icmp" | b"IPv6-ICMP" | b"icmpv6" | b"ICMP6" => Some(58),
+        b"IGMP" | b"igmp" => Some(2),
+        b"GRE" | b"gre" => Some(47),
+        b"ESP" | b"esp" => Some(50),
+        b"AH" | b"ah" => Some(51),
+        b"OSPF" | b"ospf" => Some(89),
+        b"SCTP" | b"sctp" => Some(132),
+        other => number(other).and_then(|number| u8::try_from(number).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_whole_or_not_at_all() {
+        assert_eq!(
+            (number(b"0"), number(b"18"), number(b"")),
+            (Some(0), Some(18), None)
+        );
+        assert_eq!((number(b"1x"), number(b"12345678901234567890")), (None, None));
+        assert_eq!(
+            (port(b"65535"), port(b"65536"), port(b"-1")),
+            (Some(65535), None, None)
+        );
+        assert_eq!(
+            (milliseconds(b"3"), milliseconds(b"0.0127"), milliseconds(b"1.x")),
+            (Some(3000), Some(12), None)
+        );
+    }
+
+    #[test]
+    fn addresses_with_zones_and_leading_zeros() {
+        assert_eq!(address(b"fe80::1%eth0").unwrap().to_string(), "fe80::1");
+        for wrong in [
+            "",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1.2.3.256",
+            "01.2.3.4",
+            "1..2.3",
+            "1.2.3.4 ",
+            ":",
+            "192.0.2.",
+        ] {
+            assert_eq!(address(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_is_read_as_the_standard_library_reads_it(text in "[0-9.]{0,16}", any in any::<IpAddr>()) {
+            prop_assert_eq!(ipv4(text.as_bytes()), text.parse::<Ipv4Addr>().ok());
+            prop_assert_eq!(address(any.to_string().as_bytes()), Some(any));
+        }
+
+        #[test]
+        fn a_port_is_read_as_the_standard_library_reads_it(text in "[0-9]{0,7}") {
+            let known = text.parse::<u16>().ok().filter(|_| text.len() <= 5);
+            prop_assert_eq!(port(text.as_bytes()), known);
+        }
+    }
+}
