@@ -71,7 +71,7 @@ impl Columns {
             *value = place
                 .and_then(|place| all.get(usize::from(place)))
                 .copied()
-                .filter(|field| !matches!(*field, b"-" | b"" | b"(empty)"));
+                .filter(|field| !matches!(*field, [] | [b'-']));
         }
         values
     }

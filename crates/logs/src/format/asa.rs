@@ -5,14 +5,13 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use memchr::memmem;
 use portcullis_model::{LogFormat, LogMoment, TcpFlags, Verdict};
 
 use crate::{
     Event, Line, Reason,
     event::{TCP, UDP},
     syslog,
-    words::{address, number, port, protocol, split, until, word},
+    words::{address, find, number, port, protocol, split, until, word},
 };
 
 /// What each message begins with.
@@ -74,7 +73,7 @@ fn end<'a>(text: &'a [u8], name: &'static str) -> Result<End<'a>, Reason> {
     };
     // An address of IPv6 has colons as well, an interface's name has none.
     let (interface, place) = match split(place, b':') {
-        Some((interface, rest)) if address(place).is_none() => (interface, rest),
+        Some((interface, rest)) if !is_group(interface) || address(place).is_none() => (interface, rest),
         _ => (&b""[..], place),
     };
     Ok(End {
@@ -84,6 +83,11 @@ fn end<'a>(text: &'a [u8], name: &'static str) -> Result<End<'a>, Reason> {
             .map(|number| port(number).ok_or(Reason::NotAPort(name)))
             .transpose()?,
     })
+}
+
+/// Whether an address of IPv6 may begin so.
+fn is_group(text: &[u8]) -> bool {
+    text.len() <= 4 && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn between<'a>(source: End<'a>, destination: End<'a>, protocol: Option<u8>) -> Event<'a> {
@@ -100,7 +104,7 @@ fn between<'a>(source: End<'a>, destination: End<'a>, protocol: Option<u8>) -> E
 
 /// The word behind the first occurrence of these words.
 fn after<'a>(text: &'a [u8], words: &'static str) -> Result<(&'a [u8], &'a [u8]), Reason> {
-    let found = memmem::find(text, words.as_bytes()).ok_or(Reason::Missing(words.trim_ascii()))?;
+    let found = find(text, words.as_bytes()).ok_or(Reason::Missing(words.trim_ascii()))?;
     let behind = text.get(found + words.len()..).unwrap_or_default();
     word(behind).ok_or(Reason::CutOffBefore("the end"))
 }
@@ -119,7 +123,7 @@ fn denied_tcp(text: &[u8]) -> Read<'_> {
     let (flags, interface) = rest
         .trim_ascii()
         .strip_prefix(b"flags ")
-        .and_then(|rest| memmem::find(rest, b" on interface ").and_then(|at| rest.split_at_checked(at)))
+        .and_then(|rest| find(rest, b" on interface ").and_then(|at| rest.split_at_checked(at)))
         .ok_or(Reason::CutOffBefore("the interface"))?;
     event.flags = Some(flags_of(flags));
     event.interface = Cow::Borrowed(
@@ -157,11 +161,7 @@ fn denied_udp(text: &[u8]) -> Read<'_> {
 fn denied_icmp(text: &[u8]) -> Read<'_> {
     let (source, rest) = after(text, " src ")?;
     let (destination, _) = after(rest, " dst ")?;
-    let protocol = if memmem::find(text, b"icmp6").is_some() {
-        58
-    } else {
-        1
-    };
+    let protocol = if find(text, b"icmp6").is_some() { 58 } else { 1 };
     let mut event = between(
         end(source, "the source")?,
         end(destination, "the destination")?,
@@ -205,7 +205,7 @@ fn by_list(text: &[u8]) -> Read<'_> {
     let (list, rest) = after(text, "access-list ")?;
     let (action, rest) = word(rest).ok_or(Reason::CutOffBefore("the action"))?;
     let (name, rest) = word(rest).ok_or(Reason::CutOffBefore("the protocol"))?;
-    let arrow = memmem::find(rest, b"->").ok_or(Reason::Missing("->"))?;
+    let arrow = find(rest, b"->").ok_or(Reason::Missing("->"))?;
     let (source, destination) = rest.split_at_checked(arrow).ok_or(Reason::Missing("->"))?;
     let (destination, rest) = destination
         .get(2..)
@@ -256,7 +256,7 @@ fn built(text: &[u8]) -> Read<'_> {
 }
 
 fn session(text: &[u8]) -> Read<'_> {
-    let is = |name: &[u8]| memmem::find(text.get(..48.min(text.len())).unwrap_or_default(), name).is_some();
+    let is = |name: &[u8]| find(text.get(..48.min(text.len())).unwrap_or_default(), name).is_some();
     let protocol = if is(b" TCP ") {
         TCP
     } else if is(b" UDP ") {

@@ -4,14 +4,14 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 use portcullis_model::{LogFormat, TcpFlags, Verdict};
 
 use crate::{
     Event, Line, Reason,
     event::{TCP, UDP},
     syslog,
-    words::{address, number, port},
+    words::{address, find, number, port},
 };
 
 /// Reads one line; messages of other programs are something else.
@@ -30,7 +30,7 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
 
 /// The fields begin behind the last blank before the first comma; the message's own ones before the port hold no blank.
 fn message(line: &[u8]) -> Option<&[u8]> {
-    let tag = memmem::find(line, b"filterlog")?;
+    let tag = find(line, b"filterlog")?;
     let behind = line.get(tag + b"filterlog".len()..)?;
     let comma = memchr(b',', behind)?;
     let start = memchr::memrchr(b' ', behind.get(..comma)?)? + 1;

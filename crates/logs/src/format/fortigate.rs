@@ -11,7 +11,7 @@ use portcullis_model::{LogFormat, LogMoment, Verdict};
 use crate::{
     Event, Line, RawTime, Reason,
     pairs::pairs,
-    words::{address, number, port},
+    words::{address, find, number, port},
 };
 
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ struct Fields<'a> {
 
 /// Reads one line; logs of other types are something else.
 pub(crate) fn read(line: &[u8]) -> Line<'_> {
-    if memchr::memmem::find(line, b"type=").is_none() {
+    if find(line, b"type=").is_none() {
         return Line::Unrelated;
     }
     let mut fields = Fields::default();

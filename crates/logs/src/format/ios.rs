@@ -5,12 +5,11 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use portcullis_model::{LogFormat, Verdict};
 
 use crate::{
     Event, Line, RawTime, Reason, syslog,
-    words::{address, number, port, protocol, split, until, word},
+    words::{address, find, number, port, protocol, split, until, word},
 };
 
 /// Reads one line; messages of other facilities are something else.
@@ -29,7 +28,7 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
 
 /// What is before the message, its name, and its text.
 fn message(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let sign = memmem::find(line, b"ACCESSLOG")?;
+    let sign = find(line, b"ACCESSLOG")?;
     let start = memchr::memrchr(b'%', line.get(..sign)?)?;
     let facility = line.get(start..sign)?;
     let known = facility.starts_with(b"%SEC-6-")
@@ -54,7 +53,7 @@ fn time<'a>(line: &'a [u8], before: &'a [u8]) -> RawTime<'a> {
 
 /// `list 101 denied tcp A(p) (Gi0/1 aabb.cc00.0100) -> B(p), 1 packet`.
 fn event<'a>(kind: &[u8], text: &'a [u8]) -> Result<Event<'a>, Reason> {
-    let rest = memmem::find(text, b"list ")
+    let rest = find(text, b"list ")
         .and_then(|at| text.get(at + 5..))
         .ok_or(Reason::Missing("list"))?;
     let (list, rest) = word(rest).ok_or(Reason::CutOffBefore("the list"))?;
@@ -63,7 +62,7 @@ fn event<'a>(kind: &[u8], text: &'a [u8]) -> Result<Event<'a>, Reason> {
         return Err(Reason::Missing("destination: a standard list logs none"));
     }
     let (name, rest) = word(rest).ok_or(Reason::CutOffBefore("the protocol"))?;
-    let arrow = memmem::find(rest, b"->").ok_or(Reason::Missing("->"))?;
+    let arrow = find(rest, b"->").ok_or(Reason::Missing("->"))?;
     let (source, destination) = rest.split_at_checked(arrow).ok_or(Reason::Missing("->"))?;
     let (source, remark) = word(source).ok_or(Reason::Missing("source"))?;
     let (destination, rest) = destination
@@ -106,8 +105,11 @@ fn end(text: &[u8], name: &'static str) -> Result<(std::net::IpAddr, Option<u16>
 
 /// `, 5 packets`, behind the type and code of ICMP if there are any.
 fn packets(text: &[u8]) -> Result<u64, Reason> {
-    let end = memmem::rfind(text, b" packet").ok_or(Reason::CutOffBefore("the number of packets"))?;
-    let before = text.get(..end).unwrap_or_default();
-    let number_at = memchr::memrchr(b' ', before).map_or(0, |blank| blank + 1);
-    number(before.get(number_at..).unwrap_or_default()).ok_or(Reason::NotANumber("the number of packets"))
+    let start = memchr::memrchr(b',', text).map_or(0, |comma| comma + 1);
+    let (count, rest) =
+        word(text.get(start..).unwrap_or_default()).ok_or(Reason::CutOffBefore("the number of packets"))?;
+    if !rest.starts_with(b" packet") {
+        return Err(Reason::CutOffBefore("the number of packets"));
+    }
+    number(count).ok_or(Reason::NotANumber("the number of packets"))
 }

@@ -3,7 +3,7 @@
 //! Forms as in "Journal Export Formats" (systemd.io): an entry of the export form is a block of `KEY=value` lines; a value
 //! with line ends has its length before it. A message that is no UTF-8 is a list of numbers in JSON.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 use memchr::{memchr, memmem};
 use portcullis_model::LogFormat;
@@ -34,7 +34,8 @@ pub(crate) fn read_json<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
     let Some(object) = super::object(line) else {
         return Line::Unrelated;
     };
-    if memmem::find(object, b"\"MESSAGE\"").is_none() {
+    static KEY: super::Key = LazyLock::new(|| memmem::Finder::new("\"MESSAGE\""));
+    if KEY.find(object).is_none() {
         return Line::Unrelated;
     }
     let Ok(entry) = serde_json::from_slice::<Entry<'a>>(object) else {

@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use portcullis_model::{LogFormat, LogMoment, Verdict};
 
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
     event::{TCP, UDP},
     pairs::pairs,
     syslog,
-    words::{address, number, port, split, until, word},
+    words::{address, find, number, port, split, until, word},
 };
 
 /// Reads one line; other messages are something else.
@@ -26,7 +25,7 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
         b"DENY" => (Verdict::Blocked, LogMoment::Packet),
         _ => return Line::Unrelated,
     };
-    let is_structured = memmem::find(text, b"source-address=\"").is_some();
+    let is_structured = find(text, b"source-address=\"").is_some();
     let read = if is_structured {
         structured(text)
     } else {
@@ -45,7 +44,7 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
 /// What happened, without `_LS` (logical systems), and the text behind it.
 fn message(line: &[u8]) -> Option<(&[u8], &[u8])> {
     const SIGN: &[u8] = b"RT_FLOW_SESSION_";
-    let start = memmem::find(line, SIGN)? + SIGN.len();
+    let start = find(line, SIGN)? + SIGN.len();
     let behind = line.get(start..)?;
     let end = behind
         .iter()
@@ -110,7 +109,7 @@ fn structured(text: &[u8]) -> Result<Event<'_>, Reason> {
 /// `: session closed TCP FIN: A/p->B/p [0x0] service A/p->B/p [0x0] rules… 6 policy zone zone id …`. The protocol is the first
 /// plain number behind the two rules of translation; in a denial it is `6(0)` and there is no translation.
 fn plain(text: &[u8]) -> Result<Event<'_>, Reason> {
-    let arrow = memmem::find(text, b"->").ok_or(Reason::Missing("->"))?;
+    let arrow = find(text, b"->").ok_or(Reason::Missing("->"))?;
     let (before, behind) = text.split_at_checked(arrow).ok_or(Reason::Missing("->"))?;
     let start = memchr::memrchr(b' ', before).map_or(0, |blank| blank + 1);
     let (destination, rest) = behind
@@ -120,7 +119,7 @@ fn plain(text: &[u8]) -> Result<Event<'_>, Reason> {
     let (source, source_port) = end(before.get(start..).unwrap_or_default(), "the source")?;
     let (destination, destination_port) = end(destination, "the destination")?;
     let mut event = Event::between(LogFormat::Junos, source, destination);
-    let rest = match memmem::find(rest, b"->") {
+    let rest = match find(rest, b"->") {
         Some(second) => after_translation(rest.get(second..).unwrap_or_default()),
         None => rest,
     };

@@ -5,14 +5,13 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use portcullis_model::{LogFormat, TcpFlags};
 
 use crate::{
     Event, Line, Prefixes, Reason,
     event::{TCP, UDP},
     syslog,
-    words::{address, number, port, protocol, split, until},
+    words::{address, find, number, port, protocol, split, until},
 };
 
 /// Reads one line; other topics are something else.
@@ -34,7 +33,7 @@ pub(crate) fn read<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
 
 /// Splits before `in:`; `CHAIN: ` stands before it and ` out:` follows.
 fn message(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let start = memmem::find(line, b": in:")?;
+    let start = find(line, b": in:")?;
     let text = line.get(start + 2..)?;
     let interface = text.iter().take(80).position(|byte| *byte == b' ')?;
     text.get(interface..)?.starts_with(b" out:").then_some(())?;
@@ -45,7 +44,7 @@ fn message(line: &[u8]) -> Option<(&[u8], &[u8])> {
 fn prefix(before: &[u8]) -> &[u8] {
     let chain = memchr::memrchr(b' ', before).unwrap_or(0);
     let text = before.get(..chain).unwrap_or_default();
-    memmem::find(text, b"firewall,")
+    find(text, b"firewall,")
         .and_then(|topics| text.get(topics..))
         .and_then(|topics| split(topics, b' '))
         .map_or(&b""[..], |(_, prefix)| prefix.trim_ascii())
@@ -54,7 +53,7 @@ fn prefix(before: &[u8]) -> &[u8] {
 /// `in:ether1 out:bridge, src-mac …, proto TCP (SYN), 192.0.2.7:40000->10.7.10.4:502, len 60`.
 fn event(text: &[u8]) -> Result<Event<'_>, Reason> {
     let name = behind(text, b" proto ").ok_or(Reason::CutOffBefore("the protocol"))?;
-    let arrow = memmem::find(name, b"->").ok_or(Reason::CutOffBefore("the addresses"))?;
+    let arrow = find(name, b"->").ok_or(Reason::CutOffBefore("the addresses"))?;
     let (before, destination) = name
         .split_at_checked(arrow)
         .ok_or(Reason::CutOffBefore("the addresses"))?;
@@ -81,7 +80,7 @@ fn event(text: &[u8]) -> Result<Event<'_>, Reason> {
 }
 
 fn behind<'a>(text: &'a [u8], words: &[u8]) -> Option<&'a [u8]> {
-    text.get(memmem::find(text, words)? + words.len()..)
+    text.get(find(text, words)? + words.len()..)
 }
 
 /// `192.0.2.7:40000`, `[2001:db8::7]:40000`, or an address alone.

@@ -18,8 +18,12 @@ mod ulogd_json;
 pub(crate) mod windows;
 pub(crate) mod zeek;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
+use memchr::memmem;
 use portcullis_model::LogFormat;
 
 pub use nflog::{LoggedPacket, read_frame, read_packet};
@@ -114,6 +118,9 @@ impl<'p> LineReader<'p> {
         }
     }
 }
+
+/// Searches for a key, made once: making it costs as much as searching a line.
+type Key = LazyLock<memmem::Finder<'static>>;
 
 /// The JSON object of a line; a relay may have put a head before it.
 fn object(line: &[u8]) -> Option<&[u8]> {

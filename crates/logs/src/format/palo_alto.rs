@@ -5,13 +5,12 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use portcullis_model::{LogFormat, LogMoment, Verdict};
 
 use crate::{
     Event, Line, RawTime, Reason,
     event::{TCP, UDP},
-    words::{address, number, port, protocol},
+    words::{address, find, number, port, protocol},
 };
 
 /// The fields that are read, by their distance from `TRAFFIC`.
@@ -19,7 +18,7 @@ const FIELDS: usize = 34;
 
 /// Reads one line; logs of other types are something else.
 pub(crate) fn read(line: &[u8]) -> Line<'_> {
-    let Some(start) = memmem::find(line, b",TRAFFIC,") else {
+    let Some(start) = find(line, b",TRAFFIC,") else {
         return Line::Unrelated;
     };
     let behind = line.get(start + 1..).unwrap_or_default();

@@ -3,7 +3,7 @@
 //! Fields as in the Suricata documentation, "Eve JSON Format". `allowed` of an alert says only that Suricata itself did not
 //! block; a flow that was established got through; what Suricata dropped was blocked.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 use memchr::memmem;
 use portcullis_model::{LogFormat, LogMoment, TcpFlags, Verdict};
@@ -85,8 +85,8 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
 
 /// The value of `event_type`, without reading the rest.
 fn kind(object: &[u8]) -> Option<&[u8]> {
-    const KEY: &[u8] = b"\"event_type\"";
-    let behind = object.get(memmem::find(object, KEY)? + KEY.len()..)?;
+    static KEY: super::Key = LazyLock::new(|| memmem::Finder::new("\"event_type\""));
+    let behind = object.get(KEY.find(object)? + KEY.needle().len()..)?;
     let value = behind
         .trim_ascii_start()
         .strip_prefix(b":")?

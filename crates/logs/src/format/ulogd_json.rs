@@ -3,8 +3,9 @@
 //! Keys as ulogd 2.0.8 writes them (`output/ulogd_output_JSON.c`). `raw.label` is a constant of the configuration and no
 //! verdict; only the prefix may prove one.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
+use memchr::memmem;
 use portcullis_model::{LogFormat, TcpFlags};
 use serde::Deserialize;
 
@@ -57,7 +58,8 @@ pub(crate) fn read<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
     let Some(object) = super::object(line) else {
         return Line::Unrelated;
     };
-    if memchr::memmem::find(object, b"\"oob.").is_none() {
+    static KEY: super::Key = LazyLock::new(|| memmem::Finder::new("\"oob."));
+    if KEY.find(object).is_none() {
         return Line::Unrelated;
     }
     let Ok(record) = serde_json::from_slice::<Record<'_>>(object) else {

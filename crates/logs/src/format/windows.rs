@@ -39,21 +39,43 @@ pub(crate) fn read<'a>(line: &'a [u8], columns: Option<&Columns>) -> Line<'a> {
 
 /// `2026-11-22 23:56:51 DROP TCP …`
 pub(crate) fn has_shape(line: &[u8]) -> bool {
-    let date_and_time =
-        line.get(4) == Some(&b'-') && line.get(10) == Some(&b' ') && line.get(13) == Some(&b':');
-    date_and_time
-        && line.get(20..).is_some_and(|rest| {
-            [
-                &b"ALLOW "[..],
-                b"DROP ",
-                b"OPEN ",
-                b"OPEN-INBOUND ",
-                b"CLOSE ",
-                b"INFO-EVENTS-LOST ",
-            ]
-            .iter()
-            .any(|action| rest.starts_with(action))
-        })
+    let Some((stamp, rest)) = line.split_first_chunk::<20>() else {
+        return false;
+    };
+    let [
+        _,
+        _,
+        _,
+        _,
+        b'-',
+        _,
+        _,
+        b'-',
+        _,
+        _,
+        b' ',
+        _,
+        _,
+        b':',
+        _,
+        _,
+        b':',
+        _,
+        _,
+        b' ',
+    ] = stamp
+    else {
+        return false;
+    };
+    let end = rest
+        .iter()
+        .take(20)
+        .position(|byte| *byte == b' ')
+        .unwrap_or_default();
+    matches!(
+        rest.get(..end),
+        Some(b"ALLOW" | b"DROP" | b"OPEN" | b"OPEN-INBOUND" | b"CLOSE" | b"INFO-EVENTS-LOST")
+    )
 }
 
 fn event<'a>(line: &'a [u8], columns: &Columns) -> Result<Event<'a>, Reason> {

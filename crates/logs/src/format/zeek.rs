@@ -3,8 +3,9 @@
 //! Fields and states as in the Zeek documentation, `base/protocols/conn/main.zeek`. Zeek watches and blocks nothing: a
 //! connection that stood was let through, of all others nobody knows who refused them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
+use memchr::memmem;
 use portcullis_model::{LogFormat, LogMoment, Verdict};
 use serde::Deserialize;
 
@@ -153,14 +154,15 @@ enum Stamp<'a> {
     Text(Cow<'a, str>),
 }
 
+static ORIGIN: super::Key = LazyLock::new(|| memmem::Finder::new("\"id.orig_h\""));
+static STATE: super::Key = LazyLock::new(|| memmem::Finder::new("\"conn_state\""));
+
 /// Reads one line of the JSON form; logs other than `conn` have no `conn_state` and are something else.
 pub(crate) fn read_json(line: &[u8]) -> Line<'_> {
     let Some(object) = super::object(line) else {
         return Line::Unrelated;
     };
-    if memchr::memmem::find(object, b"\"id.orig_h\"").is_none()
-        || memchr::memmem::find(object, b"\"conn_state\"").is_none()
-    {
+    if ORIGIN.find(object).is_none() || STATE.find(object).is_none() {
         return Line::Unrelated;
     }
     let Ok(json) = serde_json::from_slice::<Json<'_>>(object) else {

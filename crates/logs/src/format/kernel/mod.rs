@@ -7,14 +7,14 @@ mod quick;
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 use portcullis_model::{LogFormat, TcpFlags};
 
 use crate::{
     Event, Line, Prefixes, RawTime, Reason,
     event::{TCP, UDP},
     syslog::{self, after_structured_data, is_uptime},
-    words::{address, number, port, protocol, split, word},
+    words::{address, find, number, port, protocol, split, word},
 };
 
 /// Reads one line. `ended` tells whether it had a line end: one without may have been cut off within a number.
@@ -187,7 +187,7 @@ impl<'a> Fields<'a> {
 
 /// A ring buffer that wrapped leaves the end of a line without its beginning; that is a packet that goes uncounted.
 fn without_shape<'a>(line: &[u8]) -> Line<'a> {
-    let is_tail = memmem::find(line, b"PROTO=").is_some() && {
+    let is_tail = find(line, b"PROTO=").is_some() && {
         let has = |key: &[u8]| {
             line.split(u8::is_ascii_whitespace)
                 .any(|token| token.starts_with(key))
@@ -230,7 +230,7 @@ fn after_kernel_tag(text: &[u8]) -> Option<&[u8]> {
     {
         return Some(message);
     }
-    let tag = memmem::find(text, b" kernel")?;
+    let tag = find(text, b" kernel")?;
     let behind = text.get(tag + b" kernel".len()..)?;
     if let Some(message) = behind.strip_prefix(b":") {
         return Some(message);
