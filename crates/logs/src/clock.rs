@@ -58,7 +58,7 @@ pub struct Moment {
 /// Resolves times for one file. It remembers the last minute.
 #[derive(Debug)]
 pub struct Clock<'c> {
-    context: &'c TimeContext,
+    context: Cow<'c, TimeContext>,
     month_first: Minute<13>,
     iso: Minute<17>,
     /// What followed the seconds of the last ISO time: the offset.
@@ -85,10 +85,22 @@ impl<'c> Clock<'c> {
     /// A clock for a file of which this much is known.
     pub fn new(context: &'c TimeContext) -> Self {
         Self {
-            context,
+            context: Cow::Borrowed(context),
             month_first: Minute::default(),
             iso: Minute::default(),
             offset: Vec::new(),
+        }
+    }
+
+    /// From now on times are of lines at this place of the log, or behind it.
+    pub fn move_to(&mut self, offset: u64) {
+        if self.context.years.is_empty() {
+            return;
+        }
+        let latest = self.context.years.latest_at(offset);
+        if latest.is_some() && latest != self.context.file_modified {
+            self.context.to_mut().file_modified = latest;
+            (self.month_first, self.iso) = (Minute::default(), Minute::default());
         }
     }
 
@@ -247,6 +259,7 @@ mod tests {
             now: "2026-11-23T12:00:00Z".parse().unwrap(),
             timezone: TimeZone::get("Europe/Oslo").unwrap(),
             file_modified: None,
+            years: Default::default(),
         }
     }
 

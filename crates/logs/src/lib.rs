@@ -8,7 +8,7 @@
 //! ([`decoded`]), order rotated files ([`in_order`]).
 //!
 //! ```
-//! use portcullis_logs::{Prefixes, Settings, Shared, Summary, TimeContext, read_log};
+//! use portcullis_logs::{Prefixes, Settings, Shared, Summary, TimeContext, Years, read_log};
 //! let log = b"2026-11-22T23:56:51+01:00 gw kernel: portcullis-drop IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 \
 //!     PROTO=TCP SPT=40000 DPT=54321 SYN\n";
 //! let settings = Settings {
@@ -16,6 +16,7 @@
 //!         now: "2026-11-23T12:00:00Z".parse()?,
 //!         timezone: jiff::tz::TimeZone::UTC,
 //!         file_modified: None,
+//!         years: Years::default(),
 //!     },
 //!     prefixes: Prefixes::default(),
 //!     format: None,
@@ -42,6 +43,7 @@ mod summary;
 mod syslog;
 mod time;
 mod words;
+mod years;
 
 use portcullis_model::LogFormat;
 
@@ -59,6 +61,7 @@ pub use summary::{
     VerdictCounts,
 };
 pub use time::TimeContext;
+pub use years::Years;
 
 /// Bytes of a line, or of an entry, that are looked at. The kernel's own lines end before 1024 (`S_SIZE` in `nf_log.h`), the
 /// longest of firewalls are of a few thousand.

@@ -6,6 +6,8 @@ use jiff::{
     tz::TimeZone,
 };
 
+use crate::Years;
+
 /// A line may lie this many hours behind the last moment that is known: the sender's clock or zone may differ from
 /// ours, and a line that is minutes ahead must not be moved back by a year.
 const TOLERATED_HOURS: i64 = 24;
@@ -22,6 +24,8 @@ pub struct TimeContext {
     pub timezone: TimeZone,
     /// When the file was last written; no line of it is much later.
     pub file_modified: Option<Timestamp>,
+    /// Years by the order of the lines, where the file was looked at for that.
+    pub years: Years,
 }
 
 /// A time with the assumptions behind it.
@@ -180,6 +184,7 @@ mod tests {
             now: "2030-01-01T00:00:00Z".parse().unwrap(),
             timezone: TimeZone::get(zone).unwrap(),
             file_modified: Some(modified.parse().unwrap()),
+            years: Years::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, Cursor, Read},
+    io::{self, Cursor, Read, Seek},
     num::NonZero,
     path::{Path, PathBuf},
     sync::{
@@ -18,7 +18,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use portcullis_capture::{self as capture, Link};
 use portcullis_logs::{
     Clock, Line, LogReport, LoggedPacket, Place, Prefixes, Settings, Shared, Sink, Summary, TimeContext,
-    decoded, in_order, read_frame, read_log, read_packet,
+    Years, decoded, in_order, read_frame, read_log, read_packet,
 };
 use portcullis_model::{LogEvent, LogFormat, LogSource, Port};
 use portcullis_sys::nflog::{self, Group};
@@ -111,24 +111,24 @@ fn file(request: &Request, path: &Path, shared: &Shared, each: Option<Each<'_>>)
             each,
         );
     }
-    let file = File::open(path)?;
+    let mut file = File::open(path)?;
     let data = file.metadata()?;
     let modified = data
         .modified()
         .ok()
         .and_then(|time| Timestamp::try_from(time).ok());
+    let mut settings = settings(request, modified);
+    // What is compressed has no place to look at, and its bytes look like no time.
+    if data.is_file() {
+        settings.time.years = Years::by_order(&mut file, data.len(), &settings.time)?;
+        file.rewind()?;
+    }
     let bytes = Arc::new(AtomicU64::new(0));
     let counted = Counted {
         reader: file,
         bytes: Arc::clone(&bytes),
     };
-    whole(
-        decoded(counted)?,
-        &name,
-        &settings(request, modified),
-        shared,
-        each,
-    )?;
+    whole(decoded(counted)?, &name, &settings, shared, each)?;
     let read = bytes.load(Ordering::Relaxed);
     if data.is_file() && read < data.len() {
         let had = data.len();
@@ -145,6 +145,7 @@ fn settings(request: &Request, modified: Option<Timestamp>) -> Settings {
             now: Timestamp::now(),
             timezone: request.timezone.clone(),
             file_modified: modified,
+            years: Years::default(),
         },
         prefixes: Prefixes::default(),
         format: request.format,

@@ -16,6 +16,7 @@ pub(crate) fn context() -> TimeContext {
         now: "2026-11-23T12:00:00Z".parse().unwrap(),
         timezone: TimeZone::get("Europe/Oslo").unwrap(),
         file_modified: None,
+        years: Default::default(),
     }
 }
 

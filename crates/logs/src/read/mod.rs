@@ -98,7 +98,8 @@ fn work<S: Sink>(blocks: &Mutex<Blocks<impl Read>>, path: &str, settings: &Setti
         }
         reader.set_columns(block.columns.clone());
         lines(&block, path, &mut reader, |line, place, bytes| {
-            sink.line(line, place, bytes, &mut clock)
+            clock.move_to(place.offset);
+            sink.line(line, place, bytes, &mut clock);
         });
         sink.pause();
     }
