@@ -309,3 +309,6 @@ pub fn live(
     }
     Ok(summary.report(request.top))
 }
+
+#[cfg(test)]
+mod tests;

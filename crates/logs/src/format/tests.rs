@@ -2,6 +2,7 @@
 
 mod kernel;
 mod lines;
+mod programs;
 mod vendors;
 
 use jiff::tz::TimeZone;

@@ -283,9 +283,9 @@ fn a_line_made_of_false_beginnings_is_unrelated() {
     assert_eq!(unreadable(vec![b'I'; LONGEST_LINE + 1]), Reason::TooLong);
 }
 
-/// Written by ulogd 2.0.8 in a namespace of its own (`../shared/facts`, firewall changes, 4), addresses replaced.
+/// With the keys that ulogd 2.0.8 writes; what it wrote itself is in `programs`.
 #[test]
-fn lines_of_ulogd() {
+fn json_of_ulogd() {
     let json = r#"{"timestamp": "2026-11-22T23:56:51.123456", "dvc": "Netfilter", "raw.pktlen": 60, "raw.pktcount": 1, "oob.prefix": "OTGUARD-DROP ", "oob.time.sec": 1795388211, "oob.mark": 0, "oob.hook": 1, "oob.family": 2, "oob.protocol": 2048, "raw.label": 0, "raw.type": 1, "raw.mac.addrlen": 6, "ip.protocol": 6, "ip.tos": 0, "ip.ttl": 64, "ip.totlen": 60, "ip.ihl": 5, "src_port": 40000, "dest_port": 54321, "tcp.seq": 1, "tcp.ackseq": 0, "tcp.window": 64240, "tcp.syn": 1, "src_ip": "192.0.2.7", "dest_ip": "10.7.10.4", "oob.in": "eth0", "oob.out": ""}"#;
     pairs(
         LogFormat::UlogdJson,

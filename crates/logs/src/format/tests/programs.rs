@@ -1,0 +1,89 @@
+//! What the real programs wrote of the same five packets (`crates/logs/samples`).
+
+use portcullis_model::LogFormat;
+
+use super::{read_all, told};
+use crate::{Line, Prefixes, read_frame};
+
+/// Verdict to ports of each packet, and what stands behind the flags.
+const PACKETS: [(&str, &str, &str); 5] = [
+    (
+        "blocked 6 192.0.2.7:40000 -> 10.7.10.4:54321 flags=SYN",
+        "rule=portcullis-drop",
+        "60",
+    ),
+    (
+        "unknown 17 192.0.2.7:40001 -> 10.7.10.4:4800",
+        "rule=OTGUARD",
+        "58",
+    ),
+    ("unknown 1 10.7.10.4 -> 192.0.2.7", "rule=ping", "86"),
+    (
+        "blocked 6 [2001:db8::7]:40000 -> [2001:db8:7::4]:54321 flags=SYN",
+        "rule=portcullis-drop",
+        "80",
+    ),
+    (
+        "unknown 17 [2001:db8::7]:40001 -> [2001:db8:7::4]:4800",
+        "rule=OTGUARD",
+        "78",
+    ),
+];
+
+fn without_time(told: &str) -> &str {
+    told.split_once(' ').unwrap().1
+}
+
+#[test]
+fn ulogd_logemu() {
+    let text = include_str!("../../../samples/ulogd-2.0.8-logemu.log");
+    let read = read_all(text.trim_end());
+    for (line, (packet, rule, bytes)) in read.iter().zip(PACKETS) {
+        let expected = format!("{packet} in=lo {rule} bytes={bytes}");
+        assert_eq!(without_time(line.strip_prefix("kernel ").unwrap()), expected);
+        assert!(
+            line.contains("2025-11-29T16:18:3") || line.contains("2026-11-29T16:18:3"),
+            "{line}"
+        );
+    }
+    assert_eq!(read.len(), PACKETS.len());
+}
+
+/// Over IPv6 ulogd writes no length of the packet.
+#[test]
+fn ulogd_json() {
+    let text = include_str!("../../../samples/ulogd-2.0.8.json");
+    let read = read_all(text.trim_end());
+    for (line, (packet, rule, bytes)) in read.iter().zip(PACKETS) {
+        let length = if packet.contains('[') {
+            String::new()
+        } else {
+            format!(" bytes={bytes}")
+        };
+        let expected = format!("{packet} in=lo {rule}{length}");
+        assert_eq!(without_time(line.strip_prefix("ulogd-json ").unwrap()), expected);
+        assert!(line.contains("2026-11-29T16:18:3"), "{line}");
+    }
+    assert_eq!(read.len(), PACKETS.len());
+}
+
+#[test]
+fn tcpdump_of_a_log_group() {
+    let mut rest = &include_bytes!("../../../samples/tcpdump-4.99.3-nflog.pcap")[..];
+    assert_eq!(rest[20..24], [239, 0, 0, 0], "the link type");
+    rest = &rest[24..];
+    let prefixes = Prefixes::default();
+    for (packet, rule, bytes) in PACKETS {
+        let length = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+        let Line::Event(event) = read_frame(&rest[16..16 + length], Some(0), &prefixes) else {
+            panic!("{packet}")
+        };
+        assert_eq!(event.format, LogFormat::Nflog);
+        assert_eq!(
+            without_time(&told(&event)),
+            format!("{packet} in=#1 {rule} bytes={bytes}")
+        );
+        rest = &rest[16 + length..];
+    }
+    assert!(rest.is_empty());
+}

@@ -1,0 +1,102 @@
+//! Files as they lie on a disk: rotated, compressed, captured, broken.
+
+use std::fs;
+
+use super::*;
+
+const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../logs/samples");
+
+fn request() -> Request {
+    Request {
+        ports: Vec::new(),
+        timezone: TimeZone::UTC,
+        format: None,
+        top: 9,
+    }
+}
+
+fn line(day: u32, source: &str) -> String {
+    format!(
+        "2026-11-{day:02}T12:00:00Z gw kernel: portcullis-drop IN=eth0 OUT= SRC={source} DST=10.7.10.4 LEN=60 PROTO=TCP SPT=4 \
+         DPT=502 \n"
+    )
+}
+
+/// An empty folder for one test.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("portcullis-logs-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn a_rotated_log_is_handed_on_from_its_oldest_file_on() {
+    let folder = folder("rotated");
+    let names = ["kern.log", "kern.log.1", "kern.log.2"].map(|name| folder.join(name));
+    for (name, day) in names.iter().zip([22, 21, 20]) {
+        fs::write(name, line(day, "192.0.2.7")).unwrap();
+    }
+    let mut days = Vec::new();
+    let mut each = |event: &LogEvent| days.push(event.at.unwrap().strftime("%d").to_string());
+    let read = files(&request(), &names, Some(&mut each));
+    assert!(read.failures.is_empty(), "{:?}", read.failures);
+    assert_eq!(
+        (days, read.report.attempts),
+        (["20", "21", "22"].map(String::from).to_vec(), 3)
+    );
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_capture_of_a_log_group_is_a_log() {
+    let path = PathBuf::from(SAMPLES).join("tcpdump-4.99.3-nflog.pcap");
+    let report = files(&request(), &[path], None).report;
+    assert_eq!(
+        (report.attempts, report.verdicts.blocked, report.unreadable),
+        (5, 2, 0)
+    );
+    assert_eq!(report.formats[0].format, LogFormat::Nflog);
+    let first = report.first.unwrap().to_string();
+    assert!(first.starts_with("2026-11-29T17:18:3"), "{first}");
+}
+
+#[test]
+fn the_same_packets_are_the_same_answers_whoever_wrote_them() {
+    let of = |name: &str| files(&request(), &[PathBuf::from(SAMPLES).join(name)], None).report;
+    let (json, capture) = (of("ulogd-2.0.8.json"), of("tcpdump-4.99.3-nflog.pcap"));
+    let told = |report: &LogReport| {
+        let of =
+            |source: &portcullis_logs::SourceReport| (source.address, source.attempts, source.ports.clone());
+        report.sources.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&json), told(&capture));
+    assert_eq!(json.verdicts, capture.verdicts);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_does_not_stop_the_others() {
+    let folder = folder("broken");
+    let [good, xz, half] = ["good", "packed.xz", "half.pcap"].map(|name| folder.join(name));
+    fs::write(&good, line(22, "192.0.2.7")).unwrap();
+    fs::write(&xz, b"\xfd7zXZ\0").unwrap();
+    let capture = fs::read(PathBuf::from(SAMPLES).join("tcpdump-4.99.3-nflog.pcap")).unwrap();
+    fs::write(&half, &capture[..400]).unwrap();
+    // The kernel says that a file of sysfs has 4096 bytes, and gives a few.
+    let shorter = PathBuf::from("/sys/devices/system/cpu/online");
+    let read = files(&request(), &[xz, half, shorter, good], None);
+    assert_eq!(
+        read.report.attempts,
+        1 + 1,
+        "the good file, and the one whole frame of the half capture"
+    );
+    let told: Vec<String> = read
+        .failures
+        .iter()
+        .map(|failure| std::error::Error::source(failure).unwrap().to_string())
+        .collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("compressed with xz"), "{told:?}");
+    assert!(told[2].contains("became shorter"), "{told:?}");
+    fs::remove_dir_all(folder).unwrap();
+}
