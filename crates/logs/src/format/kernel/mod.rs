@@ -8,7 +8,7 @@ mod quick;
 use std::borrow::Cow;
 
 use memchr::memchr;
-use portcullis_model::{LogFormat, TcpFlags};
+use portcullis_model::{LogFormat, LogMoment, TcpFlags};
 
 use crate::{
     Event, Line, Prefixes, RawTime, Reason,
@@ -25,18 +25,25 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     let (time, prefix) = time_and_prefix(head);
     let verdict = prefixes.verdict(prefix);
     if let Some(quick) = quick::read(body) {
-        let mut event = Event::between(LogFormat::Kernel, quick.source, quick.destination);
-        event.time = time;
-        event.verdict = verdict;
-        event.protocol = Some(quick.protocol);
-        event.source_port = Some(quick.source_port);
-        event.destination_port = Some(quick.destination_port);
-        event.flags = quick.flags;
-        event.interface = Cow::Borrowed(quick.interface);
-        event.out_interface = Cow::Borrowed(quick.out_interface);
-        event.prefix = Cow::Borrowed(prefix);
-        event.bytes = Some(quick.bytes);
-        return Line::Event(event);
+        return Line::Event(Event {
+            format: LogFormat::Kernel,
+            time,
+            verdict,
+            moment: LogMoment::Packet,
+            source: quick.source.into(),
+            destination: quick.destination.into(),
+            directed: true,
+            protocol: Some(quick.protocol),
+            source_port: Some(quick.source_port),
+            destination_port: Some(quick.destination_port),
+            flags: quick.flags,
+            interface: Cow::Borrowed(quick.interface),
+            out_interface: Cow::Borrowed(quick.out_interface),
+            prefix: Cow::Borrowed(prefix),
+            count: 1,
+            bytes: Some(quick.bytes),
+            duration_ms: None,
+        });
     }
     let mut event = match fields(body, ended) {
         Ok(Some(event)) => event,
@@ -298,7 +305,7 @@ mod tests {
             }
             if let Some(quick) = quick::read(&body) {
                 let general = fields(&body, true).unwrap().unwrap();
-                prop_assert_eq!((quick.source, quick.destination), (general.source, general.destination));
+                prop_assert_eq!((quick.source.into(), quick.destination.into()), (general.source, general.destination));
                 prop_assert_eq!(Some(quick.protocol), general.protocol);
                 prop_assert_eq!(Some(quick.source_port), general.source_port);
                 prop_assert_eq!(Some(quick.destination_port), general.destination_port);
