@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-.PHONY: help setup build demo test fuzz fuzz-short bench-scan crash-firewall soak-scan bench-import bench-capture bench-identify bench-reach diff-reach clean
+.PHONY: help setup build demo test fuzz fuzz-short bench-scan crash-firewall soak-scan bench-import bench-capture bench-identify bench-logs bench-reach diff-reach clean
 
 help:
 	@echo 'make demo   build, then run the whole loop in a miniature plant on this machine'
@@ -18,6 +18,7 @@ help:
 	@echo 'make bench-identify  count connections, payloads and false names beside nmap -sV (root; minutes)'
 	@echo 'make diff-reach  hold the model of the packet filter against the kernel: PAIRS (100000) random pairs, SEED at random (minutes)'
 	@echo 'make bench-reach  measure time and memory of the question who reaches a port, over rulesets of 100 to 100000 rules (a minute)'
+	@echo 'make bench-logs  measure the reading of firewall logs against rg, wc, mawk and fail2ban-regex: BENCH_SIZE (1 GiB) (minutes)'
 	@echo 'make bench-capture  measure the reading of captures against tshark and tcpdump (minutes)'
 
 setup:
@@ -68,6 +69,9 @@ bench-capture:
 
 bench-identify:
 	@BENCH_INSTALL=1 bench/identify.sh
+
+bench-logs:
+	@BENCH_INSTALL=1 bench/logs.sh
 
 diff-reach: setup
 	PORTCULLIS_TEST_REACH_PAIRS=$(or $(PAIRS),100000) PORTCULLIS_TEST_REACH_SEED=$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')) \
