@@ -50,8 +50,7 @@ impl<'r> Frames<'r> {
             return Ok(false);
         }
         let whole: Source<'r> = Box::new(Cursor::new(first).chain(source));
-        let decoder = StreamingDecoder::new(whole)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        let decoder = StreamingDecoder::new(whole).map_err(|error| io::Error::other(error.to_string()))?;
         self.decoder = Some(decoder);
         Ok(true)
     }
