@@ -474,6 +474,9 @@ pub(crate) struct Logs {
     /// Print each event as it is read
     #[arg(long, short)]
     pub(crate) follow: bool,
+    /// Tell of signs such as guessed passwords, sweeps, and traffic to a port that should be closed
+    #[arg(long)]
+    pub(crate) signs: bool,
     /// Only events to these ports, such as 54321,udp/4800,7001-7005
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     pub(crate) port: Vec<PortRange>,

@@ -83,16 +83,26 @@ fn every_command_shows_its_help_and_is_mentioned_in_the_documents() {
 
 #[test]
 fn the_schemas_and_the_documents_know_the_keys_that_the_readers_ask_for() {
-    for (name, reader) in [
-        ("site", "crates/model/src/site/read.rs"),
-        ("permission", "crates/model/src/permission.rs"),
+    for (name, readers) in [
+        (
+            "site",
+            &[
+                "crates/model/src/site/read.rs",
+                "crates/model/src/site/detections.rs",
+            ] as &[&str],
+        ),
+        ("permission", &["crates/model/src/permission.rs"]),
     ] {
-        let asked = asked_keys(&read(&root().join(reader)));
-        assert!(asked.len() > 5, "{reader}: only {asked:?} were found");
+        let code: String = readers.iter().map(|reader| read(&root().join(reader))).collect();
+        let asked = asked_keys(&code);
+        assert!(asked.len() > 5, "{name}: only {asked:?} were found");
         let schema: Value = serde_json::from_str(&read(&docs(&format!("{name}.schema.json")))).unwrap();
         let mut described = BTreeSet::new();
         properties(&schema, &mut described);
-        assert_eq!(asked, described, "left: {reader}, right: docs/{name}.schema.json");
+        assert_eq!(
+            asked, described,
+            "left: {readers:?}, right: docs/{name}.schema.json"
+        );
 
         let text = read(&docs(&format!("{name}.md")));
         for key in &asked {
@@ -249,7 +259,7 @@ fn asked_keys(source: &str) -> BTreeSet<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let mut keys = BTreeSet::new();
     for verb in [
-        "section", "sections", "required", "text", "texts", "parsed", "flag",
+        "section", "sections", "required", "text", "texts", "parsed", "flag", "number", "span", "span_at",
     ] {
         for call in code.split(&format!(".{verb}")).skip(1) {
             // A call may name its type first: `.parsed::<Port>("ports")`.

@@ -5,7 +5,7 @@
 //!
 //! Verbs: read a line ([`LineReader`]), read a log with as many threads as there are sinks ([`read_log`]), read a packet
 //! ([`read_packet`], [`read_frame`]), resolve a time ([`Clock`]), sum up ([`Summary`], [`Shared`]), unpack
-//! ([`decoded`]), order rotated files ([`in_order`]).
+//! ([`decoded`]), order rotated files ([`in_order`]), look for signs ([`detection::Detector`]).
 //!
 //! ```
 //! use portcullis_logs::{Prefixes, Settings, Shared, Summary, TimeContext, Years, read_log};
@@ -32,6 +32,7 @@ mod blocks;
 mod clock;
 mod columns;
 mod decode;
+pub mod detection;
 mod event;
 mod format;
 mod pairs;

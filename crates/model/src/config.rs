@@ -1,6 +1,9 @@
 //! Reading a configuration file so that every mistake in it is reported at once, each with its line.
 
-use std::{cell::RefCell, collections::BTreeSet, fmt, fmt::Write as _, str::FromStr};
+use std::{
+    cell::RefCell, collections::BTreeSet, fmt, fmt::Write as _, ops::RangeInclusive, str::FromStr,
+    time::Duration,
+};
 
 use toml::{
     Spanned,
@@ -212,6 +215,44 @@ impl<'d, 's> Section<'d, 's> {
         }
     }
 
+    /// A whole number within bounds; `None` when the key is missing or wrong.
+    pub(crate) fn number(&mut self, key: &'static str, bounds: RangeInclusive<usize>) -> Option<usize> {
+        let value = self.ask(key)?;
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => {
+                usize::from_str_radix(&number.as_str().replace('_', ""), number.radix())
+                    .ok()
+                    .filter(|number| bounds.contains(number))
+            }
+            _ => None,
+        };
+        if number.is_none() {
+            let (least, most) = (bounds.start(), bounds.end());
+            let what = format!("`{key}` must be a whole number from {least} to {most}, without quotes");
+            self.document.problem(value.span().start, what);
+        }
+        number
+    }
+
+    /// A length of time of at least one second, such as `90s`, `5m`, `2h` or `7d`.
+    pub(crate) fn span(&mut self, key: &'static str, longest: Duration) -> Option<Duration> {
+        self.span_at(key, longest).map(|span| span.value)
+    }
+
+    /// The same, with its place.
+    pub(crate) fn span_at(&mut self, key: &'static str, longest: Duration) -> Option<Located<Duration>> {
+        let Located { value, offset } = self.text(key)?;
+        let span = time_span(&value).filter(|span| *span <= longest);
+        if span.is_none() {
+            let days = longest.as_secs() / (24 * 3600);
+            let what = format!(
+                "`{key}`: `{value}` is not a time such as 90s, 5m, 2h or 7d, of at least 1s and at most {days}d"
+            );
+            self.document.problem(offset, what);
+        }
+        span.map(|value| Located { value, offset })
+    }
+
     /// A list of texts; a missing key gives an empty list.
     pub(crate) fn texts(&mut self, key: &'static str) -> Vec<Located<String>> {
         let Some(value) = self.ask(key) else {
@@ -323,6 +364,19 @@ impl<'d, 's> Section<'d, 's> {
     }
 }
 
+/// A number and its unit: seconds, minutes, hours or days. Not nothing.
+fn time_span(text: &str) -> Option<Duration> {
+    let (number, seconds) = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600)]
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
+    // `parse` alone would take a sign.
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = number.parse::<u64>().ok()?.checked_mul(seconds)?;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
 /// The known name that is closest to a mistyped one, if any is close enough to be meant.
 pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -355,6 +409,25 @@ fn edit_distance(from: &str, to: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_span_needs_a_number_and_a_unit() {
+        assert_eq!(time_span("90s"), Some(Duration::from_secs(90)));
+        assert_eq!(time_span("7d"), Some(Duration::from_secs(604_800)));
+        for text in [
+            "",
+            "s",
+            "0s",
+            "+5m",
+            "-5m",
+            "5",
+            "5 m",
+            "99999999999999999999d",
+            "1w",
+        ] {
+            assert_eq!(time_span(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_slip_of_the_finger_is_recognised_and_another_word_is_not() {

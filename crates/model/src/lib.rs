@@ -27,6 +27,7 @@ mod behaviour;
 mod change;
 mod config;
 mod coverage;
+mod detection;
 mod doer;
 mod exposure;
 mod fault;
@@ -57,6 +58,7 @@ pub use config::{ConfigError, Problem};
 pub use coverage::{
     Confidence, Coverage, Felt, Introduction, Label, Loss, Neighbour, NotTested, Remark, Silent,
 };
+pub use detection::{Detection, DetectionKind, Detections, NotADetection};
 pub use doer::{Ancestor, Doer, Traced};
 pub use exposure::{Exposure, Severity};
 pub use fault::{Exit, Fault};

@@ -31,7 +31,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Where an event was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum LogSource {
     /// A line of a file: path as given, line number from 1, offset of its first byte.

@@ -1,6 +1,8 @@
 //! Firewall logs: files of any format that is known, captures of log groups, standard input, and the live log of the drop
 //! rule.
 
+mod signs;
+
 use std::{
     fs::File,
     io::{self, Cursor, Read, Seek},
@@ -25,7 +27,11 @@ use portcullis_sys::nflog::{self, Group};
 
 use crate::{OpsError, Stop};
 
-pub use portcullis_logs::LogReport as Report;
+pub use portcullis_logs::{
+    LogReport as Report,
+    detection::{Detector, Finding, Findings},
+};
+pub use signs::detector;
 
 /// More threads than that wait for the disk.
 const MOST_THREADS: usize = 16;

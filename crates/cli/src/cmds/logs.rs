@@ -1,5 +1,7 @@
 //! `portcullis logs`
 
+mod signs;
+
 use std::fmt::Write as _;
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -13,7 +15,7 @@ use crate::{
     report,
 };
 
-pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
+pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
     let request = Request {
         ports: arguments.port.iter().flat_map(|range| range.ports()).collect(),
         timezone: frame
@@ -25,7 +27,7 @@ pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         top: arguments.top,
     };
     let format = frame.format();
-    let mut print = |event: &LogEvent| {
+    let print = |event: &LogEvent| {
         // One event a line whatever the format of the summary: a stream has no end to wait for.
         let format = if format == Format::Json {
             Format::Jsonl
@@ -35,10 +37,12 @@ pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         // A reader that does not take an event does not take the summary either, which is told then.
         let _ = View::text(line(event)).all("log-event", [event]).print(format);
     };
+    let mut signs = signs::Signs::wanted(frame, arguments.signs).await?;
     let (report, failures) = match arguments.nflog {
         Some(group) => {
             let ready = || frame.say(&format!("listening to netfilter log group {group}; Ctrl-C ends"));
             let mut each = |event: &LogEvent| {
+                signs.add(event, arguments.follow.then_some(format));
                 if arguments.follow {
                     print(event);
                 }
@@ -47,7 +51,14 @@ pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             (report.map_err(fault)?, Vec::new())
         }
         None => {
-            let each: Option<logs::Each<'_>> = if arguments.follow { Some(&mut print) } else { None };
+            let mut both = |event: &LogEvent| {
+                signs.add(event, arguments.follow.then_some(format));
+                if arguments.follow {
+                    print(event);
+                }
+            };
+            let in_order = arguments.follow || arguments.signs;
+            let each: Option<logs::Each<'_>> = if in_order { Some(&mut both) } else { None };
             let read = logs::files(&request, &arguments.files, each);
             let mut failures = read.failures;
             // With nothing read there is nothing to report.
@@ -59,14 +70,20 @@ pub(super) fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             (read.report, failures)
         }
     };
-    View::text(text(&report))
+    let signs = signs.found();
+    View::text(text(&report) + &signs::text(&signs))
         .all("log-report", [&report])
+        .all("log-sign", &signs.findings)
         .print(format)?;
     for failure in &failures {
         report::remark(failure);
     }
     let everything = failures.is_empty() && report.unreadable == 0;
-    Ok(if everything { Exit::Clean } else { Exit::Partial })
+    Ok(match (everything, signs.findings.is_empty()) {
+        (false, _) => Exit::Partial,
+        (true, false) => Exit::Found,
+        (true, true) => Exit::Clean,
+    })
 }
 
 fn line(event: &LogEvent) -> String {

@@ -126,7 +126,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Changes(_) => change::list(&frame).await,
             Command::Watch(arguments) => watch::run(&frame, arguments).await,
             Command::Verify(arguments) => verify::run(&frame, arguments).await,
-            Command::Logs(arguments) => logs::run(&frame, arguments),
+            Command::Logs(arguments) => logs::run(&frame, arguments).await,
             Command::Rollback(_)
             | Command::Audit(_)
             | Command::Lab(_)

@@ -1,5 +1,6 @@
 //! `site.toml`: zones, conduits, services, maintenance windows (the words of IEC 62443-3-2).
 
+mod detections;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,7 @@ use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
-use crate::{ConfigError, Digest, MaintenanceWindow, NetworkSet, Port, ServiceName};
+use crate::{ConfigError, Detections, Digest, MaintenanceWindow, NetworkSet, Port, ServiceName};
 
 /// A site as its owner declared it.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Site {
     pub watch: WatchPolicy,
     /// Whose approval a change needs; `None` when nobody's.
     pub approval: Option<ApprovalPolicy>,
+    /// Which signs in firewall logs are told of.
+    pub detections: Detections,
 }
 
 /// Who approves changes.

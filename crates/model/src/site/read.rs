@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     ApprovalPolicy, Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, WatchPolicy, Zone,
+    detections::detections,
 };
 use crate::{
     ConfigError, Digest, MaintenanceWindow, Port, ServiceName,
@@ -51,6 +52,7 @@ pub(super) fn site(
         let keep = keep(document, top.section("keep"), &zones);
         let watch = watch(top.section("watch"));
         let approval = approval(top.section("approval"));
+        let detections = detections(document, top.sections("detection"));
         Site {
             digest: Digest::of(text),
             name,
@@ -62,6 +64,7 @@ pub(super) fn site(
             keep,
             watch,
             approval,
+            detections,
         }
     })
 }
@@ -175,7 +178,7 @@ fn zones(document: &Document<'_>, sections: Vec<Section<'_, '_>>) -> Vec<Zone> {
     zones
 }
 
-fn network_of(document: &Document<'_>, text: &Located<String>) -> Option<IpNet> {
+pub(super) fn network_of(document: &Document<'_>, text: &Located<String>) -> Option<IpNet> {
     let network: IpNet = match text.value.parse() {
         Ok(network) => network,
         Err(_) if text.value.parse::<std::net::IpAddr>().is_ok() => {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Detection, DetectionKind};
 
 const PLANT: &str = r#"
 [site]
@@ -142,4 +143,72 @@ fn changes_are_put_back_only_where_the_site_says_so() {
     for mistake in ["`reapply` must be true or false", "did you mean `reapply`?"] {
         assert!(error.contains(mistake), "{error}");
     }
+}
+
+#[test]
+fn a_detection_is_tuned_and_the_others_stay_as_usual() {
+    let text = format!(
+        "{PLANT}[[detection]]\nname = \"port-sweep\"\ncount = 40\nwithin = \"5m\"\nignore = [\"10.7.20.9/32\"]\nremember = 1_000\n\
+         [[detection]]\nname = \"silence\"\noff = true\n\
+         [[detection]]\nname = \"password-guessing\"\nshorter_than = \"3s\"\n"
+    );
+    let detections = Site::parse("site.toml", &text).unwrap().detections;
+    let of = |kind| detections.all().iter().find(|found| found.kind == kind).unwrap();
+    let sweep = of(DetectionKind::PortSweep);
+    assert_eq!(
+        (sweep.count, sweep.within.as_secs(), sweep.remember),
+        (40, 300, 1000)
+    );
+    assert!(sweep.ignore.contains("10.7.20.9".parse().unwrap()));
+    assert!(of(DetectionKind::Silence).off);
+    assert_eq!(of(DetectionKind::PasswordGuessing).shorter_than.as_secs(), 3);
+    assert_eq!(
+        *of(DetectionKind::HostSweep),
+        Detection::usual(DetectionKind::HostSweep)
+    );
+}
+
+#[test]
+fn mistakes_in_detections_have_their_lines() {
+    let text = r#"[site]
+name = "p"
+[[detection]]
+name = "port-swep"
+[[detection]]
+name = "host-sweep"
+count = 0
+within = "1 week"
+shorter_than = "1s"
+ignore = ["10.7.20.9"]
+[[detection]]
+name = "host-sweep"
+remember = "many"
+limit = 3
+[[detection]]
+count = 1
+[[detection]]
+name = "intrusion"
+"#;
+    let error = Site::parse("site.toml", text).unwrap_err();
+    let shown: Vec<String> = error
+        .problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.line, problem.what))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "4: no detection is called `port-swep`; did you mean `port-sweep`?",
+            "7: `count` must be a whole number from 1 to 10000, without quotes",
+            "8: `within`: `1 week` is not a time such as 90s, 5m, 2h or 7d, of at least 1s and at most 92d",
+            "9: `shorter_than` means nothing to `host-sweep`",
+            "10: `10.7.20.9` is one address, not a network: write `10.7.20.9/32` or `10.7.20.9/128`",
+            "11: there are two detections called `host-sweep`",
+            "13: `remember` must be a whole number from 1 to 1000000, without quotes",
+            "14: unknown key `limit` in detection",
+            "15: detection has no `name`",
+            "18: no detection is called `intrusion`; there are closed-port, success-after-failures, password-guessing, \
+             slow-guessing, port-sweep, host-sweep, first-source, silence, rate-limit",
+        ]
+    );
 }
