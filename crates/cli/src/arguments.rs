@@ -458,6 +458,7 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("input").required(true).args(["files", "nflog"]))]
+#[command(group = clap::ArgGroup::new("live").multiple(true).args(["nflog", "follow"]))]
 pub(crate) struct Logs {
     /// Firewall logs, perhaps compressed with gzip or zstd; - reads standard input
     #[arg(value_name = "FILE")]
@@ -469,11 +470,14 @@ pub(crate) struct Logs {
     #[arg(long, value_name = "GROUP")]
     pub(crate) nflog: Option<u16>,
     /// How long to listen, e.g. 30s [default: until Ctrl-C]
-    #[arg(long = "for", value_name = "TIME", value_parser = time_span, requires = "nflog")]
+    #[arg(long = "for", value_name = "TIME", value_parser = time_span, requires = "live")]
     pub(crate) patience: Option<Duration>,
-    /// Print each event as it is read
+    /// Print each event as it is read; of files also what is written to them from now on, and keep counts and place in the store
     #[arg(long, short)]
     pub(crate) follow: bool,
+    /// Follow without printing events
+    #[arg(long, requires = "follow")]
+    pub(crate) no_events: bool,
     /// Tell of signs such as guessed passwords, sweeps, and traffic to a port that should be closed
     #[arg(long)]
     pub(crate) signs: bool,

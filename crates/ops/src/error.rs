@@ -152,6 +152,9 @@ pub enum OpsError {
         #[source]
         source: io::Error,
     },
+    /// Two follow the same log into the same store.
+    #[error("somebody else follows {} into the same store", sanitize(.0))]
+    FollowedTwice(String),
     /// The targets of a scan.
     #[error(transparent)]
     Targets(TargetError),
@@ -377,6 +380,7 @@ impl Fault for OpsError {
             Self::Signature { .. } => "OP017",
             Self::NoKeygen => "OP018",
             Self::NotApproved { .. } => "OP021",
+            Self::FollowedTwice(_) => "OP030",
             Self::CannotRehearse(_) => "OP022",
             Self::MayBeLoaded { .. } => "OP023",
             Self::KeptLost(_) => "OP024",
@@ -408,6 +412,9 @@ impl Fault for OpsError {
             Self::NoCommunity(_) => {
                 "give the one that the owner gave you: PORTCULLIS_COMMUNITY in the environment, or --community; it is never \
                  guessed and never written down, so that a resumed scan needs it again"
+            }
+            Self::FollowedTwice(_) => {
+                "nothing was counted twice; end one of the two, or give each a store of its own with --store"
             }
             Self::BelowIp => {
                 "write it as `portcullis scan --segment eth0 --service profinet-dcp`, without targets"

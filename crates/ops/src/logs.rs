@@ -1,6 +1,7 @@
 //! Firewall logs: files of any format that is known, captures of log groups, standard input, and the live log of the drop
 //! rule.
 
+mod follow;
 mod signs;
 
 use std::{
@@ -27,6 +28,7 @@ use portcullis_sys::nflog::{self, Group};
 
 use crate::{OpsError, Stop};
 
+pub use follow::{How, Told, follow};
 pub use portcullis_logs::{
     LogReport as Report,
     detection::{Detector, Finding, Findings},

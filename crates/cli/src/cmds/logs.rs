@@ -1,5 +1,6 @@
 //! `portcullis logs`
 
+mod follow;
 mod signs;
 
 use std::fmt::Write as _;
@@ -27,16 +28,6 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         top: arguments.top,
     };
     let format = frame.format();
-    let print = |event: &LogEvent| {
-        // One event a line whatever the format of the summary: a stream has no end to wait for.
-        let format = if format == Format::Json {
-            Format::Jsonl
-        } else {
-            format
-        };
-        // A reader that does not take an event does not take the summary either, which is told then.
-        let _ = View::text(line(event)).all("log-event", [event]).print(format);
-    };
     let mut signs = signs::Signs::wanted(frame, arguments.signs).await?;
     let (report, failures) = match arguments.nflog {
         Some(group) => {
@@ -44,17 +35,21 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             let mut each = |event: &LogEvent| {
                 signs.add(event, arguments.follow.then_some(format));
                 if arguments.follow {
-                    print(event);
+                    print(event, format);
                 }
             };
             let report = logs::live(&request, group, arguments.patience, &frame.stop, ready, &mut each);
             (report.map_err(fault)?, Vec::new())
         }
+        None if arguments.follow && !arguments.files.iter().any(|file| file.as_os_str() == "-") => {
+            let report = follow::run(frame, arguments, &request, &mut signs).await?;
+            (report, Vec::new())
+        }
         None => {
             let mut both = |event: &LogEvent| {
                 signs.add(event, arguments.follow.then_some(format));
                 if arguments.follow {
-                    print(event);
+                    print(event, format);
                 }
             };
             let in_order = arguments.follow || arguments.signs;
@@ -84,6 +79,17 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         (true, false) => Exit::Found,
         (true, true) => Exit::Clean,
     })
+}
+
+/// One event a line whatever the format of the summary: a stream has no end to wait for.
+fn print(event: &LogEvent, format: Format) {
+    let format = if format == Format::Json {
+        Format::Jsonl
+    } else {
+        format
+    };
+    // A reader that does not take an event does not take the summary either, which is told then.
+    let _ = View::text(line(event)).all("log-event", [event]).print(format);
 }
 
 fn line(event: &LogEvent) -> String {
