@@ -14,7 +14,7 @@ use portcullis_model::{BackendName, LogFormat, Port, PortRange, ServiceName, Van
 use portcullis_ops::Target;
 use portcullis_scan::import;
 
-use crate::{environment, output::Format};
+use crate::{environment, hand_on::Form, output::Format};
 
 /// Finds industrial remote-management services that can be reached from where they should not be, closes them with a
 /// firewall change that cannot lock anybody out, proves it with packets, and puts everything back when asked.
@@ -478,6 +478,9 @@ pub(crate) struct Logs {
     /// Follow without printing events
     #[arg(long, requires = "follow")]
     pub(crate) no_events: bool,
+    /// Print, in the place of the summary, those who show signs (list, crowdsec, stix) or each event (ocsf, cef)
+    #[arg(long, value_name = "FORM", conflicts_with = "live")]
+    pub(crate) export: Option<Form>,
     /// Tell of signs such as guessed passwords, sweeps, and traffic to a port that should be closed
     #[arg(long)]
     pub(crate) signs: bool,

@@ -27,7 +27,7 @@ pub(crate) fn document(assets: &[Asset], publisher: &Publisher, now: Timestamp) 
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": format!("urn:uuid:{}", uuid(&Digest::of(content))),
+        "serialNumber": format!("urn:uuid:{}", uuid(&Digest::of(content), '8')),
         "version": 1,
         "metadata": {
             "timestamp": at,
@@ -42,10 +42,10 @@ pub(crate) fn document(assets: &[Asset], publisher: &Publisher, now: Timestamp) 
     })
 }
 
-/// A UUID of version 8 (RFC 9562, 5.8): its bits are those of the content.
-fn uuid(digest: &Digest) -> String {
+/// A UUID whose bits are those of the content. Version 8 (RFC 9562, 5.8) says so; some readers only know older versions.
+pub(crate) fn uuid(digest: &Digest, version: char) -> String {
     let mut digits: Vec<char> = digest.to_string().chars().take(32).collect();
-    for (place, digit) in [(12, '8'), (16, 'a')] {
+    for (place, digit) in [(12, version), (16, 'a')] {
         if let Some(slot) = digits.get_mut(place) {
             *slot = digit;
         }

@@ -5,6 +5,7 @@ mod cmds;
 mod csaf_vex;
 mod cyclonedx;
 mod environment;
+mod hand_on;
 mod introduced;
 mod nmap_xml;
 mod output;

@@ -1,5 +1,6 @@
 //! `portcullis logs`
 
+mod export;
 mod follow;
 mod signs;
 
@@ -27,6 +28,9 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         format: arguments.input_format,
         top: arguments.top,
     };
+    if let Some(form) = arguments.export {
+        return export::run(frame, arguments, &request, form).await;
+    }
     let format = frame.format();
     let mut signs = signs::Signs::wanted(frame, arguments.signs).await?;
     let (report, failures) = match arguments.nflog {

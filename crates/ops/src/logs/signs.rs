@@ -121,6 +121,7 @@ mod tests {
             applied: at(0),
             trial_seconds: Some(120),
             trial_until: Some(at(121)),
+            trial_ends: None,
             since: at(50),
             actor: "a".into(),
             emergency: None,
@@ -153,6 +154,7 @@ mod tests {
             connections: Vec::new(),
             notes: Vec::new(),
             predictions: Vec::new(),
+            effects: Vec::new(),
         }
     }
 

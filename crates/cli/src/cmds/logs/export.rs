@@ -1,0 +1,81 @@
+//! `portcullis logs --export FORM FILE…`
+
+use std::io::{self, Write};
+
+use portcullis_model::{Exit, LogEvent, sanitize};
+use portcullis_ops::logs::{self, Request};
+
+use super::{Frame, Outcome, fault, signs::Signs};
+use crate::{
+    arguments::Logs,
+    hand_on::{self, Form, Offender, cef, crowdsec, ocsf, stix},
+    output, report,
+};
+
+pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs, request: &Request, form: Form) -> Outcome {
+    let mut signs = Signs::wanted(frame, form.is_of_offenders()).await?;
+    let mut out = io::BufWriter::new(io::stdout());
+    let mut written: io::Result<()> = Ok(());
+    let mut without_time = 0_u64;
+    let mut each = |event: &LogEvent| {
+        let line = match form {
+            Form::List | Form::Crowdsec | Form::Stix => return signs.add(event, None),
+            Form::Cef => cef::line(event),
+            Form::Ocsf => match ocsf::event(event) {
+                Some(event) => event.to_string(),
+                None => return without_time += 1,
+            },
+        };
+        if written.is_ok() {
+            written = writeln!(out, "{line}");
+        }
+    };
+    let mut read = logs::files(request, &arguments.files, Some(&mut each));
+    if read.failures.len() == arguments.files.len() && read.report.attempts == 0 {
+        return read
+            .failures
+            .pop()
+            .map_or(Ok(Exit::Clean), |failure| Err(fault(failure)));
+    }
+    let found = signs.found();
+    let offenders = hand_on::offenders(&found.findings);
+    if written.is_ok() {
+        written = write_offenders(&mut out, form, &offenders);
+    }
+    output::print(|_| written.and_then(|()| out.flush()))?;
+
+    for failure in &read.failures {
+        report::remark(failure);
+    }
+    for note in &found.notes {
+        report::eprintln_all(&format!("note: {}", sanitize(note)));
+    }
+    if without_time > 0 {
+        report::eprintln_all(&format!(
+            "note: {without_time} events have no time, which OCSF requires, and were left out"
+        ));
+    }
+    if read.report.unreadable > 0 {
+        report::eprintln_all(&format!(
+            "note: {} lines could not be read; without --export they are shown",
+            read.report.unreadable
+        ));
+    }
+    let everything = read.failures.is_empty() && read.report.unreadable == 0 && without_time == 0;
+    Ok(match (everything, offenders.is_empty()) {
+        (false, _) => Exit::Partial,
+        (true, false) => Exit::Found,
+        (true, true) => Exit::Clean,
+    })
+}
+
+fn write_offenders(out: &mut impl Write, form: Form, offenders: &[Offender]) -> io::Result<()> {
+    let document = match form {
+        Form::List => return out.write_all(hand_on::list(offenders).as_bytes()),
+        Form::Ocsf | Form::Cef => return Ok(()),
+        Form::Crowdsec => crowdsec::decisions(offenders),
+        Form::Stix => stix::bundle(offenders),
+    };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
