@@ -1,6 +1,6 @@
 //! Why rules cannot be read.
 
-use portcullis_model::{Exit, Fault};
+use portcullis_model::{Exit, Fault, sanitize};
 
 /// Why a text is no ruleset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,5 +48,17 @@ impl Fault for ReachError {
 
     fn exit(&self) -> Exit {
         Exit::Usage
+    }
+}
+
+/// So many characters of a text from outside are shown.
+const SHOWN: usize = 80;
+
+/// The beginning of a text from outside, harmless for a terminal.
+pub(super) fn shown(text: &str) -> String {
+    let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);
+    match end.and_then(|end| text.get(..end)) {
+        Some(begin) => format!("{}…", sanitize(begin)),
+        None => sanitize(text),
     }
 }

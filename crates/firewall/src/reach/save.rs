@@ -1,21 +1,25 @@
 //! Reads what `iptables-save` and `ip6tables-save` print.
 
+mod addresses;
 mod rule;
+mod table;
 mod target;
 mod words;
 
 use super::{
-    error::ReachError,
-    ruleset::{At, Base, Chain, Hook, Kind, Rule, Ruleset, Scope, Table},
+    error::{ReachError, shown},
+    ruleset::{At, Rule, Ruleset, Table},
 };
 use crate::family::Family;
+use words::Word;
 
-pub(super) use words::is_address;
+/// The longest name of a chain, in bytes (`NFT_NAME_MAXLEN` in `linux/netfilter/nf_tables.h`, less the byte that ends it).
+const LONGEST_NAME: usize = 255;
 
 /// Reads a whole save.
 ///
 /// # Errors
-/// When it breaks off within a table, or has a line that no such program prints.
+/// When it breaks off within a table, or has a line that no such program prints, or addresses of the other family.
 pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
     let mut ruleset = Ruleset::default();
     let mut open: Option<Table> = None;
@@ -23,62 +27,40 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
     let mut program = name_of(family).to_owned();
     for (number, line) in (1..).zip(text.lines()) {
         last = number;
-        let damaged = |column: usize, why: &str| ReachError::Text {
+        let damaged = |Damage { column, why }| ReachError::Text {
             line: number,
             column,
-            why: why.into(),
+            why,
         };
         let line = line.strip_suffix('\r').unwrap_or(line);
         match (line.chars().next(), &mut open) {
             (Some('#'), _) => {
+                if family_of_heading(line).is_some_and(|of| of != family) {
+                    return Err(damaged(Damage::at(1, "a save of the other family begins here")));
+                }
                 if let Some(of) = variant(line) {
                     program = format!("{}-{of}", name_of(family));
                 }
             }
             (None, _) => {}
-            (Some('*'), None) => open = Some(table(line.trim_start_matches('*').trim(), &program, family)),
-            (Some('*'), Some(_)) => return Err(damaged(1, "a table begins before the last one has ended")),
-            (Some(_), None) => return Err(damaged(1, "a line outside of any table")),
+            (Some('*'), None) => {
+                open = Some(table::begin(line, &program, family).map_err(damaged)?);
+            }
+            (Some('*'), Some(_)) => {
+                return Err(damaged(Damage::at(
+                    1,
+                    "a table begins before the last one has ended",
+                )));
+            }
+            (Some(_), None) => return Err(damaged(Damage::at(1, "a line outside of any table"))),
             (Some('C'), Some(_)) if line.trim_end() == "COMMIT" => ruleset.tables.extend(open.take()),
-            (Some(':'), Some(table)) => {
-                let mut words = line.trim_start_matches(':').split_whitespace();
-                let name = words.next().ok_or_else(|| damaged(2, "a chain without a name"))?;
-                let policy = words
-                    .next()
-                    .ok_or_else(|| damaged(line.len().saturating_add(1), "a chain without a policy"))?;
-                let base = base(table, name, policy);
-                table.chains.entry(name.to_owned()).or_default().base = base;
-            }
-            (Some('-' | '['), Some(table)) => {
-                let words =
-                    words::split(line).map_err(|column| damaged(column, "a quotation that does not end"))?;
-                // A counter may stand before it.
-                let skipped = usize::from(line.starts_with('['));
-                let mut words = words.into_iter().skip(skipped);
-                let (command, chain) = (words.next(), words.next());
-                match (command.as_ref().map(|word| word.text.as_str()), chain) {
-                    (Some("-A" | "--append"), Some(chain)) => {
-                        let rest: Vec<_> = words.collect();
-                        let steps = rule::steps(&rest, family);
-                        let chain: &mut Chain = table.chains.entry(chain.text).or_default();
-                        chain.rules.push(Rule {
-                            at: At::Line(number),
-                            steps,
-                        });
-                    }
-                    (Some("-N" | "--new-chain"), Some(chain)) => {
-                        table.chains.entry(chain.text).or_default();
-                    }
-                    (Some("-P" | "--policy"), Some(chain)) => {
-                        let policy = words.next().map(|word| word.text).unwrap_or_default();
-                        let base = base(table, &chain.text, &policy);
-                        table.chains.entry(chain.text).or_default().base = base;
-                    }
-                    _ => return Err(damaged(1, "neither a rule nor a chain")),
-                }
-            }
+            (Some(':'), Some(table)) => declare(line, table).map_err(damaged)?,
+            (Some('-' | '['), Some(table)) => command(line, number, table, family).map_err(damaged)?,
             (Some(_), Some(_)) => {
-                return Err(damaged(1, "neither a rule nor a chain nor the end of a table"));
+                return Err(damaged(Damage::at(
+                    1,
+                    "neither a rule nor a chain nor the end of a table",
+                )));
             }
         }
     }
@@ -90,6 +72,116 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
             why: format!("the text ends before {} does", table.name),
         }),
     }
+}
+
+/// The family of a save: what its first line says, or its first address; a save that has neither is taken for one of IPv4.
+/// [`read`] refuses one that has both.
+pub(super) fn family(text: &str) -> Family {
+    text.lines()
+        .find_map(|line| match line.chars().next()? {
+            '#' => family_of_heading(line),
+            '-' | '[' => addresses::family(&words::split(line).ok()?),
+            _ => None,
+        })
+        .unwrap_or(Family::V4)
+}
+
+/// What is wrong with a line.
+struct Damage {
+    /// From 1, in bytes.
+    column: usize,
+    why: String,
+}
+
+impl Damage {
+    fn at(column: usize, why: impl Into<String>) -> Self {
+        Self {
+            column,
+            why: why.into(),
+        }
+    }
+
+    fn of(word: &Word<'_>, why: impl Into<String>) -> Self {
+        Self::at(word.at.saturating_add(1), why)
+    }
+}
+
+/// `:INPUT DROP [0:0]`
+fn declare(line: &str, table: &mut Table) -> Result<(), Damage> {
+    let words = words::split(line).map_err(|column| Damage::at(column, NO_END))?;
+    let name = words.first().and_then(|word| word.text.strip_prefix(':'));
+    let name = name
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| Damage::at(2, "a chain without a name"))?;
+    let policy = words
+        .get(1)
+        .ok_or_else(|| Damage::at(line.len().saturating_add(1), "a chain without a policy"))?;
+    if name.len() > LONGEST_NAME {
+        return Err(Damage::at(2, TOO_LONG));
+    }
+    let base = table::base(table, name, policy)?;
+    table.chains.entry(name.to_owned()).or_default().base = base;
+    Ok(())
+}
+
+const NO_END: &str = "a quotation that does not end";
+const TOO_LONG: &str = "a name that is too long for a chain";
+
+/// `-A INPUT …`, `-N CHAIN` or `-P INPUT DROP`; a counter may stand before it.
+fn command(line: &str, number: usize, table: &mut Table, family: Family) -> Result<(), Damage> {
+    let words = words::split(line).map_err(|column| Damage::at(column, NO_END))?;
+    let words = words
+        .get(usize::from(line.starts_with('['))..)
+        .unwrap_or_default();
+    let [command, chain, rest @ ..] = words else {
+        return Err(Damage::at(1, "neither a rule nor a chain"));
+    };
+    if chain.text.len() > LONGEST_NAME {
+        return Err(Damage::of(chain, TOO_LONG));
+    }
+    match &*command.text {
+        "-A" | "--append" => {
+            let Some(known) = table.chains.get_mut(&*chain.text) else {
+                let why = format!(
+                    "a rule for `{}`, a chain that is not declared",
+                    shown(&chain.text)
+                );
+                return Err(Damage::of(chain, why));
+            };
+            if let Some(word) = addresses::stranger(rest, family) {
+                return Err(Damage::of(word, "an address of the other family"));
+            }
+            known.rules.push(Rule {
+                at: At::Line(number),
+                steps: rule::steps(rest, family),
+            });
+        }
+        "-N" | "--new-chain" => {
+            table.chains.entry(chain.text.clone().into_owned()).or_default();
+        }
+        "-P" | "--policy" => {
+            let policy = rest
+                .first()
+                .ok_or_else(|| Damage::at(line.len().saturating_add(1), "a chain without a policy"))?;
+            let base = table::base(table, &chain.text, policy)?;
+            table
+                .chains
+                .entry(chain.text.clone().into_owned())
+                .or_default()
+                .base = base;
+        }
+        _ => return Err(Damage::of(command, "neither a rule nor a chain")),
+    }
+    Ok(())
+}
+
+/// The family that the first line of a save names.
+fn family_of_heading(line: &str) -> Option<Family> {
+    let by = line.strip_prefix("# Generated by ")?;
+    if by.starts_with("ip6tables") {
+        return Some(Family::V6);
+    }
+    by.starts_with("iptables").then_some(Family::V4)
 }
 
 /// Of which kind the rules are, by the first line of a save; before 1.8 there was but one.
@@ -107,49 +199,4 @@ fn name_of(family: Family) -> &'static str {
         Family::V4 => "iptables",
         Family::V6 => "ip6tables",
     }
-}
-
-fn table(name: &str, program: &str, family: Family) -> Table {
-    let scope = match family {
-        Family::V4 => Scope::V4,
-        Family::V6 => Scope::V6,
-    };
-    Table {
-        scope,
-        name: format!("{program} {name}"),
-        dormant: false,
-        sets: Default::default(),
-        chains: Default::default(),
-    }
-}
-
-/// Where a chain of the kernel stands (`linux/netfilter_ipv4.h`); others have no policy.
-fn base(table: &Table, chain: &str, policy: &str) -> Option<Base> {
-    if policy == "-" {
-        return None;
-    }
-    let hook = match chain {
-        "PREROUTING" => Hook::Prerouting,
-        "INPUT" => Hook::Input,
-        "FORWARD" => Hook::Forward,
-        "OUTPUT" => Hook::Output,
-        "POSTROUTING" => Hook::Postrouting,
-        _ => Hook::Unknown,
-    };
-    let name = table.name.split(' ').nth(1).unwrap_or_default();
-    let priority = match (name, hook) {
-        ("raw", _) => -300,
-        ("mangle", _) => -150,
-        ("nat", Hook::Prerouting | Hook::Output) => -100,
-        ("nat", _) => 100,
-        ("security", _) => 50,
-        _ => 0,
-    };
-    Some(Base {
-        devices: Vec::new(),
-        kind: if name == "nat" { Kind::Nat } else { Kind::Filter },
-        hook,
-        priority,
-        drops: policy != "ACCEPT",
-    })
 }

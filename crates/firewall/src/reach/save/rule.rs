@@ -7,6 +7,7 @@ use super::{
 use crate::{
     family::Family,
     reach::{
+        error::shown,
         nft::{number_of_word, other_protocol},
         ruleset::{Element, End, Field, Key, Lookup, Match, Set, Step, Test, Value, kind, state},
     },
@@ -22,27 +23,29 @@ pub(super) fn steps(words: &[Word], family: Family) -> Vec<Step> {
     };
     let mut rest = words;
     while let Some((word, after)) = rest.split_first() {
-        let (negated, word, after) = match (word.text.as_str(), after.split_first()) {
+        let (negated, word, after) = match (&*word.text, after.split_first()) {
             ("!", Some((option, after))) => (true, option, after),
             _ => (false, word, after),
         };
-        if matches!(word.text.as_str(), "-j" | "--jump" | "-g" | "--goto") {
+        if matches!(&*word.text, "-j" | "--jump" | "-g" | "--goto") {
             reader.end_module();
-            let is_goto = matches!(word.text.as_str(), "-g" | "--goto");
+            let is_goto = matches!(&*word.text, "-g" | "--goto");
             target::read(after, is_goto, family, &mut reader.steps);
-            return reader.steps;
+            break;
         }
         let count = after.iter().take_while(|word| !is_option(word)).count();
         let (values, after) = after.split_at_checked(count).unwrap_or((&[], &[]));
-        let values: Vec<&str> = values.iter().map(|word| word.text.as_str()).collect();
+        let values: Vec<&str> = values.iter().map(|word| &*word.text).collect();
         reader.option(negated, &word.text, &values);
         rest = after;
     }
     reader.end_module();
+    // There may be a million rules.
+    reader.steps.shrink_to_fit();
     reader.steps
 }
 
-fn is_option(word: &Word) -> bool {
+fn is_option(word: &Word<'_>) -> bool {
     !word.quoted
         && (word.text == "!" || word.text.starts_with('-') && word.text.len() > 1 && !is_number(&word.text))
 }
@@ -55,8 +58,8 @@ fn is_number(text: &str) -> bool {
 
 /// The module whose options follow.
 #[derive(Default)]
-struct Module {
-    name: String,
+struct Module<'a> {
+    name: &'a str,
     /// Where its steps begin.
     begin: usize,
     /// Of `conntrack`: with a state, a packet without a connection need match nothing else.
@@ -65,14 +68,14 @@ struct Module {
     is_limited: bool,
 }
 
-struct Reader {
+struct Reader<'a> {
     family: Family,
     steps: Vec<Step>,
     protocol: Option<u8>,
-    module: Module,
+    module: Module<'a>,
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
     fn end_module(&mut self) {
         let module = std::mem::take(&mut self.module);
         let own = self.steps.get_mut(module.begin..).unwrap_or_default();
@@ -89,11 +92,11 @@ impl Reader {
         }
     }
 
-    fn option(&mut self, negated: bool, option: &str, values: &[&str]) {
+    fn option(&mut self, negated: bool, option: &str, values: &[&'a str]) {
         if matches!(option, "-m" | "--match") {
             self.end_module();
             self.module = Module {
-                name: values.first().copied().unwrap_or_default().to_owned(),
+                name: values.first().copied().unwrap_or_default(),
                 begin: self.steps.len(),
                 ..Module::default()
             };
@@ -111,24 +114,23 @@ impl Reader {
                 "icmp",
                 "icmp6",
             ];
-            if !understood.contains(&self.module.name.as_str()) {
-                let name = format!("`-m {}`", self.module.name);
+            if !understood.contains(&self.module.name) {
+                let name = format!("`-m {}`", shown(self.module.name));
                 self.steps.push(Step::Perhaps(name));
             }
             return;
         }
         // A counter or a comment: it matches everything.
-        if matches!(
-            (option, self.module.name.as_str()),
-            ("-c", _) | ("--comment", "comment")
-        ) {
+        if matches!((option, self.module.name), ("-c", _) | ("--comment", "comment")) {
             return;
         }
         match self.matching(negated, option, values) {
             Some(step) => self.steps.extend(step),
-            None => self
-                .steps
-                .push(Step::Perhaps(format!("`{option} {}`", values.join(" ")))),
+            None => {
+                let words: Vec<&str> = [option].into_iter().chain(values.iter().copied()).collect();
+                self.steps
+                    .push(Step::Perhaps(format!("`{}`", shown(&words.join(" ")))));
+            }
         }
     }
 
@@ -148,8 +150,8 @@ impl Reader {
             })))
         };
         let numbers = |(first, last): (u128, u128)| Test::Value(Value::Numbers(first, last));
-        let module = self.module.name.clone();
-        match (module.as_str(), option) {
+        let module = self.module.name;
+        match (module, option) {
             (_, "-s" | "--source") => step(Field::Address(End::Source, family), network(one()?, family)?),
             (_, "-d" | "--destination") => {
                 step(Field::Address(End::Destination, family), network(one()?, family)?)
@@ -290,7 +292,7 @@ impl Reader {
     }
 
     fn protocol_of_module(&self) -> Option<u8> {
-        match self.module.name.as_str() {
+        match self.module.name {
             "tcp" => Some(6),
             "udp" => Some(17),
             _ => self.protocol,
@@ -303,6 +305,10 @@ fn interface(
     name: &str,
     step: impl Fn(Field, Test) -> Option<Option<Step>>,
 ) -> Option<Option<Step>> {
+    // No interface has a longer name (`IFNAMSIZ` in `linux/if.h`).
+    if name.len() > 15 {
+        return None;
+    }
     match name.strip_suffix('+') {
         // Every interface; "no interface" is nothing that anybody writes.
         Some("") => Some(None),

@@ -6,21 +6,22 @@ use super::words::{self, Word};
 use crate::{
     family::Family,
     reach::{
+        error::shown,
         nft::bits_of,
         ruleset::{MarkSource, MarkValue, NewAddress, NewPort, Step, Translation, Verdict},
     },
 };
 
 /// Reads a target and its options: the words after `-j` or `-g`.
-pub(super) fn read(words: &[Word], is_goto: bool, family: Family, steps: &mut Vec<Step>) {
+pub(super) fn read(words: &[Word<'_>], is_goto: bool, family: Family, steps: &mut Vec<Step>) {
     let Some((name, options)) = words.split_first() else {
         steps.push(Step::Opaque("a target without a name".into()));
         return;
     };
     let options = Options(options);
-    let name = name.text.as_str();
+    let name = &*name.text;
     let verdict = |verdict| Some(Step::Verdict(verdict));
-    let opaque = || Some(Step::Opaque(format!("`-j {name}`")));
+    let opaque = || Some(Step::Opaque(format!("`-j {}`", shown(name))));
     steps.extend(match name {
         _ if is_goto => verdict(Verdict::Goto(name.into())),
         "ACCEPT" => verdict(Verdict::Accept),
@@ -55,7 +56,7 @@ pub(super) fn read(words: &[Word], is_goto: bool, family: Family, steps: &mut Ve
     });
 }
 
-struct Options<'a>(&'a [Word]);
+struct Options<'a>(&'a [Word<'a>]);
 
 impl<'a> Options<'a> {
     fn has(&self, name: &str) -> bool {
@@ -65,7 +66,7 @@ impl<'a> Options<'a> {
     fn value(&self, name: &str) -> Option<&'a str> {
         let at = self.0.iter().position(|word| !word.quoted && word.text == name)?;
         let value = self.0.get(at.checked_add(1)?)?;
-        Some(value.text.as_str())
+        Some(&value.text)
     }
 }
 

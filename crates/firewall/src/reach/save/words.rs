@@ -1,51 +1,58 @@
 //! The words of a line, and what numbers and addresses they are.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
+use std::{borrow::Cow, net::IpAddr};
 
 use crate::{family::Family, reach::nft::bits_of};
 
-/// A word, and whether it stood in quotation marks.
+/// A word, where it stands, and whether that is in quotation marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Word {
-    pub(super) text: String,
+pub(super) struct Word<'a> {
+    pub(super) text: Cow<'a, str>,
     pub(super) quoted: bool,
+    /// From 0, in bytes of its line.
+    pub(super) at: usize,
 }
 
 /// Takes a line apart. The error is the column at which a quotation begins that does not end.
-pub(super) fn split(line: &str) -> Result<Vec<Word>, usize> {
+pub(super) fn split(line: &str) -> Result<Vec<Word<'_>>, usize> {
     let mut words = Vec::new();
-    let mut characters = line.char_indices().peekable();
-    while let Some((at, character)) = characters.peek().copied() {
-        if character.is_whitespace() {
-            characters.next();
-            continue;
-        }
-        let mut text = String::new();
-        let quoted = character == '"';
-        if quoted {
-            characters.next();
-            loop {
-                match characters.next() {
-                    None => return Err(at.saturating_add(1)),
-                    Some((_, '"')) => break,
-                    Some((_, '\\')) => text.extend(characters.next().map(|(_, escaped)| escaped)),
-                    Some((_, other)) => text.push(other),
-                }
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let at = line.len().saturating_sub(rest.len());
+        let inside = rest.strip_prefix('"');
+        let (text, after) = match inside {
+            Some(inside) => quotation(inside).ok_or_else(|| at.saturating_add(1))?,
+            None => {
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+                (Cow::Borrowed(word), after)
             }
-        } else {
-            while let Some((_, other)) = characters.next_if(|(_, other)| !other.is_whitespace()) {
-                text.push(other);
-            }
-        }
-        words.push(Word { text, quoted });
+        };
+        words.push(Word {
+            text,
+            quoted: inside.is_some(),
+            at,
+        });
+        rest = after.trim_start();
     }
     Ok(words)
 }
 
-pub(in crate::reach) fn is_address(word: &str) -> bool {
-    word.parse::<IpAddr>().is_ok() || word.parse::<IpNet>().is_ok()
+/// What stands in a quotation, and what follows it; `None` when it does not end.
+fn quotation(inside: &str) -> Option<(Cow<'_, str>, &str)> {
+    let (plain, rest) = inside.split_at_checked(inside.find(['"', '\\'])?)?;
+    if let Some(after) = rest.strip_prefix('"') {
+        return Some((Cow::Borrowed(plain), after));
+    }
+    let mut text = plain.to_owned();
+    let mut characters = rest.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some((Cow::Owned(text), characters.as_str())),
+            '\\' => text.extend(characters.next()),
+            other => text.push(other),
+        }
+    }
 }
 
 /// `0x10`, `16`
