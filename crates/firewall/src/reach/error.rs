@@ -1,6 +1,7 @@
 //! Why rules cannot be read.
 
 use portcullis_model::{Exit, Fault, sanitize};
+use serde_json::error::Category;
 
 /// Why a text is no ruleset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,26 @@ pub enum ReachError {
     /// Rules of Linux and of Windows.
     #[error("rules of Linux and rules of Windows are not of one host")]
     Mixed,
+}
+
+impl ReachError {
+    /// Why JSON could not be read; `otherwise` is what is wrong where it is JSON, but of something else.
+    pub(super) fn json(error: &serde_json::Error, otherwise: &str) -> Self {
+        let why = match error.classify() {
+            Category::Eof => "the text ends too early",
+            Category::Data => otherwise,
+            // It has a category of its own in no release.
+            Category::Syntax if error.to_string().starts_with("recursion limit exceeded") => {
+                "JSON that is nested too deeply"
+            }
+            Category::Syntax | Category::Io => "not JSON",
+        };
+        Self::Text {
+            line: error.line().max(1),
+            column: error.column().max(1),
+            why: why.into(),
+        }
+    }
 }
 
 impl Fault for ReachError {

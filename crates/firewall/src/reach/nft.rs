@@ -7,12 +7,15 @@ pub(super) use expression::{bits_of, number_of_word, other_protocol};
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Value, error::Category};
+use serde::de::{
+    Deserialize as _, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+    value::MapAccessDeserializer,
+};
+use serde_json::Value;
 
 use super::{
-    error::ReachError,
-    ruleset::{At, Base, Chain, Hook, Kind, Rule, Ruleset, Scope, Set, Table},
+    error::{ReachError, shown},
+    ruleset::{At, Base, Chain, Hook, Kind, Rule, Ruleset, Scope, Set, Step, Table},
 };
 
 /// Reads a whole ruleset.
@@ -31,16 +34,10 @@ pub(super) fn read(text: &str) -> Result<Ruleset, ReachError> {
             column: 1,
             why: NO_LIST.into(),
         }),
-        Err(error) => Err(ReachError::Text {
-            line: error.line().max(1),
-            column: error.column().max(1),
-            why: match error.classify() {
-                Category::Eof => "the text ends too early",
-                Category::Data => NO_LIST,
-                Category::Syntax | Category::Io => "not JSON",
-            }
-            .into(),
-        }),
+        Err(error) => Err(ReachError::json(
+            &error,
+            reader.damage.as_deref().unwrap_or(NO_LIST),
+        )),
     }
 }
 
@@ -96,10 +93,38 @@ impl<'de> Visitor<'de> for Objects<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut objects: A) -> Result<(), A::Error> {
-        while let Some(object) = objects.next_element::<Value>()? {
-            self.0.object(&object);
-        }
+        self.0.damage = Some("there is something in the list that is no object".into());
+        while objects.next_element_seed(Object(self.0))?.is_some() {}
+        self.0.damage = None;
         Ok(())
+    }
+}
+
+/// One object of the list. What is wrong in it is told with the place where it ends.
+struct Object<'a>(&'a mut Reader);
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let object = Value::deserialize(MapAccessDeserializer::new(map))?;
+        self.0.object(&object).map_err(|damage| {
+            let error = A::Error::custom(&damage);
+            self.0.damage = Some(damage);
+            error
+        })
     }
 }
 
@@ -108,13 +133,17 @@ struct Reader {
     ruleset: Ruleset,
     /// Table and name of sets that rules change.
     changed: BTreeSet<(usize, String)>,
+    /// Table and name of chains that have rules, and of which nothing else was said so far.
+    undeclared: BTreeSet<(usize, String)>,
+    /// What is wrong, where the text is JSON but no listing.
+    damage: Option<String>,
 }
 
 impl Reader {
-    fn object(&mut self, object: &Value) {
+    fn object(&mut self, object: &Value) -> Result<(), String> {
         let Some((kind, body)) = object.as_object().and_then(|object| object.iter().next()) else {
             self.ruleset.strangers.push("an object without a name".into());
-            return;
+            return Ok(());
         };
         match kind.as_str() {
             "table" => {
@@ -126,14 +155,15 @@ impl Reader {
                 if flags.is_some() && !known.iter().any(|flag| mentions(flags, flag)) {
                     let name = text(body, "name");
                     self.ruleset.strangers.push(format!(
-                        "the flags of the table `{name}`, which may make it dormant"
+                        "the flags of the table `{}`, which may make it dormant",
+                        shown(name)
                     ));
                 }
                 if let Some(table) = self.ruleset.tables.get_mut(at) {
                     table.dormant = dormant;
                 }
             }
-            "chain" => self.chain(body),
+            "chain" => self.chain(body)?,
             "rule" => self.rule(body),
             "set" | "map" => self.set(body),
             // They do nothing by themselves; a rule that uses one says so.
@@ -143,8 +173,9 @@ impl Reader {
                 let named = (self.table(body, "table"), text(body, "name").to_owned());
                 self.changed.insert(named);
             }
-            other => self.ruleset.strangers.push(other.to_owned()),
+            other => self.ruleset.strangers.push(shown(other)),
         }
+        Ok(())
     }
 
     /// The place of the table that an object belongs to.
@@ -164,25 +195,59 @@ impl Reader {
         self.ruleset.tables.len().saturating_sub(1)
     }
 
-    fn chain(&mut self, body: &Value) {
+    /// Words that no kernel of today knows make the chain a stranger; the error is for what nft never prints.
+    fn chain(&mut self, body: &Value) -> Result<(), String> {
         let at = self.table(body, "table");
-        let chain = self.chain_of(at, text(body, "name"));
-        if body.get("hook").is_none() {
-            return;
+        let name = text(body, "name");
+        self.undeclared.remove(&(at, name.to_owned()));
+        let base = match body.get("hook") {
+            None => None,
+            Some(hook) => Some(self.base(at, name, hook, body)?),
+        };
+        if let Some(chain) = self.chain_of(at, name)
+            && base.is_some()
+        {
+            chain.base = base;
         }
-        if let Some(chain) = chain {
-            chain.base = Some(Base {
-                devices: words(body.get("dev")),
-                kind: if text(body, "type") == "nat" {
-                    Kind::Nat
-                } else {
-                    Kind::Filter
-                },
-                hook: hook(text(body, "hook")),
-                priority: body.get("prio").and_then(Value::as_i64).unwrap_or(0),
-                drops: text(body, "policy") == "drop",
-            });
+        Ok(())
+    }
+
+    fn base(&mut self, table: usize, name: &str, at: &Value, body: &Value) -> Result<Base, String> {
+        let damaged = |what: &str| format!("the {what} of the chain `{}` is damaged", shown(name));
+        let word = |value: &Value, what| value.as_str().map(str::to_owned).ok_or_else(|| damaged(what));
+        let (hook_name, kind) = (
+            word(at, "hook")?,
+            word(body.get("type").unwrap_or(&Value::Null), "type")?,
+        );
+        let policy = body
+            .get("policy")
+            .map(|policy| word(policy, "policy"))
+            .transpose()?;
+        let priority = body.get("prio").and_then(Value::as_i64);
+        let hook = hook(&hook_name);
+        let is_of_frames = self
+            .ruleset
+            .tables
+            .get(table)
+            .is_some_and(|table| table.scope == Scope::Frames);
+        // Frames that leave (netdev).
+        let is_known_hook = hook != Hook::Unknown || is_of_frames && hook_name == "egress";
+        let is_known_kind = matches!(kind.as_str(), "filter" | "nat" | "route");
+        // Where nothing is said of it, everything that is left is accepted (nft(8)).
+        let is_known_policy = matches!(policy.as_deref(), None | Some("accept" | "drop"));
+        if !(is_known_hook && is_known_kind && is_known_policy) {
+            self.ruleset.strangers.push(format!(
+                "the hook, the type or the policy of the chain `{}`",
+                shown(name)
+            ));
         }
+        Ok(Base {
+            devices: words(body.get("dev")),
+            kind: if kind == "nat" { Kind::Nat } else { Kind::Filter },
+            hook,
+            priority: priority.ok_or_else(|| damaged("priority"))?,
+            drops: policy.as_deref() == Some("drop"),
+        })
     }
 
     fn chain_of(&mut self, table: usize, name: &str) -> Option<&mut Chain> {
@@ -201,33 +266,44 @@ impl Reader {
             .get(table)
             .map_or(Scope::Unknown, |table| table.scope);
         let mut steps = Vec::new();
-        for part in body
-            .get("expr")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice)
-        {
-            if let Some(changed) = statement::changes_set(part) {
-                self.changed.insert((table, changed.to_owned()));
+        match body.get("expr").and_then(Value::as_array) {
+            None => steps.push(Step::Opaque("a rule without a list of what it does".into())),
+            Some(parts) => {
+                for part in parts {
+                    if let Some(changed) = statement::changes_set(part) {
+                        self.changed.insert((table, changed.to_owned()));
+                    }
+                    statement::read(part, of, &mut steps);
+                }
             }
-            statement::read(part, of, &mut steps);
         }
+        steps.shrink_to_fit();
         let at = At::Handle(body.get("handle").and_then(Value::as_u64).unwrap_or(0));
-        if let Some(chain) = self.chain_of(table, text(body, "chain")) {
+        let name = text(body, "chain");
+        let is_new = self
+            .ruleset
+            .tables
+            .get(table)
+            .is_some_and(|table| !table.chains.contains_key(name));
+        if is_new {
+            self.undeclared.insert((table, name.to_owned()));
+        }
+        if let Some(chain) = self.chain_of(table, name) {
             chain.rules.push(Rule { at, steps });
         }
     }
 
     fn set(&mut self, body: &Value) {
         let at = self.table(body, "table");
-        let elements = body
-            .get("elem")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
-        let mut set = expression::set(elements);
+        let mut set = match body.get("elem") {
+            None => expression::set(&[]),
+            Some(Value::Array(elements)) => expression::set(elements),
+            Some(_) => Set::unknown(),
+        };
         let counts_only = |statement: &Value| statement.get("counter").is_some() || statement == "counter";
         let statements = body.get("stmt").and_then(Value::as_array);
         if statements.is_some_and(|statements| !statements.iter().all(counts_only)) {
-            set = super::ruleset::Set::unknown();
+            set = Set::unknown();
         }
         set.uncertain |= mentions(body.get("flags"), "dynamic");
         if let Some(table) = self.ruleset.tables.get_mut(at) {
@@ -240,6 +316,12 @@ impl Reader {
             if let Some(table) = self.ruleset.tables.get_mut(table) {
                 table.sets.insert(name, Arc::new(Set::unknown()));
             }
+        }
+        for (_, name) in self.undeclared {
+            self.ruleset.strangers.push(format!(
+                "rules of the chain `{}`, which is not declared",
+                shown(&name)
+            ));
         }
         self.ruleset
     }

@@ -31,6 +31,11 @@ fn a_text_that_breaks_off_is_an_error_with_its_place() {
     );
     assert_eq!(error("{\"nftables\": [\n{,}]}").0, 2);
     assert_eq!(error("{}").0, 1);
+    assert_eq!(
+        error("{\"nftables\": [\n{}, 7]}"),
+        (2, 5, "there is something in the list that is no object".into())
+    );
+    assert_eq!(error("{\"nftables\": 7}").2, "there is no list `nftables`");
 }
 
 #[test]
@@ -62,6 +67,103 @@ fn a_value_that_no_program_saves_is_an_error_with_its_place() {
         (3, 10, "a rule for `FORWARD`, a chain that is not declared".into())
     );
     assert_eq!(of("-A own -j DROP\n:own - [0:0]").0, 3);
+}
+
+/// A listing with one base chain that accepts, and this instead of one of its values.
+fn chain_with(key: &str, value: &str) -> String {
+    let values = [
+        ("hook", r#""input""#),
+        ("type", r#""filter""#),
+        ("prio", "0"),
+        ("policy", r#""accept""#),
+    ];
+    let body: Vec<String> = values
+        .iter()
+        .map(|(name, usual)| format!(r#""{name}": {}"#, if *name == key { value } else { usual }))
+        .collect();
+    format!(
+        "{{\"nftables\": [\n{{\"chain\": {{\"family\": \"ip\", \"table\": \"t\", \"name\": \"c\", {}}}}}\n]}}",
+        body.join(", ")
+    )
+}
+
+fn of_everybody(text: &str) -> Option<Passage> {
+    let answer = ask(&[text], "tcp/4840", Host::default());
+    let parts = &view(&answer, true, "any other").parts;
+    (parts.len() == 1).then(|| parts.first().unwrap().passage)
+}
+
+#[test]
+fn a_value_of_a_chain_that_nft_never_prints_is_an_error_with_its_place() {
+    assert_eq!(of_everybody(&chain_with("", "")), Some(Passage::Through));
+    for (key, what, values) in [
+        ("hook", "hook", ["7", "null"]),
+        ("type", "type", ["[]", "null"]),
+        ("prio", "priority", [r#""filter""#, "1.5"]),
+        ("policy", "policy", ["1", "null"]),
+    ] {
+        for value in values {
+            let text = chain_with(key, value);
+            let end = text.lines().nth(1).unwrap().len();
+            assert_eq!(
+                error(&text),
+                (2, end, format!("the {what} of the chain `c` is damaged")),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_word_that_no_kernel_of_today_knows_concludes_nothing() {
+    for (key, value) in [
+        ("hook", r#""frob""#),
+        ("hook", r#""egress""#),
+        ("type", r#""frob""#),
+        ("policy", r#""maybe""#),
+    ] {
+        assert_eq!(
+            of_everybody(&chain_with(key, value)),
+            Some(Passage::Unknown),
+            "{key} {value}"
+        );
+    }
+    for value in ["prerouting", "forward", "output", "postrouting"] {
+        let text = chain_with("hook", &format!("{value:?}"));
+        assert_eq!(of_everybody(&text), Some(Passage::Through), "{value}");
+    }
+    let rule = |chain: &str, rest: &str| {
+        let text = chain_with("", "");
+        let rule = format!(
+            r#",{{"rule": {{"family": "ip", "table": "t", "chain": "{chain}", "handle": 7{rest}}}}}"#
+        );
+        of_everybody(&text.replace("\n]", &format!("{rule}\n]")))
+    };
+    let drops = r#", "expr": [{"drop": null}]"#;
+    assert_eq!(rule("c", drops), Some(Passage::Blocked));
+    assert_eq!(rule("gone", drops), Some(Passage::Unknown));
+    assert_eq!(rule("c", ""), Some(Passage::Unknown));
+    assert_eq!(rule("c", r#", "expr": "drop""#), Some(Passage::Unknown));
+}
+
+#[test]
+fn rules_may_come_before_their_chain() {
+    let text = r#"{"nftables": [
+        {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 7, "expr": [{"accept": null}]}},
+        {"chain": {"family": "ip", "table": "t", "name": "c", "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}}]}"#;
+    assert_eq!(of_everybody(text), Some(Passage::Through));
+}
+
+#[test]
+fn json_that_is_nested_too_deeply_is_told_with_its_place() {
+    let deep = "[".repeat(200);
+    let text = format!("{{\"nftables\": [\n{{\"rule\": {deep}");
+    let (line, column, why) = error(&text);
+    assert_eq!((line, why.as_str()), (2, "JSON that is nested too deeply"));
+    // The brackets begin at column 10, and 128 levels are the most that are read.
+    assert!((128..=138).contains(&column), "{column}");
+    let of_windows = format!("[{{\"InstanceID\": {deep}");
+    assert_eq!(error(&of_windows).2, "JSON that is nested too deeply");
 }
 
 #[test]

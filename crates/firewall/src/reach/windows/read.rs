@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value, error::Category};
+use serde_json::{Map, Value};
 
 use super::{Policy, Record};
 use crate::reach::error::ReachError;
@@ -22,17 +22,7 @@ pub(in crate::reach) fn read(text: &str) -> Result<Policy, ReachError> {
     .deserialize(&mut source);
     match read.and_then(|()| source.end()) {
         Ok(()) => Ok(reader.policy),
-        Err(error) => Err(ReachError::Text {
-            line: error.line().max(1),
-            column: error.column().max(1),
-            why: match (error.classify(), reader.why) {
-                (Category::Eof, _) => "the text ends too early",
-                (Category::Data, Some(why)) => why,
-                (Category::Data, None) => NO_OBJECT,
-                (Category::Syntax | Category::Io, _) => "not JSON",
-            }
-            .into(),
-        }),
+        Err(error) => Err(ReachError::json(&error, reader.why.unwrap_or(NO_OBJECT))),
     }
 }
 
