@@ -246,9 +246,8 @@ fn targets<'a>(step: &'a Step, table: &'a Table) -> Vec<&'a str> {
                 Lookup::Inline(set) => Some(set),
                 Lookup::Named(name) => table.sets.get(&**name),
             };
-            let elements = set.map_or(&[][..], |set| set.elements.as_slice());
+            let elements = set.into_iter().flat_map(|set| set.all());
             elements
-                .iter()
                 .filter_map(|element| of(element.verdict.as_ref()?))
                 .collect()
         }

@@ -370,6 +370,9 @@ impl Sight {
             Seen::Interface(interface) => match test {
                 Test::Value(value) => certain(is_interface(interface, value)),
                 Test::In(lookup) => certain(resolve(lookup, sets).and_then(|set| {
+                    if set.otherwise.is_some() {
+                        return Some(true);
+                    }
                     // Names that look like numbers.
                     if set.numbers.as_ref().is_some_and(|numbers| !numbers.is_empty()) {
                         return None;
@@ -394,8 +397,9 @@ impl Sight {
         match test {
             Test::Value(Value::Numbers(first, last)) => hit(Cow::Owned(Ranges::one((*first, *last)))),
             Test::Value(_) | Test::AnyBit(_) => Hit::Unsure,
-            Test::In(lookup) => match resolve(lookup, sets).map(|set| &set.numbers) {
-                Some(Some(ranges)) => hit(Cow::Borrowed(ranges)),
+            Test::In(lookup) => match resolve(lookup, sets).map(|set| (&set.numbers, &set.otherwise)) {
+                Some((Some(ranges), _)) => hit(Cow::Borrowed(ranges)),
+                Some((None, Some(_))) => Hit::Yes,
                 _ => Hit::Unsure,
             },
             Test::Masked { mask, value } => match prefix(*mask, *value, highest) {
@@ -420,6 +424,12 @@ impl Sight {
         let Some(set) = resolve(lookup, sets) else {
             return Some(Hit::Unsure);
         };
+        if set.otherwise.is_some() {
+            return Some(match are_known(&seen) {
+                true => Hit::Yes,
+                false => Hit::Unsure,
+            });
+        }
         if set.numbers.as_ref().is_some_and(|numbers| !numbers.is_empty()) {
             return Some(Hit::Unsure);
         }
@@ -466,7 +476,10 @@ impl Sight {
     ) -> Elements<'a> {
         let seen: Vec<Seen<'_>> = fields.iter().map(|field| self.look(field, state)).collect();
         if seen.iter().any(|seen| matches!(seen, Seen::Absent)) {
-            return Elements::Known(Vec::new());
+            return Elements::Known {
+                found: Vec::new(),
+                otherwise: None,
+            };
         }
         let Some(set) = resolve(lookup, sets) else {
             return Elements::Unknown;
@@ -482,8 +495,23 @@ impl Sight {
                 });
             }
         }
-        Elements::Known(found)
+        Elements::Known {
+            found,
+            otherwise: set.otherwise.as_deref().map(|element| Found {
+                addresses: (0, self.highest()),
+                ports: (0, u16::MAX.into()),
+                certain: are_known(&seen),
+                element,
+            }),
+        }
     }
+}
+
+/// Whether the packet has every field for certain: the kernel leaves a rule that looks for one that is not there.
+fn are_known(seen: &[Seen<'_>]) -> bool {
+    !seen
+        .iter()
+        .any(|seen| matches!(seen, Seen::Unsure | Seen::Absent))
 }
 
 /// What a map has for some sources.
@@ -495,7 +523,11 @@ pub(super) struct Found<'a> {
 }
 
 pub(super) enum Elements<'a> {
-    Known(Vec<Found<'a>>),
+    Known {
+        found: Vec<Found<'a>>,
+        /// For those for whom there is no other element.
+        otherwise: Option<Found<'a>>,
+    },
     Unknown,
 }
 
@@ -579,6 +611,9 @@ fn holds(field: &Field, number: u128, test: &Test, sets: &BTreeMap<String, Arc<S
         Test::Value(value) => is_number(field, number, value),
         Test::In(lookup) => {
             let set = resolve(lookup, sets)?;
+            if set.otherwise.is_some() {
+                return Some(true);
+            }
             match &set.numbers {
                 Some(ranges) => Some(ranges.contains(number)),
                 None => any(set.elements.iter().map(|element| match element.key.as_slice() {

@@ -300,6 +300,8 @@ pub(super) struct Set {
     pub(super) elements: Vec<Element>,
     /// All elements at once, when each is one range of numbers and no more than that.
     pub(super) numbers: Option<Ranges>,
+    /// What holds where no other element does: the element `*`.
+    pub(super) otherwise: Option<Box<Element>>,
     /// Rules add or remove elements, or it was not understood: what it holds is not known.
     pub(super) uncertain: bool,
 }
@@ -326,8 +328,24 @@ impl Set {
         Self {
             elements: if numbers.is_some() { Vec::new() } else { elements },
             numbers,
+            otherwise: None,
             uncertain: false,
         }
+    }
+
+    /// The same set with an element for all other keys.
+    pub(super) fn with_otherwise(self, otherwise: Element) -> Self {
+        Self {
+            // No longer all that it holds.
+            numbers: None,
+            otherwise: Some(Box::new(otherwise)),
+            ..self
+        }
+    }
+
+    /// Every element, and what holds where none does.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Element> {
+        self.elements.iter().chain(self.otherwise.as_deref())
     }
 
     /// A set of which nothing is known.

@@ -1,5 +1,7 @@
 //! Cases from practice, each with its answer worked out by hand.
 
+mod all_else;
+mod compared;
 mod damaged;
 mod listed;
 mod practice;

@@ -343,7 +343,7 @@ impl Walk {
         ways: (&mut Flow, &mut Flow, &mut Flow),
     ) {
         let (next, after, returned) = ways;
-        let Elements::Known(found) = elements else {
+        let Elements::Known { found, otherwise } = elements else {
             self.give_up(region, id);
             return;
         };
@@ -371,6 +371,20 @@ impl Walk {
             region.absorb(part.clone());
             let part = part.tagged(|tag| Tag { fork: id, ..tag });
             match verdict {
+                Some(verdict) => by_verdict.push((verdict, part)),
+                None => self.give_up(part, id),
+            }
+        }
+        if let Some(one) = &otherwise {
+            // Whoever perhaps has another element is in this part, too.
+            let part = std::mem::take(&mut region);
+            let part = if one.certain {
+                part
+            } else {
+                region = part.clone();
+                part.tagged(|tag| Tag { fork: id, ..tag })
+            };
+            match &one.element.verdict {
                 Some(verdict) => by_verdict.push((verdict, part)),
                 None => self.give_up(part, id),
             }
@@ -414,11 +428,13 @@ impl Walk {
                 self.bind(frame, id, (state, region), here, port);
             }
             NewAddress::Mapped { key, map } => {
-                let Elements::Known(found) = self.sight.elements(key, &state, map, frame.table.sets) else {
+                let Elements::Known { found, otherwise } =
+                    self.sight.elements(key, &state, map, frame.table.sets)
+                else {
                     return self.give_up(region, id);
                 };
                 let mut region = region;
-                for one in &found {
+                for one in found.iter().chain(&otherwise) {
                     let part = take(&mut region, one);
                     if !one.certain {
                         self.give_up(part, id);

@@ -130,7 +130,30 @@ pub(super) fn lookup(data: &Json) -> Lookup {
 
 /// A set or map of its elements.
 pub(super) fn set(elements: &[Json]) -> Set {
-    Set::new(elements.iter().map(element).collect())
+    let (others, named): (Vec<&Json>, Vec<&Json>) = elements.iter().partition(|element| is_all_else(element));
+    let set = Set::new(named.into_iter().map(element).collect());
+    match others.as_slice() {
+        [] => set,
+        [one] => set.with_otherwise(Element {
+            key: Vec::new(),
+            ..element(one)
+        }),
+        // The kernel has one at most.
+        _ => Set::unknown(),
+    }
+}
+
+/// Whether it is the element `*` of a set or a map. One with a statement that may keep it from matching is none, and its key
+/// stays unknown.
+fn is_all_else(element: &Json) -> bool {
+    let key = match element.as_array().map(Vec::as_slice) {
+        Some([key, _]) => key,
+        _ => element,
+    };
+    match key.get("elem").and_then(Json::as_object) {
+        Some(inner) => is_harmless(inner) && inner.get("val").is_some_and(|key| key == "*"),
+        None => key == "*",
+    }
 }
 
 fn element(element: &Json) -> Element {
@@ -152,11 +175,16 @@ fn element(element: &Json) -> Element {
     }
 }
 
+/// Whether nothing in an element keeps it from matching.
+fn is_harmless(element: &serde_json::Map<String, Json>) -> bool {
+    let harmless = ["val", "timeout", "expires", "comment", "counter"];
+    element.keys().all(|part| harmless.contains(&part.as_str()))
+}
+
 fn values(json: &Json) -> Vec<Value> {
     // Any other statement in it may keep it from matching.
     if let Some(inner) = json.get("elem").and_then(Json::as_object) {
-        let harmless = ["val", "timeout", "expires", "comment", "counter"];
-        return match inner.keys().all(|part| harmless.contains(&part.as_str())) {
+        return match is_harmless(inner) {
             true => inner.get("val").map_or_else(|| vec![Value::Unknown], values),
             false => vec![Value::Unknown],
         };
@@ -216,7 +244,7 @@ pub(super) fn value_of_text(text: &str) -> Value {
     match text.parse::<IpAddr>() {
         Ok(address) => Value::Numbers(bits_of(address), bits_of(address)),
         Err(_) => match text.strip_suffix('*') {
-            // In a set, what holds where nothing else does.
+            // Of a set it is told apart before.
             Some("") => Value::Unknown,
             Some(beginning) => Value::Name(beginning.into(), true),
             None => Value::Name(text.into(), false),

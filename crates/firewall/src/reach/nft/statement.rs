@@ -191,6 +191,12 @@ fn plain(operator: &str, key: Key, right: &Value) -> Option<Match> {
             };
             (test, operator == "!=")
         }
+        ("<" | "<=" | ">" | ">=", _) => {
+            let Key::One(field) = &key else {
+                return None;
+            };
+            (Test::Value(compared(operator, field, right)?), false)
+        }
         _ => return None,
     };
     Some(Match {
@@ -200,6 +206,48 @@ fn plain(operator: &str, key: Key, right: &Value) -> Option<Match> {
         when_absent: false,
     })
 }
+
+/// The numbers that are less or more than a port, an address, or all of a network; only where the kernel compares them as they
+/// stand in the packet, with the first byte first. Other fields may be in the order of the machine.
+fn compared(operator: &str, field: &Field, right: &Value) -> Option<Number> {
+    let highest = match field {
+        Field::Address(_, family) => family.highest(),
+        // Only of protocols that have ports: other fields are read as such, too.
+        Field::Port(_, None | Some(6 | 17 | 33 | 132 | 136)) => u16::MAX.into(),
+        _ => return None,
+    };
+    let Number::Numbers(first, last) = expression::value(right) else {
+        return None;
+    };
+    // Of a range, or an address of the other family, nothing is said.
+    if right.get("range").is_some() || last > highest {
+        return None;
+    }
+    Some(match operator {
+        "<" => below(first),
+        "<=" => Number::Numbers(0, last),
+        ">" => above(last, highest),
+        ">=" => Number::Numbers(first, highest),
+        _ => return None,
+    })
+}
+
+fn below(number: u128) -> Number {
+    match number.checked_sub(1) {
+        Some(last) => Number::Numbers(0, last),
+        None => NOTHING,
+    }
+}
+
+fn above(number: u128, highest: u128) -> Number {
+    match number.checked_add(1).filter(|first| *first <= highest) {
+        Some(first) => Number::Numbers(first, highest),
+        None => NOTHING,
+    }
+}
+
+/// From a number down to one below it: nothing is in that.
+const NOTHING: Number = Number::Numbers(1, 0);
 
 fn masked(operator: &str, field: &Value, mask: &Value, right: &Value) -> Option<Match> {
     let key = expression::key(Some(field))?;

@@ -328,23 +328,3 @@ fn an_object_or_statement_that_nobody_knows_is_not_passed_over() {
         "Unknown: ip t / c / handle 7: `xt TPROXY`"
     );
 }
-
-#[test]
-fn an_element_for_all_else_of_a_map_is_not_taken_for_a_name() {
-    // eth0 is accepted by its own element; what the element `*` does to all others is not concluded.
-    let map = r#"{"nftables": [
-        {"chain": {"family": "inet", "table": "t", "name": "c", "type": "filter", "hook": "input", "prio": 0, "policy": "accept"}},
-        {"map": {"family": "inet", "table": "t", "name": "m", "type": "ifname", "map": "verdict",
-            "elem": [["*", {"drop": null}], ["eth0", {"accept": null}]]}},
-        {"rule": {"family": "inet", "table": "t", "chain": "c", "handle": 7, "expr": [
-            {"vmap": {"key": {"meta": {"key": "iifname"}}, "data": "@m"}}]}}]}"#;
-    let answer = ask(&[map], "tcp/4840", host(&["eth0", "eth1"]));
-    assert_eq!(
-        networks(view(&answer, true, "eth0"), Passage::Through),
-        "0.0.0.0/0"
-    );
-    assert_eq!(
-        networks(view(&answer, true, "eth1"), Passage::Unknown),
-        "0.0.0.0/0"
-    );
-}
