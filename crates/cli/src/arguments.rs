@@ -141,8 +141,8 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "PORT", required_unless_present = "matrix")]
     pub(crate) port: Option<Port>,
     /// Only these sources: a network, an address, or the name of a zone
-    #[arg(long, value_name = "CIDR|ZONE", conflicts_with = "matrix")]
-    pub(crate) from: Option<String>,
+    #[arg(long, value_name = "CIDR|ZONE", conflicts_with = "matrix", value_parser = crate::cmds::reach::from)]
+    pub(crate) from: Option<portcullis_ops::reach::From>,
     /// A table of the zones of site.toml and the ports: who reaches what
     #[arg(long, conflicts_with_all = ["port", "diff"])]
     pub(crate) matrix: bool,

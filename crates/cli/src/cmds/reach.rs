@@ -38,7 +38,7 @@ pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
     };
     let request = Request {
         port,
-        from: arguments.from.as_deref().map(from),
+        from: arguments.from.clone(),
         rules,
         instead: arguments.diff.clone(),
         addresses: arguments.address.clone(),
@@ -63,14 +63,17 @@ pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
     })
 }
 
-/// A network or an address; what is neither is the name of a zone.
-fn from(text: &str) -> From {
-    match text
-        .parse()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into))
-    {
-        Ok(network) => From::Network(network),
-        Err(_) => From::Zone(text.into()),
+/// A network, an address, or the name of a zone, which has no character of an address but letters, digits and `-`
+/// (docs/site.md).
+pub(crate) fn from(text: &str) -> Result<From, String> {
+    let address = || text.parse::<std::net::IpAddr>().map(Into::into);
+    match text.parse().or_else(|_| address()) {
+        Ok(network) => Ok(From::Network(network)),
+        Err(_) if text.contains(['.', ':', '/']) => Err(format!(
+            "`{}` is neither an address nor a network",
+            sanitize(text)
+        )),
+        Err(_) => Ok(From::Zone(text.into())),
     }
 }
 
@@ -246,5 +249,38 @@ fn some(all: &[String], everything: bool) -> String {
             )
         }
         _ => all.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_an_address_and_is_none_is_no_zone() {
+        for text in ["10.7.20.0/24", "10.7.20.1", "fd00::1", "fe80::/10"] {
+            assert!(matches!(from(text), Ok(From::Network(_))), "{text}");
+        }
+        for text in [
+            "10.7.20.0/33",
+            "10.7.20",
+            "10.7.20.300",
+            "fe80::/129",
+            "fe80:::1",
+            "office/24",
+            "/",
+            "10.7.20.0/",
+        ] {
+            let why = from(text).expect_err(text);
+            assert_eq!(why, format!("`{text}` is neither an address nor a network"));
+        }
+        assert_eq!(
+            from("10.\u{1b}[2J"),
+            Err("`10.\\u{1b}[2J` is neither an address nor a network".into())
+        );
+        // Names of zones may begin with a digit.
+        for text in ["office", "cell-2", "2nd_floor", "10"] {
+            assert_eq!(from(text), Ok(From::Zone(text.into())));
+        }
     }
 }
