@@ -13,6 +13,14 @@ pub const TCP: u8 = 6;
 /// Protocol number of UDP (IANA).
 pub const UDP: u8 = 17;
 
+/// The protocol by the version of IP: several formats write `icmp` for ICMPv6 as well.
+pub(crate) fn of_version(protocol: Option<u8>, address: IpAddr) -> Option<u8> {
+    match protocol {
+        Some(1) if address.is_ipv6() => Some(58),
+        other => other,
+    }
+}
+
 /// What a line turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line<'a> {

@@ -1,7 +1,11 @@
 //! Access lists of Cisco IOS and IOS-XE.
 //!
-//! Layouts as in "Cisco IOS System Message Guide", SEC and IPV6_ACL: `IPACCESSLOGP` (with ports), `IPACCESSLOGDP` (ICMP),
-//! `IPACCESSLOGNP` (other protocols), `IPACCESSLOGS` (standard lists, without a destination).
+//! `IPACCESSLOGP` (with ports), `IPACCESSLOGDP` (ICMP), `IPACCESSLOGNP` (other protocols), `IPACCESSLOGRP` and `SP` (IGMP and
+//! its like), `IPACCESSLOGS` (standard lists, without a destination); those of IPv6; those of IOS-XE under `%FMANFP-6-`. The
+//! list of a terminal line (`access-class`) has 0.0.0.0 or :: for the router itself.
+//!
+//! Not held against its documentation ("Cisco IOS System Message Guide"): none was at hand. Held against the test lines of
+//! the Cisco IOS integration of Elastic, and lines of routers that others published.
 
 use std::borrow::Cow;
 
@@ -32,6 +36,7 @@ fn message(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let start = memchr::memrchr(b'%', line.get(..sign)?)?;
     let facility = line.get(start..sign)?;
     let known = facility.starts_with(b"%SEC-6-")
+        || facility.starts_with(b"%FMANFP-6-")
         || facility.starts_with(b"%IPV6_ACL-6-")
         || facility.starts_with(b"%IPV6-6-");
     let (kind, text) = split(line.get(sign..)?, b':')?;
@@ -64,7 +69,11 @@ fn event<'a>(kind: &[u8], text: &'a [u8]) -> Result<Event<'a>, Reason> {
     let (name, rest) = word(rest).ok_or(Reason::CutOffBefore("the protocol"))?;
     let arrow = find(rest, b"->").ok_or(Reason::Missing("->"))?;
     let (source, destination) = rest.split_at_checked(arrow).ok_or(Reason::Missing("->"))?;
-    let (source, remark) = word(source).ok_or(Reason::Missing("source"))?;
+    let (mut source, mut remark) = word(source).ok_or(Reason::Missing("source"))?;
+    // With `log-input` IOS-XE has the hardware address before the source, and the interface behind it without brackets.
+    if is_hardware(source) {
+        (source, remark) = word(remark).ok_or(Reason::Missing("source"))?;
+    }
     let (destination, rest) = destination
         .get(2..)
         .and_then(word)
@@ -75,7 +84,8 @@ fn event<'a>(kind: &[u8], text: &'a [u8]) -> Result<Event<'a>, Reason> {
         "the destination",
     )?;
     let mut event = Event::between(LogFormat::Ios, source, destination);
-    event.protocol = protocol(name);
+    // A standard list matches all protocols, and says 0 or ipv6.
+    event.protocol = protocol(name).filter(|protocol| *protocol != 0);
     (event.source_port, event.destination_port) = (source_port, destination_port);
     event.verdict = match action {
         b"permitted" => Verdict::Allowed,
@@ -85,9 +95,15 @@ fn event<'a>(kind: &[u8], text: &'a [u8]) -> Result<Event<'a>, Reason> {
     event.prefix = Cow::Borrowed(list);
     event.count = packets(rest)?;
     // With `log-input` the interface and the hardware address follow the source.
-    let remark = remark.trim_ascii().strip_prefix(b"(").unwrap_or_default();
+    let remark = remark.trim_ascii();
+    let remark = remark.strip_prefix(b"(").unwrap_or(remark);
     event.interface = Cow::Borrowed(word(until(remark, b')')).map_or(&b""[..], |(interface, _)| interface));
     Ok(event)
+}
+
+/// `52-54-00-12-34-56`
+fn is_hardware(text: &[u8]) -> bool {
+    text.len() == 17 && text.iter().filter(|byte| **byte == b'-').count() == 5
 }
 
 /// `192.0.2.7(40000)`, or without ports.

@@ -7,7 +7,7 @@ use memchr::memmem;
 use portcullis_model::LogFormat;
 
 /// The signs in lines that are no JSON, in the order of [`TEXT_FORMATS`].
-const TEXTS: [&str; 15] = [
+const TEXTS: [&str; 16] = [
     "IN=",
     "PROTO=",
     "%ASA-",
@@ -23,8 +23,9 @@ const TEXTS: [&str; 15] = [
     "type=\"traffic\"",
     ": in:",
     "%IPV6-6-ACCESSLOG",
+    "%FMANFP-6-IPACCESSLOG",
 ];
-const TEXT_FORMATS: [LogFormat; 15] = [
+const TEXT_FORMATS: [LogFormat; 16] = [
     LogFormat::Kernel,
     LogFormat::Kernel,
     LogFormat::Asa,
@@ -39,6 +40,7 @@ const TEXT_FORMATS: [LogFormat; 15] = [
     LogFormat::Fortigate,
     LogFormat::Fortigate,
     LogFormat::Mikrotik,
+    LogFormat::Ios,
     LogFormat::Ios,
 ];
 
@@ -83,7 +85,7 @@ pub fn sign(format: LogFormat) -> &'static str {
         LogFormat::Nflog => "the capture is of link type 239, or of a log group",
         LogFormat::Windows => "a line #Fields: names the columns",
         LogFormat::Asa => "lines have %ASA-, %FTD-, %PIX- or %FWSM-",
-        LogFormat::Ios => "lines have %SEC-6-IPACCESSLOG or its like of IPv6",
+        LogFormat::Ios => "lines have %SEC-6-IPACCESSLOG or its like of IPv6 and IOS-XE",
         LogFormat::Fortigate => "lines have type=traffic",
         LogFormat::PaloAlto => "lines have ,TRAFFIC, in their fourth field",
         LogFormat::Filterlog => "lines have the tag filterlog",

@@ -1,5 +1,6 @@
 //! Lines of each format, with the event that they tell beside them.
 
+mod cisco;
 mod kernel;
 mod lines;
 mod programs;

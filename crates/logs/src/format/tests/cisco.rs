@@ -1,0 +1,180 @@
+//! Lines of Cisco's firewalls and routers, with addresses of ours, typed after what the heads of their files name.
+
+use portcullis_model::LogFormat;
+
+use super::{pairs, read_all, vendors::SAMPLES};
+
+const ENDS: &str = "192.0.2.7:40000 -> 10.7.10.4:502";
+const WHEN: &str = "2026-11-22T22:56:51Z";
+
+/// "Cisco Secure Firewall ASA Series Syslog Messages", the numbers as in each line.
+#[test]
+fn cisco_asa() {
+    let both = "in=outside out=inside";
+    for (text, expected) in [
+        (SAMPLES[0], format!("blocked 6 {ENDS} flags=SYN in=outside")),
+        (
+            "%ASA-6-106015: Deny TCP (no connection) from 192.0.2.7/40000 to 10.7.10.4/502 flags FIN ACK  on interface outside",
+            format!("blocked 6 {ENDS} flags=ACK FIN in=outside"),
+        ),
+        (
+            "%ASA-2-106006: Deny inbound UDP from 192.0.2.7/40000 to 10.7.10.4/502 on interface outside",
+            format!("blocked 17 {ENDS} in=outside"),
+        ),
+        (
+            "%ASA-2-106007: Deny inbound UDP from 192.0.2.7/40000 to 10.7.10.4/502 due to DNS Query",
+            format!("blocked 17 {ENDS}"),
+        ),
+        (
+            "%ASA-3-106014: Deny inbound icmp src outside:192.0.2.7 dst inside:10.7.10.4 (type 8, code 0)",
+            format!("blocked 1 192.0.2.7 -> 10.7.10.4 {both}"),
+        ),
+        (
+            "%ASA-3-106014: Deny inbound icmp src outside:192.0.2.7 dst inside:10.7.10.4(type 8, code 0)",
+            format!("blocked 1 192.0.2.7 -> 10.7.10.4 {both}"),
+        ),
+        (SAMPLES[1], format!("blocked 6 {ENDS} {both} rule=outside_in")),
+        (
+            "%FTD-4-106023: Deny icmp src outside:2001:db8::7 dst inside:2001:db8:7::4 (type 128, code 0) by access-group \"v6\" [0x0, 0x0]",
+            format!("blocked 58 2001:db8::7 -> 2001:db8:7::4 {both} rule=v6"),
+        ),
+        (
+            SAMPLES[2],
+            format!("blocked 6 {ENDS} {both} rule=outside_in count=21"),
+        ),
+        (
+            "%ASA-6-106100: access-list outside_in est-allowed tcp outside/192.0.2.7(40000) -> inside/10.7.10.4(502) hit-cnt 1 first hit [0x0, 0x0]",
+            format!("allowed 6 {ENDS} {both} rule=outside_in"),
+        ),
+        (
+            "%ASA-6-302013: Built inbound TCP connection 77 for outside:192.0.2.7/40000 (192.0.2.7/40000) to inside:10.7.10.4/502 (203.0.113.4/502)",
+            format!("allowed 6 {ENDS} moment=begin {both}"),
+        ),
+        (
+            "%ASA-6-302015: Built outbound UDP connection 77 for outside:10.7.10.4/502 (10.7.10.4/502) to inside:192.0.2.7/40000 (192.0.2.7/40000)",
+            format!("allowed 17 {ENDS} moment=begin in=inside out=outside"),
+        ),
+        (
+            SAMPLES[3],
+            format!("allowed 6 {ENDS} moment=end directed=no {both} bytes=1234 ms=30000"),
+        ),
+        (
+            "%ASA-6-302016: Teardown UDP connection 77 for outside:192.0.2.7/40000 to inside:10.7.10.4/502 duration 1:02:03 bytes 9",
+            format!("allowed 17 {ENDS} moment=end directed=no {both} bytes=9 ms=3723000"),
+        ),
+        (
+            "%ASA-3-710003: TCP access denied by ACL from 192.0.2.7/40000 to outside:10.7.10.4/502",
+            format!("blocked 6 {ENDS} in=outside"),
+        ),
+    ] {
+        let line = text.strip_prefix("Nov 22 23:56:51 fw ").unwrap_or(text);
+        let heads = [
+            (format!("Nov 22 23:56:51 fw {line}"), WHEN),
+            (format!("<166>Nov 22 2026 23:56:51: {line}"), WHEN),
+            (format!("<166>{line}"), "-"),
+        ];
+        for (line, at) in heads {
+            pairs(LogFormat::Asa, &[(&line, &format!("{at} {expected}"))]);
+        }
+    }
+}
+
+/// Users, names and translated ends in brackets; names of interfaces with blanks, with colons, and like an address of IPv6.
+#[test]
+fn cisco_asa_with_more_around_the_ends() {
+    let itself = "in=outside out=NP Identity Ifc";
+    for (line, expected) in [
+        (
+            r"%ASA-6-302013: Built inbound TCP connection 8 for outside:192.0.2.7/40000(192.0.2.7/40000)(LOCAL\eng) to NP Identity Ifc:10.7.10.4/502 (10.7.10.4/502) (eng)",
+            format!("allowed 6 {ENDS} moment=begin {itself}"),
+        ),
+        (
+            r"%ASA-6-302014: Teardown TCP connection 8 for outside:192.0.2.7/40000(LOCAL\eng) to NP Identity Ifc:10.7.10.4/502 duration 0:00:53 bytes 2436 TCP Reset-O (eng)",
+            format!("allowed 6 {ENDS} moment=end directed=no {itself} bytes=2436 ms=53000"),
+        ),
+        (
+            r#"%ASA-4-106023: Deny tcp src v1:outside:192.0.2.7/40000(LOCAL\eng) dst v2:inside:10.7.10.4/502(plc.example.org) by access-group "a" [0x0, 0x0]"#,
+            format!("blocked 6 {ENDS} in=v1:outside out=v2:inside rule=a"),
+        ),
+        (
+            r#"%ASA-4-106023: Deny protocol 47 src fed:2001:db8::7 dst inside:2001:db8:7::4 by access-group "a""#,
+            "blocked 47 2001:db8::7 -> 2001:db8:7::4 in=fed out=inside rule=a".to_owned(),
+        ),
+    ] {
+        pairs(LogFormat::Asa, &[(line, &format!("- {expected}"))]);
+    }
+}
+
+#[test]
+fn cisco_asa_that_cannot_be_read_and_that_is_something_else() {
+    let read = read_all(
+        "%ASA-5-111008: User 'enable_15' executed the 'write memory' command.\n\
+         %ASA-4-106023: Deny tcp src outside:plc-gateway/40000 dst inside:10.7.10.4/502 by access-group \"x\"\n\
+         %ASA-2-106001: Inbound TCP connection denied from 192.0.2.7/40000 to 10.7.10.4/502 fl\n\
+         %ASA-3-710003: TCP access denied by ACL from 192.0.2.7/40000 to outside:10.7.10.4/ssh",
+    );
+    let expected = [
+        "unrelated",
+        "unreadable: the source is not an address",
+        "unreadable: the line is cut off before the interface",
+        "unreadable: the destination is not a port",
+    ];
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn cisco_ios() {
+    pairs(
+        LogFormat::Ios,
+        &[
+            (
+                SAMPLES[4],
+                "2026-11-22T22:56:51Z allowed 17 192.0.2.7:40000 -> 10.7.10.4:161 in=GigabitEthernet0/0 rule=OT count=5",
+            ),
+            (
+                "000012: *Nov 22 23:56:51.5: %SEC-6-IPACCESSLOGP: list 101 denied tcp 192.0.2.7(40000) -> 10.7.10.4(502), 1 packet",
+                "2026-11-22T22:56:51.5Z blocked 6 192.0.2.7:40000 -> 10.7.10.4:502 rule=101",
+            ),
+            (
+                "%SEC-6-IPACCESSLOGDP: list 101 denied icmp 192.0.2.7 -> 10.7.10.4 (8/0), 3 packets",
+                "- blocked 1 192.0.2.7 -> 10.7.10.4 rule=101 count=3",
+            ),
+            (
+                "%SEC-6-IPACCESSLOGNP: list 101 permitted 47 192.0.2.7 -> 10.7.10.4, 1 packet",
+                "- allowed 47 192.0.2.7 -> 10.7.10.4 rule=101",
+            ),
+            (
+                "%IPV6_ACL-6-ACCESSLOGP: list V6/10 denied tcp 2001:DB8::7(40000) -> 2001:DB8:7::4(502), 2 packets",
+                "- blocked 6 [2001:db8::7]:40000 -> [2001:db8:7::4]:502 rule=V6/10 count=2",
+            ),
+            (
+                "%IPV6_ACL-6-ACCESSLOGSP: list V6/40 denied ipv6 2001:DB8::7 -> 2001:DB8:7::4, 6 packets",
+                "- blocked - 2001:db8::7 -> 2001:db8:7::4 rule=V6/40 count=6",
+            ),
+            (
+                "%SEC-6-IPACCESSLOGNP: list 1 denied 0 192.0.2.7 -> 10.7.10.4, 1 packet",
+                "- blocked - 192.0.2.7 -> 10.7.10.4 rule=1",
+            ),
+            (
+                "%SEC-6-IPACCESSLOGSP: list IN denied igmp 192.0.2.7 -> 224.0.0.2 (20), 2 packets",
+                "- blocked 2 192.0.2.7 -> 224.0.0.2 rule=IN count=2",
+            ),
+            (
+                "Nov 22 23:56:51 rtr 88: Nov 22 22:56:50.123: %FMANFP-6-IPACCESSLOGP: R0/0: fman_fp_image: list OT denied tcp 192.0.2.7(40000) -> 10.7.10.4(502), 3 packets",
+                "2026-11-22T22:56:51Z blocked 6 192.0.2.7:40000 -> 10.7.10.4:502 rule=OT count=3",
+            ),
+            (
+                "%FMANFP-6-IPACCESSLOGP: F0/0: fman_fp_image: list OT denied tcp 52-54-00-12-34-56 192.0.2.7(40000) TenGigabitEthernet0/1/1-> 10.7.10.4(502), 1 packet",
+                "- blocked 6 192.0.2.7:40000 -> 10.7.10.4:502 in=TenGigabitEthernet0/1/1 rule=OT",
+            ),
+        ],
+    );
+    let read = read_all(
+        "%SEC-6-IPACCESSLOGS: list 1 denied 192.0.2.7 1 packet\n%SEC-6-IPACCESSLOGRL: access-list logging rate-limited",
+    );
+    assert_eq!(
+        read[0],
+        "unreadable: the line has no destination: a standard list logs none"
+    );
+    assert!(read[1].starts_with("unreadable"), "{read:?}");
+}
