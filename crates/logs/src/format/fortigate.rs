@@ -1,8 +1,11 @@
 //! Traffic log of FortiGate, `key=value` with or without quotes.
 //!
-//! Fields as in "FortiOS Log Message Reference", traffic log. `deny` is blocked; `accept`, `start`, `close`, `timeout`,
-//! `client-rst` and `server-rst` are of sessions that a policy let through; `ip-conn` and `dns` are failures of which the
-//! reference does not say where.
+//! Held against "FortiOS Log Message Reference" 6.0 and 6.2, traffic log (names of the fields, `action`), and "Technical Tip:
+//! Understanding Action='Close', 'Reset', and 'Timeout' in FortiGate Forward Traffic Logs". `deny` is blocked; `accept`,
+//! `start`, `close`, `timeout`, `client-rst` and `server-rst` are of sessions that a policy let through. The reference counts
+//! all other words as let through as well; but `ip-conn` and `dns` are of connections that failed, and `pending` is of one
+//! that was not judged: these stay unknown. So does a session that a policy let through and a security profile blocked
+//! (`utmaction`), and all that was only watched (`subtype=sniffer`).
 
 use std::borrow::Cow;
 
@@ -17,6 +20,10 @@ use crate::{
 #[derive(Debug, Default)]
 struct Fields<'a> {
     traffic: bool,
+    /// The firewall only looked on.
+    watched: bool,
+    /// A security profile intervened in what the policy let through.
+    profiled: bool,
     date: &'a [u8],
     time: &'a [u8],
     zone: &'a [u8],
@@ -56,6 +63,8 @@ impl<'a> Fields<'a> {
         let key = key.rsplit(|byte| *byte == b'>').next().unwrap_or(key);
         match key {
             b"type" => self.traffic = value == b"traffic",
+            b"subtype" => self.watched = value == b"sniffer",
+            b"utmaction" => self.profiled = value.starts_with(b"block"),
             b"date" => self.date = value,
             b"time" => self.time = value,
             b"tz" => self.zone = value,
@@ -106,6 +115,9 @@ impl<'a> Fields<'a> {
             }
             _ => (Verdict::Unknown, LogMoment::End),
         };
+        if self.watched || self.profiled && event.verdict == Verdict::Allowed {
+            event.verdict = Verdict::Unknown;
+        }
         event.prefix = Cow::Borrowed(self.policy);
         event.interface = Cow::Borrowed(self.interface);
         event.out_interface = Cow::Borrowed(self.out_interface);

@@ -50,6 +50,20 @@ fn fortigate() {
                 &denied.replace("\"deny\"", "\"ip-conn\""),
                 &event("unknown", " moment=end", none),
             ),
+            (
+                &denied.replace("\"deny\"", "\"close\" utmaction=\"block\""),
+                &event("unknown", " moment=end", none),
+            ),
+            (
+                &denied.replace("\"deny\"", "\"close\" utmaction=\"allow\""),
+                &event("allowed", " moment=end", none),
+            ),
+            (
+                &denied
+                    .replace("forward", "sniffer")
+                    .replace("\"deny\"", "\"accept\""),
+                &event("unknown", " moment=end", none),
+            ),
         ],
     );
     let others = read_all(&format!(
