@@ -1,6 +1,8 @@
 //! Sessions of Juniper SRX: `RT_FLOW_SESSION_CREATE`, `_CLOSE`, `_DENY`, as text and as structured data.
 //!
-//! Fields as in "Information Provided in Session Log Entries for SRX Series" and the "System Log Explorer" of Juniper.
+//! Held against "RT System Log Messages" of the "JUNOS System Log Messages Reference" (10.1 to 10.3: order of the plain
+//! form) and the test lines of the Juniper SRX integration of Elastic (names of the structured form, newer fields). Of the
+//! plain form of newer releases no documentation was at hand: what they put between (tags, kinds of rules) is skipped.
 
 use std::borrow::Cow;
 
@@ -119,11 +121,11 @@ fn plain(text: &[u8]) -> Result<Event<'_>, Reason> {
     let (source, source_port) = end(before.get(start..).unwrap_or_default(), "the source")?;
     let (destination, destination_port) = end(destination, "the destination")?;
     let mut event = Event::between(LogFormat::Junos, source, destination);
-    let rest = match find(rest, b"->") {
-        Some(second) => after_translation(rest.get(second..).unwrap_or_default()),
-        None => rest,
+    let (rest, is_denial) = match find(rest, b"->") {
+        Some(second) => (after_translation(rest.get(second..).unwrap_or_default()), false),
+        None => (rest, true),
     };
-    let (protocol, rest) = protocol(rest).ok_or(Reason::CutOffBefore("the protocol"))?;
+    let (protocol, rest) = protocol(rest, is_denial).ok_or(Reason::CutOffBefore("the protocol"))?;
     event.protocol = Some(protocol);
     if matches!(protocol, TCP | UDP) {
         (event.source_port, event.destination_port) = (Some(source_port), Some(destination_port));
@@ -137,25 +139,37 @@ fn plain(text: &[u8]) -> Result<Event<'_>, Reason> {
     Ok(event)
 }
 
-/// Behind the translated pair, its tag, and the two words that are at least there for the rules of translation.
+/// Behind the translated pair, its tag, and the rules of translation: two names, or each with its kind before it
+/// (`source rule NAME`, `N/A N/A`).
 fn after_translation(text: &[u8]) -> &[u8] {
-    let mut rest = word(text).map_or(&b""[..], |(_, rest)| rest);
-    if let Some((tag, behind)) = word(rest)
-        && tag.starts_with(b"0x")
-    {
-        rest = behind;
+    let skip = |text| word(text).map_or(&b""[..], |(_, rest)| rest);
+    let mut rest = skip(text);
+    if word(rest).is_some_and(|(tag, _)| tag.starts_with(b"0x")) {
+        rest = skip(rest);
     }
-    for _ in 0..2 {
-        rest = word(rest).map_or(&b""[..], |(_, rest)| rest);
+    let mut skipped = 0;
+    while let Some((next, behind)) = word(rest) {
+        if word(behind).is_some_and(|(second, _)| second == b"rule") {
+            rest = skip(skip(behind));
+            skipped += 2;
+        } else if skipped < 2 || matches!(next, b"N/A" | b"None") {
+            rest = behind;
+            skipped += 1;
+        } else {
+            break;
+        }
     }
     rest
 }
 
-fn protocol(text: &[u8]) -> Option<(u8, &[u8])> {
+/// The first number. In a denial it has a type of ICMP in brackets, and the service before it may be called by a number.
+fn protocol(text: &[u8], in_denial: bool) -> Option<(u8, &[u8])> {
     let mut rest = text;
     while let Some((next, behind)) = word(rest) {
         let plain = until(next, b'(');
-        if let Some(protocol) = number(plain).and_then(|protocol| u8::try_from(protocol).ok()) {
+        if (!in_denial || plain.len() < next.len())
+            && let Some(protocol) = number(plain).and_then(|protocol| u8::try_from(protocol).ok())
+        {
             return Some((protocol, behind));
         }
         rest = behind;

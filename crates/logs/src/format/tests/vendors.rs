@@ -155,7 +155,7 @@ fn filterlog() {
     );
 }
 
-/// "Information Provided in Session Log Entries for SRX Series"; the plain form as in the "System Log Explorer".
+/// The rules of translation, or a service, may be called by a number.
 #[test]
 fn junos() {
     let closed = "2026-11-22T22:56:51.5Z allowed 6 192.0.2.7:40000 -> 10.7.10.4:502 moment=end in=untrust out=ot rule=ot-in bytes=500 ms=30000";
@@ -174,6 +174,18 @@ fn junos() {
             (
                 "Nov 22 23:56:51 srx RT_FLOW: RT_FLOW_SESSION_CREATE_LS: session created 192.0.2.7/40000->10.7.10.4/502 0x0 None 192.0.2.7/40000->10.7.10.4/502 0x0 N/A N/A N/A N/A 6 ot-in untrust ot 30",
                 &plain("allowed", " moment=begin", "ot-in"),
+            ),
+            (
+                "Nov 22 23:56:51 srx RT_FLOW: RT_FLOW_SESSION_CREATE: session created 192.0.2.7/40000->10.7.10.4/502 0x0 None 192.0.2.7/40000->10.7.10.4/502 0x0 source rule 7 destination rule 8 6 ot-in untrust ot 30",
+                &plain("allowed", " moment=begin", "ot-in"),
+            ),
+            (
+                "Nov 22 23:56:51 srx RT_FLOW: RT_FLOW_SESSION_CREATE: session created 192.0.2.7/40000->10.7.10.4/502 None 192.0.2.7/40000->10.7.10.4/502 source rule 7 N/A N/A 6 ot-in untrust ot 30",
+                &plain("allowed", " moment=begin", "ot-in"),
+            ),
+            (
+                "Nov 22 23:56:51 srx RT_FLOW: RT_FLOW_SESSION_DENY: session denied 192.0.2.7/40000->10.7.10.4/502 102 6(0) ot-deny untrust ot",
+                &plain("blocked", "", "ot-deny"),
             ),
             (
                 "Nov 22 23:56:51 srx RT_FLOW: RT_FLOW_SESSION_CLOSE: session closed TCP FIN: 192.0.2.7/40000->10.7.10.4/502 None 192.0.2.7/40000->10.7.10.4/502 7 None 6 ot-in untrust ot 30 6(300) 5(200) 30",
