@@ -1,7 +1,11 @@
 //! Suricata EVE: flows, alerts and drops.
 //!
-//! Fields as in the Suricata documentation, "Eve JSON Format". `allowed` of an alert says only that Suricata itself did not
-//! block; a flow that was established got through; what Suricata dropped was blocked.
+//! Held against the Suricata User Guide, "Eve JSON Format" (common fields, alert), against Suricata's own source of the flow
+//! record (`src/output-json-flow.c`) and, for `verdict`, `direction` and the `action` of a flow, which are newer than these,
+//! against its change 8318 and what others published.
+//! `allowed` of an alert says only that this rule did not block; a flow that was established got through; what Suricata
+//! dropped was blocked. A flow's source is who began it. An alert's is who sent the packet: it is turned when `direction`
+//! says so, which Suricata before 7 does not write.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -37,6 +41,17 @@ struct Record<'a> {
     alert: Option<Alert<'a>>,
     #[serde(borrow)]
     tcp: Option<Tcp<'a>>,
+    #[serde(borrow)]
+    direction: Option<Cow<'a, str>>,
+    /// What became of the packet after all rules.
+    #[serde(borrow)]
+    verdict: Option<Final<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Final<'a> {
+    #[serde(borrow)]
+    action: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +123,10 @@ fn event<'a>(record: Record<'a>) -> Result<Event<'a>, Reason> {
     if matches!(event.protocol, Some(TCP | UDP)) {
         (event.source_port, event.destination_port) = (record.src_port, record.dest_port);
     }
+    if record.direction.as_deref() == Some("to_client") {
+        std::mem::swap(&mut event.source, &mut event.destination);
+        std::mem::swap(&mut event.source_port, &mut event.destination_port);
+    }
     event.interface = record.in_iface.map_or(Cow::Borrowed(&b""[..]), super::bytes);
     event.time = RawTime::Text(super::bytes(record.timestamp));
     let flags = |text: Option<Cow<'_, str>>| {
@@ -136,11 +155,15 @@ fn event<'a>(record: Record<'a>) -> Result<Event<'a>, Reason> {
         .flow
         .as_ref()
         .is_some_and(|flow| flow.action.as_deref() == Some("drop"));
+    let stopped = record
+        .verdict
+        .is_some_and(|verdict| verdict.action.as_deref() == Some("drop"));
     (event.moment, event.verdict) = match &*record.event_type {
         "drop" => (LogMoment::Packet, Verdict::Blocked),
         "flow" if dropped => (LogMoment::End, Verdict::Blocked),
         "flow" if stood => (LogMoment::End, Verdict::Allowed),
         "flow" => (LogMoment::End, Verdict::Unknown),
+        _ if stopped => (LogMoment::Within, Verdict::Blocked),
         _ => match record.alert.as_ref().and_then(|alert| alert.action.as_deref()) {
             Some("blocked") => (LogMoment::Within, Verdict::Blocked),
             _ => (LogMoment::Within, Verdict::Unknown),

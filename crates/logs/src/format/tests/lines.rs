@@ -99,6 +99,12 @@ fn suricata() {
     let dropped = unanswered.replace("\"alerted\":false", "\"action\":\"drop\"");
     let alert = "2026-11-22T22:56:51.5Z unknown 6 192.0.2.7:40000 -> 10.7.10.4:502 moment=within rule=Modbus \"write\"";
     let blocked = SAMPLES[6].replace("\"allowed\"", "\"blocked\"");
+    // What became of the packet after all rules; and who sent it is not who began.
+    let stopped = SAMPLES[6].replace(
+        "\"event_type\"",
+        "\"verdict\":{\"action\":\"drop\"},\"event_type\"",
+    );
+    let answer = r#"{"timestamp":"2026-11-22T23:56:51.500000+0100","event_type":"alert","src_ip":"10.7.10.4","src_port":502,"dest_ip":"192.0.2.7","dest_port":40000,"proto":"TCP","alert":{"action":"allowed","signature":"Modbus \"write\""},"direction":"to_client"}"#;
     let relayed = format!("Nov 22 23:56:51 ids suricata[7]: {}", SAMPLES[5]);
     pairs(
         LogFormat::Suricata,
@@ -109,6 +115,8 @@ fn suricata() {
             (&dropped, &flow.replace("allowed", "blocked")),
             (SAMPLES[6], alert),
             (&blocked, &alert.replace("unknown", "blocked")),
+            (&stopped, &alert.replace("unknown", "blocked")),
+            (answer, alert),
         ],
     );
     let read = read_all(&format!(
