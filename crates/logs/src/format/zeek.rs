@@ -1,7 +1,8 @@
 //! `conn.log` of Zeek, tab separated and JSON.
 //!
-//! Fields and states as in the Zeek documentation, `base/protocols/conn/main.zeek`. Zeek watches and blocks nothing: a
-//! connection that stood was let through, of all others nobody knows who refused them.
+//! Held against Zeek's own `scripts/base/protocols/conn/main.zeek`, from which its documentation is made: fields, states, and
+//! how a state is chosen. Zeek watches and blocks nothing: a connection that stood was let through, of all others nobody
+//! knows who refused them. Of UDP, `SF` is that both ends sent. Of ICMP the ports are type and code, and so are none.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -11,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     Columns, Event, Line, RawTime, Reason,
-    event::{TCP, UDP},
+    event::{TCP, UDP, of_version},
     words::{address, milliseconds, number, port, protocol, split},
 };
 
@@ -104,7 +105,7 @@ impl Connection<'_> {
             end(self.source, "id.orig_h")?,
             end(self.destination, "id.resp_h")?,
         );
-        event.protocol = self.protocol;
+        event.protocol = of_version(self.protocol, event.source);
         if matches!(event.protocol, Some(TCP | UDP)) {
             event.source_port = Some(self.source_port.ok_or(Reason::CutOffBefore("id.orig_p"))??);
             event.destination_port = Some(self.destination_port.ok_or(Reason::CutOffBefore("id.resp_p"))??);

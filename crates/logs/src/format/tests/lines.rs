@@ -76,6 +76,7 @@ fn zeek() {
     assert_eq!(read[3..5], [format!("zeek-tsv {expected}"), attempt.into()]);
     assert_eq!((read[2].as_str(), read[5].as_str()), ("unrelated", "unrelated"));
     let iso = SAMPLES[4].replace("1795388211.5", "\"2026-11-22T22:56:51.500000Z\"");
+    let ping = r#"{"ts":1795388211.5,"id.orig_h":"2001:db8::7","id.orig_p":128,"id.resp_h":"2001:db8:7::4","id.resp_p":129,"proto":"icmp","conn_state":"OTH"}"#;
     let refused = SAMPLES[4].replace("\"SF\"", "\"REJ\"");
     pairs(
         LogFormat::ZeekJson,
@@ -83,6 +84,10 @@ fn zeek() {
             (SAMPLES[4], expected),
             (&iso, expected),
             (&refused, &expected.replace("allowed", "unknown")),
+            (
+                ping,
+                "2026-11-22T22:56:51.5Z unknown 58 2001:db8::7 -> 2001:db8:7::4 moment=end",
+            ),
         ],
     );
     assert_eq!(
