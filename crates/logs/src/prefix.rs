@@ -52,7 +52,9 @@ fn bracketed(prefix: &[u8]) -> Verdict {
 }
 
 /// `[WAN_IN-3001-D]`: ruleset, number of the rule or `default`, and accept, drop or reject, as the log of Vyatta, EdgeOS
-/// and UniFi has it; newer ones put `DESCR="…"` behind. Two hyphens are the least of that form.
+/// and UniFi has it; newer ones put `DESCR="…"` behind. Two hyphens are the least of that form. Held against the lines in the
+/// VyOS documentation, "Firewall" (`show log firewall`), and lines of EdgeOS and UniFi that others published; of these two no
+/// documentation was at hand.
 fn ubiquiti(prefix: &[u8]) -> Verdict {
     let Some(end) = memchr::memchr(b']', prefix) else {
         return Verdict::Unknown;

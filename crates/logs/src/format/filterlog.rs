@@ -1,6 +1,6 @@
 //! `filterlog` of pfSense and OPNsense.
 //!
-//! Order of the fields as in "Raw Filter Log Format" of the pfSense documentation; OPNsense has the same up to the ports.
+//! Held against "Raw Filter Log Format" of the pfSense documentation; OPNsense has the same up to the ports.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,8 @@
 //! Firewall topic of MikroTik RouterOS.
 //!
-//! Form as in the RouterOS documentation, "Log" and "Filter" (`action=log`, `log-prefix`). The line has no verdict: only the
-//! rule's prefix may prove one.
+//! Held against "Common Firewall Matchers and Actions" of the RouterOS documentation, which names what a line holds
+//! (`action=log`), and for the layout against lines of RouterOS that others published; of IPv6 none were at hand. The line
+//! has no verdict: only the rule's prefix may prove one.
 
 use std::borrow::Cow;
 

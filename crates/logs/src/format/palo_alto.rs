@@ -1,6 +1,6 @@
 //! Traffic log of PAN-OS, comma separated.
 //!
-//! Order of the fields as in "PAN-OS Administrator's Guide", Syslog Field Descriptions, Traffic Log Fields (8.1 to 11.0 have
+//! Order of the fields held against "PAN-OS Administrator's Guide", Syslog Field Descriptions, Traffic Log Fields (8.1 to 11.0 have
 //! the same up to the elapsed time).
 
 use std::borrow::Cow;

@@ -1,7 +1,8 @@
 //! `pfirewall.log` of Windows, old and new.
 //!
-//! The columns are those that `#Fields:` names (W3C extended log; Microsoft, "Configure Windows Firewall logging"): newer
-//! builds have a process id more. Times are local and say so nowhere but in `#Time Format: Local`.
+//! The columns are those that `#Fields:` names; newer builds have a process id more. Times are local and say so nowhere but
+//! in `#Time Format: Local`. Held against Microsoft, "Configuring Firewall Log Files" (Windows 7, Server 2008 R2), and the
+//! log that Microsoft prints in the troubleshooting of Azure Stack Edge. Of the process id no documentation was at hand.
 
 use std::borrow::Cow;
 

@@ -16,7 +16,7 @@ pub(super) const SAMPLES: &[&str] = &[
     r#"{"timestamp":"2026-11-22T23:56:51.500000+0100","event_type":"alert","src_ip":"192.0.2.7","src_port":40000,"dest_ip":"10.7.10.4","dest_port":502,"proto":"TCP","alert":{"action":"allowed","gid":1,"signature_id":7,"signature":"Modbus \"write\"","category":"x","severity":2},"flow":{"bytes_toserver":300,"bytes_toclient":200}}"#,
 ];
 
-/// Microsoft, "Configure Windows Firewall logging", and the log in the troubleshooting of Azure Stack Edge.
+/// Microsoft, "Configuring Firewall Log Files", and the log in the troubleshooting of Azure Stack Edge.
 #[test]
 fn windows() {
     let old = format!(

@@ -199,7 +199,6 @@ fn junos() {
     );
 }
 
-/// RouterOS documentation, "Filter", `action=log`.
 #[test]
 fn mikrotik() {
     pairs(
