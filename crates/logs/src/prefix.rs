@@ -51,10 +51,9 @@ fn bracketed(prefix: &[u8]) -> Verdict {
     }
 }
 
-/// `[WAN_IN-3001-D]`: ruleset, number of the rule or `default`, and accept, drop or reject, as the log of Vyatta, EdgeOS
-/// and UniFi has it; newer ones put `DESCR="…"` behind. Two hyphens are the least of that form. Held against the lines in the
-/// VyOS documentation, "Firewall" (`show log firewall`), and lines of EdgeOS and UniFi that others published; of these two no
-/// documentation was at hand.
+/// `[WAN_IN-3001-D]`: ruleset, number of the rule or `default`, and what it did, as the log of Vyatta, EdgeOS and UniFi has it;
+/// newer ones put `DESCR="…"` behind. Two hyphens are the least of that form. Held against lines that others published; no
+/// documentation was at hand, and of the other letters than `D` none said what they mean.
 fn ubiquiti(prefix: &[u8]) -> Verdict {
     let Some(end) = memchr::memchr(b']', prefix) else {
         return Verdict::Unknown;
@@ -72,8 +71,7 @@ fn ubiquiti(prefix: &[u8]) -> Verdict {
         return Verdict::Unknown;
     }
     match action {
-        Some(b"A") => Verdict::Allowed,
-        Some(b"D" | b"R") => Verdict::Blocked,
+        Some(b"D") => Verdict::Blocked,
         _ => Verdict::Unknown,
     }
 }
@@ -127,9 +125,10 @@ mod tests {
             ("filter_IN_public_REJECT:", Verdict::Blocked),
             ("filter_IN_public_ACCEPT:", Verdict::Unknown),
             ("MY_DROP:", Verdict::Unknown),
-            ("[WAN_IN-3001-A]", Verdict::Allowed),
+            ("[WAN_IN-3001-A]", Verdict::Unknown),
             ("[wan-lan-default-D]", Verdict::Blocked),
-            ("[WAN_LOCAL-default-R]DESCR=\"x y\"", Verdict::Blocked),
+            ("[WAN_LOCAL-default-D]DESCR=\"x y\"", Verdict::Blocked),
+            ("[WAN_LOCAL-default-R]", Verdict::Unknown),
             ("[WAN_IN-3001-B]", Verdict::Unknown),
             ("[WAN_IN-D]", Verdict::Unknown),
             ("[3001-D]", Verdict::Unknown),
