@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use portcullis_model::{LogMoment, Port, Verdict};
-use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use crate::{Store, StoreError};
 
@@ -87,22 +87,8 @@ impl Store {
     /// # Errors
     /// Locked, full, read-only or damaged. Nothing was added then.
     pub async fn add_log_counts(&self, batch: &LogBatch) -> Result<bool, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(self.failed(DOING))?;
-        let added = self.add_by(&mut connection, batch).await;
-        if added.is_err() {
-            // A disk that is full ends the transaction behind the back of the connection, which takes no other then. Whoever
-            // waits for room tries again, with a new one.
-            connection.close_on_drop();
-        }
-        added
-    }
-
-    async fn add_by(&self, connection: &mut SqliteConnection, batch: &LogBatch) -> Result<bool, StoreError> {
         let doing = DOING;
-        let mut transaction = connection
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(self.failed(doing))?;
+        let mut transaction = self.write(doing).await?;
         let (lines, unreadable, unrelated) = (
             whole(batch.lines),
             whole(batch.unreadable),

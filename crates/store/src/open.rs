@@ -155,6 +155,8 @@ async fn connect(path: &Path, settings: Settings) -> Result<SqlitePool, StoreErr
     }
     let pool = SqlitePoolOptions::new()
         .max_connections(4)
+        // A disk that is full ends a transaction behind the back of its connection, which would begin no other then.
+        .after_release(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .connect_with(ours)
         .await
         .map_err(failed())?;

@@ -116,16 +116,14 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
         if !change.state.may_be_loaded() && loaded.is_none() {
             continue;
         }
-        // Made by halves: the command that made it was killed, and it was never told to be in force.
-        if change.state == ChangeState::Applying && loaded.is_some_and(|loaded| !loaded.damage.is_empty()) {
+        if let Some((state, outcome)) = loaded.and_then(|loaded| by_halves(&change, loaded)) {
             remove(&desk.machine, &own, &tag_of(&change))?;
-            let outcome = "it was made by halves and is taken back".to_owned();
             desk.step(
                 &mut change,
-                ChangeState::Failed,
+                state,
                 "compare with the kernel",
                 true,
-                outcome,
+                outcome.into(),
             )
             .await?;
             own = desk.own()?;
@@ -161,6 +159,34 @@ pub(super) async fn sweep_locked(desk: &Desk) -> Result<Own, OpsError> {
     clear_away(desk, own)
 }
 
+/// Where a change stands once it is gone that a killed command has left by halves: most firewall systems take many rules one
+/// after the other.
+fn by_halves(change: &Change, loaded: &Loaded) -> Option<(ChangeState, &'static str)> {
+    let is_whole = loaded.damage.is_empty()
+        && change
+            .fingerprint
+            .is_none_or(|fingerprint| fingerprint == loaded.fingerprint);
+    if is_whole {
+        return None;
+    }
+    if change.state == ChangeState::Applying {
+        // It was never told to be in force, and what was loaded is not known yet.
+        return (!loaded.damage.is_empty())
+            .then_some((ChangeState::Failed, "it was made by halves and is taken back"));
+    }
+    if is_announced(change, ROLLBACK) {
+        return Some((
+            ChangeState::RolledBack,
+            "its rollback was stopped half way, and is finished now",
+        ));
+    }
+    // While it has a time limit, its guard takes it back.
+    (is_announced(change, CONFIRM) && loaded.expires.is_none()).then_some((
+        ChangeState::FellBack,
+        "its confirmation was stopped half way: it is open as before",
+    ))
+}
+
 /// Where a change really stands, when the store says something else. `faults` are those of the whole table.
 pub(super) fn correction(
     change: &Change,
@@ -177,6 +203,8 @@ pub(super) fn correction(
         "somebody or something removed its rules: the port is open",
     );
     let (state, outcome) = match (change.state, in_force) {
+        // Its confirmation was killed half way, and its time limit still holds.
+        (ChangeState::OnTrial, Some(true)) if is_announced(change, CONFIRM) => return None,
         (_, Some(_)) if damaged && !unlimited => (
             ChangeState::NotInForce,
             "somebody changed its rules: whether the port is closed cannot be concluded",
@@ -379,6 +407,34 @@ pub(super) mod tests {
         ] {
             let found = correction(&change, loaded, &[], &now).map(|(state, _)| state);
             assert_eq!(found, Some(expected));
+        }
+        let mut half = held(None);
+        half.damage = vec!["some of its rules are missing".into()];
+        let half_on_trial = Loaded {
+            damage: half.damage.clone(),
+            ..held(Some(Duration::from_secs(5)))
+        };
+        let rolled_back = by_halves(&announced(Confirmed, ROLLBACK), &half).map(|(state, _)| state);
+        assert_eq!(rolled_back, Some(ChangeState::RolledBack));
+        let confirming = announced(OnTrial, CONFIRM);
+        assert_eq!(
+            by_halves(&confirming, &half).map(|(state, _)| state),
+            Some(FellBack)
+        );
+        assert_eq!(by_halves(&confirming, &half_on_trial), None, "its guard is there");
+        assert_eq!(correction(&confirming, Some(&half_on_trial), &[], &now), None);
+        assert_eq!(by_halves(&confirming, &kept), None, "it is whole");
+        let altered_by_others = [
+            change(Confirmed),
+            announced(Confirmed, "confirm"),
+            change(OnTrial),
+        ];
+        for whole in altered_by_others {
+            assert_eq!(
+                by_halves(&whole, &half),
+                None,
+                "nobody was at it but somebody else"
+            );
         }
         let mut failed = announced(OnTrial, CONFIRM);
         failed.steps.push(StepRecord {
