@@ -83,6 +83,22 @@ impl Ranges {
         Self(common)
     }
 
+    /// Whether any number is in both.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+            if a.0.max(b.0) <= a.1.min(b.1) {
+                return true;
+            }
+            if a.1 < b.1 {
+                left.next();
+            } else {
+                right.next();
+            }
+        }
+        false
+    }
+
     pub(crate) fn minus(&self, other: &Self) -> Self {
         self.intersect(&other.complement(u128::MAX))
     }

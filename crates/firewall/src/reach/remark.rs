@@ -1,6 +1,6 @@
 //! What a reviewer of the rules should look at.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use portcullis_model::{Port, Transport, sanitize};
 
@@ -9,7 +9,6 @@ use super::{
     applied::Applied,
     link::Linked,
     packet::TCP,
-    place::CauseId,
     question::Question,
     ranges::Ranges,
     ruleset::{End, Field, Lookup, Match, Rule, Set, Step, Table, Test, Value, Verdict},
@@ -81,7 +80,7 @@ impl fmt::Display for Remark {
 const MOST_NAMED: usize = 3;
 
 /// So many rules that never apply are told.
-const MOST_RULES: usize = 100;
+const MOST_RULES: usize = 20;
 
 pub(super) fn remarks(
     linked: &Linked<'_>,
@@ -133,6 +132,7 @@ fn one_family(question: &Question, views: &[View]) -> Option<Remark> {
 
 fn never(linked: &Linked<'_>, port: Port, views: &[View], applied: &Applied) -> Vec<Remark> {
     let mut remarks = Vec::new();
+    let decided: Vec<Decided<'_>> = views.iter().flat_map(Decided::of).collect();
     for table in &linked.tables {
         for chain in table.chains.values() {
             let numbers = chain.id.saturating_add(1)..;
@@ -140,9 +140,14 @@ fn never(linked: &Linked<'_>, port: Port, views: &[View], applied: &Applied) -> 
                 let Some(drops) = named(rule, port, table.table).filter(|_| applied.never(id)) else {
                     continue;
                 };
-                if let Some(remark) = never_applies(linked, (rule, id, drops), table.table, views) {
-                    remarks.push(remark);
-                }
+                let Some(own) = one_cause(linked, id, false) else {
+                    continue;
+                };
+                remarks.push(Remark::NeverApplies {
+                    rule: own,
+                    drops,
+                    instead: instead(rule, table.table, &decided),
+                });
                 if remarks.len() >= MOST_RULES {
                     return remarks;
                 }
@@ -152,34 +157,41 @@ fn never(linked: &Linked<'_>, port: Port, views: &[View], applied: &Applied) -> 
     remarks
 }
 
-fn never_applies(
-    linked: &Linked<'_>,
-    (rule, id, drops): (&Rule, CauseId, bool),
-    table: &Table,
-    views: &[View],
-) -> Option<Remark> {
-    let own = one_cause(linked, id, false)?;
-    let mut instead: Vec<Because> = Vec::new();
-    for view in views {
+/// A part of the sources, and what decides about it.
+struct Decided<'a> {
+    family: Family,
+    sources: Ranges,
+    because: &'a [Because],
+}
+
+impl<'a> Decided<'a> {
+    fn of(view: &'a View) -> impl Iterator<Item = Self> {
         let family = if view.is_ipv4 { Family::V4 } else { Family::V6 };
+        view.parts.iter().map(move |part| Self {
+            family,
+            sources: Ranges::of(&part.sources, family),
+            because: &part.because,
+        })
+    }
+}
+
+/// What decides about the sources that a rule names.
+fn instead(rule: &Rule, table: &Table, decided: &[Decided<'_>]) -> Vec<Because> {
+    let mut instead: Vec<Because> = Vec::new();
+    for family in Family::BOTH {
         let Some(sources) = sources(rule, table, family) else {
             continue;
         };
-        for part in &view.parts {
-            let concerns = !Ranges::of(&part.sources, family).intersect(&sources).is_empty();
-            let news = part
-                .because
-                .iter()
-                .filter(|because| concerns && !instead.contains(because));
-            let news: Vec<Because> = news.cloned().collect();
-            instead.extend(news);
+        let concerned = decided
+            .iter()
+            .filter(|part| part.family == family && part.sources.overlaps(&sources));
+        for because in concerned.flat_map(|part| part.because) {
+            if !instead.contains(because) {
+                instead.push(because.clone());
+            }
         }
     }
-    Some(Remark::NeverApplies {
-        rule: own,
-        drops,
-        instead,
-    })
+    instead
 }
 
 /// Whether a rule that names the port drops or accepts what it applies to; `None` for one that does not name it, or does
@@ -214,7 +226,7 @@ fn named(rule: &Rule, port: Port, table: &Table) -> Option<bool> {
 }
 
 /// The sources that a rule names; `None` where it is of the other family.
-fn sources(rule: &Rule, table: &Table, family: Family) -> Option<Ranges> {
+fn sources<'a>(rule: &Rule, table: &'a Table, family: Family) -> Option<Cow<'a, Ranges>> {
     if !table.scope.sees(family) {
         return None;
     }
@@ -222,7 +234,7 @@ fn sources(rule: &Rule, table: &Table, family: Family) -> Option<Ranges> {
         Family::V4 => u128::from(u32::MAX),
         Family::V6 => u128::MAX,
     };
-    let mut sources = Ranges::one((0, highest));
+    let mut sources: Option<Cow<'a, Ranges>> = None;
     for step in &rule.steps {
         let Step::Match(matching) = step else { continue };
         let [Field::Address(End::Source, of)] = matching.key.fields() else {
@@ -231,16 +243,19 @@ fn sources(rule: &Rule, table: &Table, family: Family) -> Option<Ranges> {
         if *of != family {
             return None;
         }
-        if let Some(named) = numbers(matching, table).or_else(|| of_prefix(&matching.test, highest)) {
-            let named = if matching.negated {
-                named.complement(highest)
-            } else {
-                named
+        let named = numbers(matching, table).or_else(|| of_prefix(&matching.test, highest).map(Cow::Owned));
+        if let Some(named) = named {
+            let named = match matching.negated {
+                true => Cow::Owned(named.complement(highest)),
+                false => named,
             };
-            sources = sources.intersect(&named);
+            sources = Some(match sources {
+                Some(known) => Cow::Owned(known.intersect(&named)),
+                None => named,
+            });
         }
     }
-    Some(sources)
+    Some(sources.unwrap_or_else(|| Cow::Owned(Ranges::one((0, highest)))))
 }
 
 /// The addresses of a mask that leaves the first bits.
@@ -253,12 +268,18 @@ fn of_prefix(test: &Test, highest: u128) -> Option<Ranges> {
 }
 
 /// The numbers that a match compares with, where that is all that it does.
-fn numbers(matching: &Match, table: &Table) -> Option<Ranges> {
-    let of_set = |set: &Set| set.numbers.clone().filter(|_| !set.uncertain);
+fn numbers<'a>(matching: &Match, table: &'a Table) -> Option<Cow<'a, Ranges>> {
+    fn of_set(set: &Set) -> Option<&Ranges> {
+        set.numbers.as_ref().filter(|_| !set.uncertain)
+    }
     match &matching.test {
-        Test::Value(Value::Numbers(first, last)) => Some(Ranges::one((*first, *last))),
-        Test::In(Lookup::Inline(set)) => of_set(set),
-        Test::In(Lookup::Named(name)) => table.sets.get(&**name).and_then(|set| of_set(set)),
+        Test::Value(Value::Numbers(first, last)) => Some(Cow::Owned(Ranges::one((*first, *last)))),
+        Test::In(Lookup::Inline(set)) => of_set(set).cloned().map(Cow::Owned),
+        Test::In(Lookup::Named(name)) => table
+            .sets
+            .get(&**name)
+            .and_then(|set| of_set(set))
+            .map(Cow::Borrowed),
         _ => None,
     }
 }
