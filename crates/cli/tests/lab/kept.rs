@@ -1,8 +1,8 @@
 //! What must be kept, by packets: before a change and with it.
 
-use std::{process::Stdio, time::Duration};
+use std::{os::unix::fs::PermissionsExt, process::Stdio};
 
-use crate::plant::{GATEWAY, GATEWAY_ADDRESS, Plant};
+use crate::plant::{Ended, GATEWAY, GATEWAY_ADDRESS, PROGRAM, Plant};
 
 /// The station's historian, and a time server beside it.
 const KEPT: &str = r#"connections = [
@@ -65,28 +65,29 @@ fn kept_connections_are_tried_before_a_change_and_with_it() {
     let _ = server.wait();
 }
 
+/// An `nft` beside which somebody drops what goes to the historian as soon as our table is there.
+const FOLLOWED: &str = "#!/bin/sh
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+nft \"$@\"
+code=$?
+if nft list table inet portcullis >/dev/null 2>&1 && ! nft list table inet other >/dev/null 2>&1; then
+    nft 'add table inet other; add chain inet other out { type filter hook output priority 0; }; add rule inet other out tcp \
+        dport 7000 drop'
+fi
+exit $code
+";
+
 #[test]
 fn a_kept_connection_that_falls_silent_with_a_change_takes_it_back() {
     let plant = plant();
     let plan = plant.plan(&["--port", "54321"]);
-    // Somebody whose own rules follow ours.
-    let follower = "PATH=$PATH:/usr/sbin:/sbin; nft 'add table inet other; add chain inet other out { type filter hook \
-                    output priority 0; }'; echo ready; for i in $(seq 600); do nft list table inet portcullis \
-                    >/dev/null 2>&1 && exec nft add rule inet other out tcp dport 7000 drop; sleep 0.05; done";
-    let mut child = plant
-        .command(GATEWAY, "sh", &["-c", follower])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    crate::plant::eventually("the other table is there", Duration::from_secs(20), || {
-        plant.ruleset(GATEWAY).contains("table inet other")
-    });
-    let plan_again = plant.plan(&["--port", "54321"]);
-    assert_ne!(plan, plan_again);
-    let refused = plant
-        .portcullis(GATEWAY, &["apply", &plan_again, "--trial", "60s"])
-        .refused(4, "OP024");
+    let folder = tempfile::tempdir().unwrap();
+    let nft = folder.path().join("nft");
+    std::fs::write(&nft, FOLLOWED).unwrap();
+    std::fs::set_permissions(&nft, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", folder.path().display());
+    let apply = [&path, PROGRAM, "apply", &plan, "--trial", "60s"];
+    let refused = Ended::of(&mut plant.command(GATEWAY, "env", &apply)).refused(4, "OP024");
     assert!(
         refused.stderr.contains("10.7.10.10 -> 10.7.20.5 tcp/7000"),
         "{}",
@@ -98,6 +99,4 @@ fn a_kept_connection_that_falls_silent_with_a_change_takes_it_back() {
         plant.answers("office", GATEWAY_ADDRESS, 54321),
         "it was not taken back"
     );
-    let _ = child.kill();
-    let _ = child.wait();
 }
