@@ -35,8 +35,8 @@ pub struct Request {
     pub instead: Vec<PathBuf>,
     /// Destinations; without any, all addresses that are known of the host.
     pub addresses: Vec<IpAddr>,
-    /// What is known beside the rules.
-    pub beside: Beside,
+    /// The site and services.
+    pub files: SiteFiles,
 }
 
 /// Whose rules are meant.
@@ -50,16 +50,16 @@ pub struct Rules {
     pub interfaces: Vec<HostInterface>,
 }
 
-/// What an answer is held against.
+/// The files that say who may reach what.
 #[derive(Debug, Clone, Default)]
-pub struct Beside {
+pub struct SiteFiles {
     /// The site, if one is declared.
     pub site: Option<PathBuf>,
     /// A folder with services of the user's own.
     pub knowledge: Option<PathBuf>,
 }
 
-impl Beside {
+impl SiteFiles {
     fn read(&self) -> Result<(Knowledge, Option<Site>), OpsError> {
         let known = services::read(self.knowledge.as_deref())?.knowledge;
         let site = self
@@ -125,7 +125,7 @@ fn has(view: &View, passage: Passage) -> bool {
 /// # Errors
 /// Rules that cannot be read; a site with mistakes, or without the zone.
 pub fn ask(request: &Request) -> Result<Reached, OpsError> {
-    let (known, site) = request.beside.read()?;
+    let (known, site) = request.files.read()?;
     let only = request
         .from
         .as_ref()

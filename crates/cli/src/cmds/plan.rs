@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use portcullis_firewall::dialect::Dialect;
-use portcullis_model::{Effect, Exit, Fault, LiveConnection, Plan, StatePart, sanitize};
+use portcullis_model::{Effect, Exit, Fault, LiveConnection, Plan, StatePart};
 use portcullis_ops::{
     Target,
     change::{
@@ -13,7 +13,10 @@ use portcullis_ops::{
 };
 use serde_json::json;
 
-use super::{Frame, Outcome, fault, reach::sources};
+use super::{
+    Frame, Outcome, fault,
+    reach::{heading, sources},
+};
 use crate::{
     arguments::{self, PlanHost},
     output::{View, table},
@@ -299,8 +302,7 @@ fn rules(text: &mut String, rules: &str) {
 }
 
 fn effect_lines(text: &mut String, effect: &Effect) {
-    let family = if effect.is_ipv4 { "IPv4" } else { "IPv6" };
-    let by = sanitize(&effect.interfaces.join(", "));
+    let by = heading(effect.is_ipv4, &effect.interfaces, &[]);
     let parts = [
         ("stay", &effect.stay),
         ("shut out", &effect.shut_out),
@@ -316,7 +318,7 @@ fn effect_lines(text: &mut String, effect: &Effect) {
         true => "nobody".to_owned(),
         false => told.join("; "),
     };
-    let _ = writeln!(text, "  {family} by {by}: {told}");
+    let _ = writeln!(text, "  {by}: {told}");
 }
 
 fn section(text: &mut String, title: &str) {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use ipnet::IpNet;
 use portcullis_firewall::reach::{HostInterface, Part, Passage, View, all_but};
 use portcullis_model::{Exit, sanitize};
-use portcullis_ops::reach::{self, Beside, From, MatrixRequest, Reached, Request, Rules};
+use portcullis_ops::reach::{self, From, MatrixRequest, Reached, Request, Rules, SiteFiles};
 use serde::Serialize;
 
 use super::{Outcome, fault};
@@ -23,7 +23,7 @@ pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
         files: arguments.ruleset.clone(),
         interfaces: arguments.interface.clone(),
     };
-    let beside = Beside {
+    let files = SiteFiles {
         site: global.config.clone(),
         knowledge: global.knowledge.clone(),
     };
@@ -32,7 +32,7 @@ pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
             rules,
             ports: arguments.ports.clone(),
             addresses: arguments.address.clone(),
-            beside,
+            files,
         };
         return matrix::show(global, &reach::matrix(&request).map_err(fault)?);
     };
@@ -42,7 +42,7 @@ pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
         rules,
         instead: arguments.diff.clone(),
         addresses: arguments.address.clone(),
-        beside,
+        files,
     };
     let reached = reach::ask(&request).map_err(fault)?;
     if let Some((other, differences)) = &reached.instead {
@@ -205,7 +205,7 @@ fn text(reached: &Reached, everything: bool) -> String {
 }
 
 /// `IPv4 by eth0, eth1, to 10.7.10.10`
-fn heading(is_ipv4: bool, interfaces: &[String], destinations: &[std::net::IpAddr]) -> String {
+pub(crate) fn heading(is_ipv4: bool, interfaces: &[String], destinations: &[std::net::IpAddr]) -> String {
     let family = if is_ipv4 { "IPv4" } else { "IPv6" };
     let by = sanitize(&interfaces.join(", "));
     let to: Vec<String> = destinations.iter().map(ToString::to_string).collect();

@@ -6,7 +6,10 @@ use portcullis_firewall::reach::Passage;
 use portcullis_model::sanitize;
 use portcullis_ops::verify::{self, Proof, Request, Row, Verdict, Verification};
 
-use super::{Frame, Outcome, fault, reach::sources};
+use super::{
+    Frame, Outcome, fault,
+    reach::{heading, sources},
+};
 use crate::{
     arguments::Verify,
     output::{View, table},
@@ -82,11 +85,16 @@ fn text(verification: &Verification) -> String {
 
 /// What the rules that are loaded say.
 fn prediction(row: &Row) -> &'static str {
-    match row.predicted.as_ref().map(|predicted| predicted.passage) {
-        Some(Passage::Through) => "open",
-        Some(Passage::Blocked) => "blocked",
-        Some(Passage::Unknown) => "unclear",
-        None => "-",
+    row.predicted
+        .as_ref()
+        .map_or("-", |predicted| fate(predicted.passage))
+}
+
+fn fate(passage: Passage) -> &'static str {
+    match passage {
+        Passage::Through => "open",
+        Passage::Blocked => "blocked",
+        Passage::Unknown => "unclear",
     }
 }
 
@@ -130,17 +138,12 @@ fn not_tested(text: &mut String, verification: &Verification) {
         parts.len()
     );
     for part in without.iter().take(NOT_TESTED) {
-        let family = if part.is_ipv4 { "IPv4" } else { "IPv6" };
-        let fate = match part.passage {
-            Passage::Through => "open",
-            Passage::Blocked => "blocked",
-            Passage::Unknown => "unclear",
-        };
         let _ = write!(
             text,
-            "\n  {family} by {} from {}: {fate} ({})",
-            sanitize(&part.interfaces.join(", ")),
+            "\n  {} from {}: {} ({})",
+            heading(part.is_ipv4, &part.interfaces, &[]),
             sources(&part.sources, part.is_ipv4, false),
+            fate(part.passage),
             sanitize(&part.because.join("; "))
         );
     }
@@ -187,6 +190,11 @@ fn verdict(verification: &Verification) -> String {
         Verdict::CannotConclude if !verification.altered.is_empty() => {
             let altered = verification.altered.join("; ");
             format!("cannot conclude: the rules of Portcullis are not those that were loaded: {altered}")
+        }
+        Verdict::CannotConclude if verification.rows.iter().any(Row::is_contradicted) => {
+            "cannot conclude: it is open where the rules say that it is blocked, so they are not all that decides, or \
+             not understood"
+                .into()
         }
         Verdict::CannotConclude if kept_out.is_empty() => {
             "cannot conclude: no vantage was there that should be kept out, so nothing is proved closed; look from \

@@ -1,6 +1,6 @@
 //! Applying a plan: always on trial, with the kernel itself as the dead man's switch.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use portcullis_firewall::{
     FirewallError,
@@ -39,7 +39,6 @@ pub(super) const LONGEST_TRIAL: Duration = Duration::from_secs(24 * 3600);
 struct Compared {
     plan: Plan,
     session: Option<String>,
-    addresses: Vec<IpAddr>,
 }
 
 /// Applies a plan. When it returns an error, the ruleset is as it was.
@@ -71,12 +70,12 @@ pub async fn apply(desk: &Desk, request: &ApplyRequest, stop: &Stop) -> Result<C
     window(desk, request.emergency.as_deref())?;
     let _lock = lock_soon(&desk.machine)?;
     sweep::sweep_locked(desk).await?;
+    // It takes seconds: between the comparison and the loading there must be none.
+    let kept = kept::ask(desk).await?;
     let Compared {
         plan: current,
         session,
-        addresses,
     } = compare(desk, &plan)?;
-    let kept = kept::ask(desk, &addresses).await;
 
     let mut change = announce(desk, request, &plan, session).await?;
     let tag = tag_of(&change);
@@ -225,7 +224,6 @@ fn compare(desk: &Desk, plan: &Plan) -> Result<Compared, OpsError> {
     }
     Ok(Compared {
         session: facts.survey.session.clone(),
-        addresses: facts.survey.addresses.clone(),
         plan: planned_anew(desk, plan, facts)?,
     })
 }

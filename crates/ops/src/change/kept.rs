@@ -111,9 +111,15 @@ fn request(port: Port) -> Option<&'static [u8]> {
 }
 
 /// Asks whom this host asks, before the change.
-pub(super) async fn ask(desk: &Desk, own: &[IpAddr]) -> Kept {
-    let ways = match &desk.site {
-        Some(site) => ways(site, own, desk.machine.via().is_none()),
+///
+/// # Errors
+/// When the host does not tell its addresses.
+pub(super) async fn ask(desk: &Desk) -> Result<Kept, OpsError> {
+    let ways = match desk.site.as_ref().filter(|site| !site.keep.is_empty()) {
+        Some(site) => {
+            let own = desk.machine.survey().map_err(OpsError::System)?.addresses;
+            ways(site, &own, desk.machine.via().is_none())
+        }
         None => Vec::new(),
     };
     let heard = ways.into_iter().map(|(kept, way)| async {
@@ -124,7 +130,7 @@ pub(super) async fn ask(desk: &Desk, own: &[IpAddr]) -> Kept {
         };
         (kept, way, heard)
     });
-    Kept(futures::future::join_all(heard).await)
+    Ok(Kept(futures::future::join_all(heard).await))
 }
 
 async fn asked(desk: &Desk, address: IpAddr, port: Port) -> Heard {

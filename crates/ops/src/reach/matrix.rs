@@ -9,7 +9,7 @@ use portcullis_model::{Port, Site};
 use portcullis_sys::Machine;
 use serde::Serialize;
 
-use super::{Beside, From, Rules, allowed, question, rules::Basis, sources, within};
+use super::{From, Rules, SiteFiles, allowed, question, rules::Basis, sources, within};
 use crate::{OpsError, check};
 
 /// What is asked.
@@ -22,8 +22,8 @@ pub struct MatrixRequest {
     pub ports: Vec<Port>,
     /// Destinations; without any, all addresses that are known of the host.
     pub addresses: Vec<IpAddr>,
-    /// What is known beside the rules.
-    pub beside: Beside,
+    /// The site, which must be there, and services.
+    pub files: SiteFiles,
 }
 
 /// How the rules stand to one zone and one port.
@@ -99,7 +99,7 @@ impl Matrix {
 /// # Errors
 /// Without a site; rules that cannot be read.
 pub fn matrix(request: &MatrixRequest) -> Result<Matrix, OpsError> {
-    let (known, site) = request.beside.read()?;
+    let (known, site) = request.files.read()?;
     let site = site.ok_or(OpsError::NoSite)?;
     let basis = Basis::read(&request.rules)?;
     let ports = match request.ports.as_slice() {

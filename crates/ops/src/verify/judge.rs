@@ -139,6 +139,12 @@ impl Row {
         }
     }
 
+    /// Whether it is open though the rules say that it is blocked.
+    pub fn is_contradicted(&self) -> bool {
+        let blocked = |predicted: &Predicted| predicted.passage == Passage::Blocked;
+        self.proof == Proof::Open && self.predicted.as_ref().is_some_and(blocked)
+    }
+
     /// What is at odds between the rules and the packets, in plain words.
     pub fn disagreement(&self) -> Option<&'static str> {
         match (self.predicted.as_ref()?.passage, self.proof) {
@@ -179,14 +185,7 @@ pub(super) fn overall(
         .map(|row| row.verdict)
         .max()
         .unwrap_or(Verdict::CannotConclude);
-    let is_contradicted = |row: &Row| {
-        row.proof == Proof::Open
-            && row
-                .predicted
-                .as_ref()
-                .is_some_and(|one| one.passage == Passage::Blocked)
-    };
-    let word = if somebody_is_kept_out && !rows.iter().any(is_contradicted) {
+    let word = if somebody_is_kept_out && !rows.iter().any(Row::is_contradicted) {
         worst
     } else {
         worst.max(Verdict::CannotConclude)
@@ -298,6 +297,37 @@ mod tests {
                 "{now} {control:?} {predicted:?}"
             );
         }
+    }
+
+    #[test]
+    fn where_packets_contradict_the_rules_nothing_is_concluded() {
+        let row = |vantage: &str, proof, expected: bool| Row {
+            vantage: Vantage::lab(vantage),
+            source: None,
+            address: "10.7.10.10".parse().unwrap(),
+            before: None,
+            now: PortState::Open,
+            because: String::new(),
+            control: Some(true),
+            predicted: Some(Predicted {
+                passage: Passage::Blocked,
+                because: Vec::new(),
+                place: (0, 0),
+            }),
+            expected: Some(expected),
+            proof,
+            verdict: Verdict::AsExpected,
+        };
+        let kept_out = row("office", Proof::ProvedClosed, false);
+        assert_eq!(
+            overall(std::slice::from_ref(&kept_out), Some(true), None, &[]),
+            Verdict::AsExpected
+        );
+        let contradicted = row("engineering", Proof::Open, true);
+        assert_eq!(
+            overall(&[kept_out, contradicted], Some(true), None, &[]),
+            Verdict::CannotConclude
+        );
     }
 
     #[test]
