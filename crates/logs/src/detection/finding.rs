@@ -66,6 +66,26 @@ pub(super) struct Raised {
     pub(super) says: String,
 }
 
+impl Raised {
+    /// Of enough different things: their marks, and how many of them got through.
+    pub(super) fn of_different(
+        about: About,
+        (marks, got_through): (Vec<Mark>, u64),
+        this_got_through: bool,
+        says: String,
+    ) -> Self {
+        Self {
+            about,
+            events: marks.len() as u64,
+            fresh: 1,
+            got_through,
+            this_got_through,
+            says,
+            marks,
+        }
+    }
+}
+
 impl Finding {
     pub(super) fn begin(
         detection: &Detection,

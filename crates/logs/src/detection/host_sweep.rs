@@ -32,26 +32,24 @@ impl Detect for HostSweep {
         let source = seen.event.source;
         let this_got_through = attempt.verdict == Verdict::Allowed;
         let touched = self.pairs.of((source, port), seen.at);
-        let (marks, got_through) = touched.add(
+        let different = touched.add(
             seen.event.destination,
             seen.mark,
             this_got_through,
             self.rule.count,
             self.rule.within,
         )?;
-        Some(Raised {
-            about: About {
+        let count = different.0.len();
+        Some(Raised::of_different(
+            About {
                 source: Some(source),
                 port: Some(port),
                 ..About::default()
             },
-            events: marks.len() as u64,
-            fresh: 1,
-            got_through,
+            different,
             this_got_through,
-            says: format!("{source} tried {port} of {} hosts", marks.len()),
-            marks,
-        })
+            format!("{source} tried {port} of {} hosts", count),
+        ))
     }
 
     fn forgotten(&self) -> u64 {

@@ -13,6 +13,7 @@ mod password_guessing;
 mod port_sweep;
 mod rate_limit;
 mod recent;
+mod repeated;
 mod silence;
 mod slow_guessing;
 mod success_after_failures;

@@ -11,7 +11,7 @@ use super::{
     Detect, Seen,
     finding::{About, Raised},
     recent::Recent,
-    sweep::Repeated,
+    repeated::Repeated,
 };
 
 pub(super) struct PasswordGuessing {

@@ -32,26 +32,24 @@ impl Detect for PortSweep {
         let (source, destination) = (seen.event.source, seen.event.destination);
         let this_got_through = attempt.verdict == Verdict::Allowed;
         let touched = self.pairs.of((source, destination), seen.at);
-        let (marks, got_through) = touched.add(
+        let different = touched.add(
             port,
             seen.mark,
             this_got_through,
             self.rule.count,
             self.rule.within,
         )?;
-        Some(Raised {
-            about: About {
+        let count = different.0.len();
+        Some(Raised::of_different(
+            About {
                 source: Some(source),
                 destination: Some(destination),
                 ..About::default()
             },
-            events: marks.len() as u64,
-            fresh: 1,
-            got_through,
+            different,
             this_got_through,
-            says: format!("{source} tried {} ports of {destination}", marks.len()),
-            marks,
-        })
+            format!("{source} tried {} ports of {destination}", count),
+        ))
     }
 
     fn forgotten(&self) -> u64 {

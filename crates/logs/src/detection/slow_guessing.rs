@@ -53,26 +53,24 @@ impl Detect for SlowGuessing {
         }
         let this_got_through = attempt.verdict == Verdict::Allowed;
         let sources = self.ports.of((destination, port), seen.at);
-        let (marks, got_through) = sources.add(
+        let different = sources.add(
             source,
             seen.mark,
             this_got_through,
             self.rule.count,
             self.rule.within,
         )?;
-        Some(Raised {
-            about: About {
+        let count = different.0.len();
+        Some(Raised::of_different(
+            About {
                 destination: Some(destination),
                 port: Some(port),
                 ..About::default()
             },
-            events: marks.len() as u64,
-            fresh: 1,
-            got_through,
+            different,
             this_got_through,
-            says: format!("{} sources came back to {destination} {port}", marks.len()),
-            marks,
-        })
+            format!("{} sources came back to {destination} {port}", count),
+        ))
     }
 
     fn forgotten(&self) -> u64 {
