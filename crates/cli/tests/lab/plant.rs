@@ -96,7 +96,9 @@ impl Plant {
     /// The program itself on a host.
     pub(crate) fn portcullis(&self, host: &str, arguments: &[&str]) -> Ended {
         let _recorder = Remote::begin(arguments, |program, rest| self.command(host, program, rest));
-        Ended::of(&mut self.command(host, PROGRAM, arguments))
+        // One that never ends must end the test, and not hold up all others.
+        let bounded = ["--foreground", "--signal=KILL", "300", PROGRAM];
+        Ended::of(&mut self.command(host, "timeout", &[&bounded, arguments].concat()))
     }
 
     pub(crate) fn shell(&self, host: &str, script: &str) -> Ended {
