@@ -2,6 +2,8 @@
 
 use portcullis_model::LogFormat;
 
+use crate::digits;
+
 /// Columns that are looked at; the longest known log has half as many.
 pub(crate) const MOST: usize = 48;
 
@@ -54,23 +56,26 @@ impl Columns {
     /// The values of a line in the order of the columns that the format knows. A value that is not there, or that
     /// is only `-`, is `None`.
     pub(crate) fn values<'a, const N: usize>(&self, line: &'a [u8], between: u8) -> [Option<&'a [u8]>; N] {
-        let mut all: [&[u8]; MOST] = [b""; MOST];
-        let mut rest = line;
-        for slot in all.iter_mut().take(self.last) {
-            let end = rest
-                .iter()
-                .position(|byte| *byte == between)
-                .unwrap_or(rest.len());
-            let (field, behind) = rest.split_at_checked(end).unwrap_or_default();
-            *slot = field;
-            let Some(behind) = behind.get(1..) else { break };
-            rest = behind;
+        let mut ends = [0; MOST];
+        let mut count = 0;
+        for (slot, end) in ends.iter_mut().take(self.last).zip(digits::places(line, between)) {
+            *slot = end;
+            count += 1;
+        }
+        if let Some(slot) = ends.get_mut(count).filter(|_| count < self.last) {
+            *slot = line.len();
+            count += 1;
         }
         let mut values = [None; N];
         for (value, place) in values.iter_mut().zip(&self.places) {
-            *value = place
-                .and_then(|place| all.get(usize::from(place)))
-                .copied()
+            let Some(place) = place.map(usize::from).filter(|place| *place < count) else {
+                continue;
+            };
+            let before = place.checked_sub(1).and_then(|before| ends.get(before));
+            let start = before.map_or(0, |end| end + 1);
+            *value = ends
+                .get(place)
+                .and_then(|end| line.get(start..*end))
                 .filter(|field| !matches!(*field, [] | [b'-']));
         }
         values
@@ -84,7 +89,22 @@ impl Columns {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn values_are_what_stands_between(line in "[a-c- ]{0,40}") {
+            let columns = Columns::named_by(b"#Fields: time x action date src-port protocol").unwrap();
+            let fields: Vec<_> = line.split(' ').map(|field| (!matches!(field, "" | "-")).then_some(field.as_bytes())).collect();
+            let field = |place: usize| fields.get(place).copied().flatten();
+            let [date, time, action, protocol, source, destination, source_port, ..]: [Option<&[u8]>; 13] =
+                columns.values(line.as_bytes(), b' ');
+            prop_assert_eq!([time, action, date, source_port, protocol], [0, 2, 3, 4, 5].map(field));
+            prop_assert_eq!([source, destination], [None, None]);
+        }
+    }
 
     #[test]
     fn columns_are_found_by_name_wherever_they_stand() {

@@ -33,6 +33,7 @@ mod clock;
 mod columns;
 mod decode;
 pub mod detection;
+mod digits;
 mod event;
 mod format;
 mod pairs;

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use memchr::memchr;
 
+use crate::digits;
+
 /// What stands before the first such byte, and what behind it.
 pub(crate) fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let (before, rest) = bytes.split_at_checked(memchr(at, bytes)?)?;
@@ -93,33 +95,15 @@ pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
     text.parse::<Ipv6Addr>().ok().map(IpAddr::from)
 }
 
-/// Four decimal numbers with dots between, each without leading zeros.
+/// Four decimal numbers with dots between, each without leading zeros, and nothing else.
 pub(crate) fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    if !(7..=15).contains(&bytes.len()) {
-        return None;
-    }
-    let (mut sum, mut part, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
-    for &byte in bytes {
-        if byte == b'.' {
-            if digits == 0 || dots == 3 {
-                return None;
-            }
-            sum = sum << 8 | part;
-            (part, digits, dots) = (0, 0, dots + 1);
-            continue;
-        }
-        let digit = byte.wrapping_sub(b'0');
-        // As the standard library has it: 010 may be meant as eight.
-        if digit > 9 || digits > 0 && part == 0 {
-            return None;
-        }
-        part = part * 10 + u32::from(digit);
-        digits += 1;
-        if part > 255 {
-            return None;
-        }
-    }
-    (dots == 3 && digits > 0).then(|| Ipv4Addr::from_bits(sum << 8 | part))
+    // With room behind the longest address, so that its last number can be read like the others.
+    let mut room = [0; 20];
+    room.get_mut(..bytes.len())
+        .filter(|_| bytes.len() <= 15)?
+        .copy_from_slice(bytes);
+    let (address, length) = digits::ipv4(&room)?;
+    (length == bytes.len()).then_some(address)
 }
 
 /// The number of a protocol by its name or number.

@@ -41,6 +41,7 @@ pub struct LineReader<'p> {
     fixed: Option<LogFormat>,
     last: LogFormat,
     columns: Option<Arc<Columns>>,
+    heads: kernel::Heads,
 }
 
 impl<'p> LineReader<'p> {
@@ -51,6 +52,7 @@ impl<'p> LineReader<'p> {
             fixed: format,
             last: format.unwrap_or(LogFormat::Kernel),
             columns: None,
+            heads: kernel::Heads::default(),
         }
     }
 
@@ -96,10 +98,10 @@ impl<'p> LineReader<'p> {
         }
     }
 
-    fn read_as<'a>(&self, format: LogFormat, line: &'a [u8], ended: bool) -> Line<'a> {
+    fn read_as<'a>(&mut self, format: LogFormat, line: &'a [u8], ended: bool) -> Line<'a> {
         let columns = self.columns.as_deref();
         match format {
-            LogFormat::Kernel => kernel::read(line, ended, self.prefixes),
+            LogFormat::Kernel => kernel::read_after(line, ended, self.prefixes, &mut self.heads),
             LogFormat::JournalJson => journal::read_json(line, self.prefixes),
             LogFormat::JournalExport => journal::read_export(line, self.prefixes),
             LogFormat::UlogdJson => ulogd_json::read(line, self.prefixes),

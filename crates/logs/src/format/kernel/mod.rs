@@ -3,12 +3,15 @@
 //! The format is that of `nf_log_syslog.c` in the Linux kernel; ulogd writes the same fields with other spellings. The
 //! line has no verdict: only the rule's prefix may prove one ([`Prefixes`]).
 
+mod heads;
 mod quick;
 
 use std::borrow::Cow;
 
 use memchr::memchr;
-use portcullis_model::{LogFormat, LogMoment, TcpFlags};
+use portcullis_model::{LogFormat, LogMoment, TcpFlags, Verdict};
+
+pub(crate) use heads::Heads;
 
 use crate::{
     Event, Line, Prefixes, RawTime, Reason,
@@ -17,6 +20,23 @@ use crate::{
     words::{address, find, number, port, protocol, split, word},
 };
 
+/// Reads one line with the heads of those before it in mind.
+pub(crate) fn read_after<'a>(
+    line: &'a [u8],
+    ended: bool,
+    prefixes: &Prefixes,
+    heads: &mut Heads,
+) -> Line<'a> {
+    if let Some(event) = heads.event(line) {
+        return Line::Event(event);
+    }
+    let read = read(line, ended, prefixes);
+    if let Line::Event(event) = &read {
+        heads.keep(line, event);
+    }
+    read
+}
+
 /// Reads one line. `ended` tells whether it had a line end: one without may have been cut off within a number.
 pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line<'a> {
     let Some((head, body)) = divide(line) else {
@@ -24,26 +44,8 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     };
     let (time, prefix) = time_and_prefix(head);
     let verdict = prefixes.verdict(prefix);
-    if let Some(quick) = quick::read(body) {
-        return Line::Event(Event {
-            format: LogFormat::Kernel,
-            time,
-            verdict,
-            moment: LogMoment::Packet,
-            source: quick.source.into(),
-            destination: quick.destination.into(),
-            directed: true,
-            protocol: Some(quick.protocol),
-            source_port: Some(quick.source_port),
-            destination_port: Some(quick.destination_port),
-            flags: quick.flags,
-            interface: Cow::Borrowed(quick.interface),
-            out_interface: Cow::Borrowed(quick.out_interface),
-            prefix: Cow::Borrowed(prefix),
-            count: 1,
-            bytes: Some(quick.bytes),
-            duration_ms: None,
-        });
+    if let Some((interfaces, packet)) = quick::read(body) {
+        return Line::Event(event(time, verdict, prefix, interfaces, &packet));
     }
     let mut event = match fields(body, ended) {
         Ok(Some(event)) => event,
@@ -54,6 +56,35 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     event.verdict = verdict;
     event.prefix = Cow::Borrowed(prefix);
     Line::Event(event)
+}
+
+#[inline]
+fn event<'a>(
+    time: RawTime<'a>,
+    verdict: Verdict,
+    prefix: &'a [u8],
+    [interface, out_interface]: [&'a [u8]; 2],
+    packet: &quick::Packet,
+) -> Event<'a> {
+    Event {
+        format: LogFormat::Kernel,
+        time,
+        verdict,
+        moment: LogMoment::Packet,
+        source: packet.source.into(),
+        destination: packet.destination.into(),
+        directed: true,
+        protocol: Some(packet.protocol),
+        source_port: Some(packet.source_port),
+        destination_port: Some(packet.destination_port),
+        flags: packet.flags,
+        interface: Cow::Borrowed(interface),
+        out_interface: Cow::Borrowed(out_interface),
+        prefix: Cow::Borrowed(prefix),
+        count: 1,
+        bytes: Some(packet.bytes),
+        duration_ms: None,
+    }
 }
 
 /// Splits a line before `IN=`, which may be glued to the rule's prefix. `OUT=` must follow: that is what tells the
@@ -266,11 +297,12 @@ mod tests {
     fn numbers_that_do_not_fit_are_left_to_the_general_way() {
         let body = |length: &str, source: &str| {
             format!(
-                "IN=a OUT= SRC={source} DST=10.7.10.4 LEN={length} TOS=0x00 PREC=0x00 TTL=63 ID=7 PROTO=UDP SPT=1 DPT=2 "
+                "IN=a OUT= SRC={source} DST=10.7.10.4 LEN={length} TOS=0x00 PREC=0x00 TTL=63 ID=7 PROTO=UDP SPT=1 DPT=2 LEN=8 "
             )
         };
-        assert!(quick::read(body("999999999", "192.0.2.7").as_bytes()).is_some());
+        assert!(quick::read(body("9999999", "192.0.2.7").as_bytes()).is_some());
         for (length, source) in [
+            ("99999999", "192.0.2.7"),
             ("9999999999", "192.0.2.7"),
             ("60", "192.0.2.7000000000"),
             ("60", "192.0.2.256"),
@@ -303,13 +335,13 @@ mod tests {
                 let place = place.index(body.len());
                 body[place] = byte;
             }
-            if let Some(quick) = quick::read(&body) {
+            if let Some(([interface, out_interface], quick)) = quick::read(&body) {
                 let general = fields(&body, true).unwrap().unwrap();
                 prop_assert_eq!((quick.source.into(), quick.destination.into()), (general.source, general.destination));
                 prop_assert_eq!(Some(quick.protocol), general.protocol);
                 prop_assert_eq!(Some(quick.source_port), general.source_port);
                 prop_assert_eq!(Some(quick.destination_port), general.destination_port);
-                prop_assert_eq!((quick.interface, quick.out_interface), (&*general.interface, &*general.out_interface));
+                prop_assert_eq!((interface, out_interface), (&*general.interface, &*general.out_interface));
                 prop_assert_eq!((quick.flags, Some(quick.bytes)), (general.flags, general.bytes));
             }
         }

@@ -6,13 +6,14 @@ use std::net::Ipv4Addr;
 use memchr::memchr;
 use portcullis_model::TcpFlags;
 
-use crate::event::{TCP, UDP};
+use crate::{
+    digits,
+    event::{TCP, UDP},
+};
 
 /// What the general way would find, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Quick<'a> {
-    pub(super) interface: &'a [u8],
-    pub(super) out_interface: &'a [u8],
+pub(super) struct Packet {
     pub(super) source: Ipv4Addr,
     pub(super) destination: Ipv4Addr,
     pub(super) protocol: u8,
@@ -22,10 +23,8 @@ pub(super) struct Quick<'a> {
     pub(super) bytes: u64,
 }
 
-/// Reads from `IN=` on. Of TCP nothing behind `URGP=` is looked at, of UDP nothing behind `DPT=`: fields count the first time.
-// Inlined, so that its answer is never put together in memory and taken apart again.
-#[inline(always)]
-pub(super) fn read(body: &[u8]) -> Option<Quick<'_>> {
+/// Reads from `IN=` on: the names of the interfaces, and the packet.
+pub(super) fn read(body: &[u8]) -> Option<([&[u8]; 2], Packet)> {
     let mut rest = Rest(body.strip_prefix(b"IN=")?);
     let interface = rest.word()?;
     rest.skip(b"OUT=")?;
@@ -35,6 +34,14 @@ pub(super) fn read(body: &[u8]) -> Option<Quick<'_>> {
         rest.0 = rest.0.get(length + 1..)?;
     }
     rest.skip(b"SRC=")?;
+    Some(([interface, out_interface], packet(rest.0)?))
+}
+
+/// Reads from behind `SRC=` on. Of TCP nothing behind `URGP=` is looked at, of UDP nothing behind `DPT=`: fields count the first time.
+// Inlined, so that its answer is never put together in memory and taken apart again.
+#[inline(always)]
+pub(super) fn packet(text: &[u8]) -> Option<Packet> {
+    let mut rest = Rest(text);
     let source = rest.address()?;
     rest.skip(b"DST=")?;
     let destination = rest.address()?;
@@ -66,9 +73,7 @@ pub(super) fn read(body: &[u8]) -> Option<Quick<'_>> {
     } else {
         None
     };
-    Some(Quick {
-        interface,
-        out_interface,
+    Some(Packet {
         source,
         destination,
         protocol,
@@ -108,50 +113,20 @@ impl<'a> Rest<'a> {
         (high.is_ascii_hexdigit() && low.is_ascii_hexdigit()).then_some(())
     }
 
-    /// A decimal number of at most nine digits, and the blank behind it.
+    /// A decimal number of at most seven digits, and the blank behind it.
     #[inline]
     fn number(&mut self) -> Option<u32> {
-        let mut sum = 0;
-        for (length, byte) in self.0.iter().enumerate().take(10) {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                self.0 = self.0.get(length + 1..)?;
-                return (*byte == b' ' && length > 0).then_some(sum);
-            }
-            if length == 9 {
-                return None;
-            }
-            sum = sum * 10 + u32::from(digit);
-        }
-        None
+        let (number, length) = digits::number(self.0)?;
+        self.0 = self.0.get(length..)?.strip_prefix(b" ")?;
+        Some(number)
     }
 
-    /// Four decimal numbers without leading zeros, dots between, and the blank behind them.
+    /// An address and the blank behind it.
     #[inline]
     fn address(&mut self) -> Option<Ipv4Addr> {
-        let (mut sum, mut part, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
-        for (length, byte) in self.0.iter().enumerate().take(16) {
-            let digit = byte.wrapping_sub(b'0');
-            if digit <= 9 {
-                if digits > 0 && part == 0 || digits == 3 {
-                    return None;
-                }
-                part = part * 10 + u32::from(digit);
-                digits += 1;
-                continue;
-            }
-            if digits == 0 || part > 255 {
-                return None;
-            }
-            sum = sum << 8 | part;
-            if *byte == b'.' && dots < 3 {
-                (part, digits, dots) = (0, 0, dots + 1);
-                continue;
-            }
-            self.0 = self.0.get(length + 1..)?;
-            return (*byte == b' ' && dots == 3).then(|| Ipv4Addr::from_bits(sum));
-        }
-        None
+        let (address, length) = digits::ipv4(self.0)?;
+        self.0 = self.0.get(length..)?.strip_prefix(b" ")?;
+        Some(address)
     }
 
     /// Behind the ports of TCP: `WINDOW=64240 RES=0x00 SYN URGP=0`.
