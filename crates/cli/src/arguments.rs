@@ -147,7 +147,13 @@ pub(crate) struct Reach {
     #[arg(long, conflicts_with_all = ["port", "diff"])]
     pub(crate) matrix: bool,
     /// The ports of the table [default: those on which the host listens; with --ruleset those of the conduits' services]
-    #[arg(long, value_name = "PORT,…", value_delimiter = ',', requires = "matrix")]
+    #[arg(
+        long,
+        value_name = "PORT,…",
+        value_delimiter = ',',
+        requires = "matrix",
+        conflicts_with = "port"
+    )]
     pub(crate) ports: Vec<Port>,
     /// What would change if the rules were those in these files
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -320,6 +326,9 @@ pub(crate) struct Plan {
     /// Who gets through beside those who have a conduit; may be repeated
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(crate) allow: Vec<IpNet>,
+    /// Who does not get through, though a conduit or --allow lets him; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub(crate) except: Vec<IpNet>,
     /// Close the port although nothing listens on it
     #[arg(long)]
     pub(crate) preventive: bool,

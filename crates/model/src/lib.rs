@@ -69,7 +69,7 @@ pub use listener::{Binding, Connection, Listener, ProcessIdentity};
 pub use log_event::{LogEvent, LogMoment, LogSource, Verdict};
 pub use log_format::{LogFormat, NotALogFormat};
 pub use mac::{MacAddress, MacAddressError};
-pub use network::{NetworkSet, is_public};
+pub use network::{NetworkSet, is_public, without};
 pub use observation::{Observation, PortState, Run, Vantage};
 pub use permission::{Denial, Hours, Permission, Standing, covered, may_scan};
 pub use plan::{AllowedSource, Effect, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};

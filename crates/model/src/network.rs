@@ -39,6 +39,20 @@ impl NetworkSet {
     }
 }
 
+/// The fewest networks that are a network without those of a set.
+pub fn without(network: &IpNet, taken: &NetworkSet) -> Vec<IpNet> {
+    let network = network.trunc();
+    if taken.covers(&network) {
+        return Vec::new();
+    }
+    if !taken.overlaps(&network) {
+        return vec![network];
+    }
+    // What overlaps and does not cover it is smaller than it is, and so it has halves.
+    let halves = network.subnets(network.prefix_len() + 1).into_iter().flatten();
+    halves.flat_map(|half| without(&half, taken)).collect()
+}
+
 impl FromIterator<IpNet> for NetworkSet {
     fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
         let networks: Vec<IpNet> = networks.into_iter().map(|network| network.trunc()).collect();
@@ -87,6 +101,28 @@ pub fn is_public(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_taken_from_a_network_is_no_longer_in_it_and_all_else_is() {
+        let network: IpNet = "10.7.20.0/24".parse().unwrap();
+        let taken: NetworkSet = ["10.7.20.9/32", "10.7.20.128/25", "10.8.0.0/16"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
+        let left: NetworkSet = without(&network, &taken).into_iter().collect();
+        for last in 0..=255 {
+            let address = IpAddr::from([10, 7, 20, last]);
+            assert_eq!(left.contains(address), last != 9 && last < 128, "{address}");
+        }
+        assert_eq!(left.networks().len(), 7);
+        assert!(without(&"10.8.3.0/24".parse().unwrap(), &taken).is_empty());
+        let six: IpNet = "2001:db8::/64".parse().unwrap();
+        assert_eq!(
+            without(&six, &["2001:db8::7/128".parse().unwrap()].into_iter().collect()).len(),
+            64
+        );
+        assert_eq!(without(&six, &taken), [six]);
+    }
 
     #[test]
     fn a_set_merges_what_touches_and_drops_host_bits() {

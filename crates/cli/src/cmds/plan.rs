@@ -32,6 +32,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &arguments::Plan) -> Outco
         port: arguments.port,
         behind: arguments.behind.clone(),
         allow: arguments.allow.clone(),
+        except: arguments.except.clone(),
         preventive: arguments.preventive,
         backend: arguments.backend,
     };
@@ -155,6 +156,7 @@ async fn instruct(frame: &Frame<'_>, arguments: &arguments::Plan, dialect: Diale
         exposure: arguments.exposure.clone(),
         port: arguments.port,
         allow: arguments.allow.clone(),
+        except: arguments.except.clone(),
         assets: arguments
             .host
             .iter()

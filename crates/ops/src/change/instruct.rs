@@ -7,7 +7,7 @@ use portcullis_firewall::{
     dialect::{self, Dialect, Document, Order},
     plan::allowed_by_site,
 };
-use portcullis_model::{ChangeId, NetworkSet, Port};
+use portcullis_model::{ChangeId, NetworkSet, Port, without};
 
 use super::{
     apply::{LONGEST_TRIAL, SHORTEST_TRIAL},
@@ -26,6 +26,8 @@ pub struct InstructRequest {
     pub port: Option<Port>,
     /// Who gets through beside those who have a conduit.
     pub allow: Vec<IpNet>,
+    /// Who does not, whoever lets him.
+    pub except: Vec<IpNet>,
     /// The hosts whose port is closed.
     pub assets: Vec<IpAddr>,
     /// How long the trial lasts, where the device has one.
@@ -60,10 +62,12 @@ pub async fn instruct(desk: &Desk, request: &InstructRequest) -> Result<Document
         (Some(site), Some(service)) => allowed_by_site(site, &assets, &service),
         _ => Vec::new(),
     };
+    let except: NetworkSet = request.except.iter().copied().collect();
     let allow: NetworkSet = by_site
         .iter()
         .map(|source| source.network)
         .chain(request.allow.iter().copied())
+        .flat_map(|network| without(&network, &except))
         .collect();
     let named = format!("{} {port} {allow} {assets:?}", request.dialect);
     let order = Order {

@@ -8,7 +8,9 @@ use portcullis_firewall::{
     governing::Governing,
     plan::{allowed_by_site, closing},
 };
-use portcullis_model::{AllowedSource, BackendName, ExposureId, Plan, Port, ServiceName};
+use portcullis_model::{
+    AllowedSource, BackendName, ExposureId, NetworkSet, Plan, Port, ServiceName, without,
+};
 
 use super::{
     facts::{Facts, Wanted},
@@ -29,6 +31,8 @@ pub struct PlanRequest {
     pub behind: Vec<IpAddr>,
     /// Who gets through beside those who have a conduit.
     pub allow: Vec<IpNet>,
+    /// Who does not, whoever lets him.
+    pub except: Vec<IpNet>,
     /// Whether a port on which nothing listens is closed all the same.
     pub preventive: bool,
     /// The firewall system to make it in; chosen when not given.
@@ -60,7 +64,7 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
         &request.behind
     };
     let (port, service, exposure) = subject(desk, request, addresses).await?;
-    let mut allow = match &desk.site {
+    let mut allow: Vec<AllowedSource> = match &desk.site {
         Some(site) => service
             .iter()
             .flat_map(|service| allowed_by_site(site, addresses, service))
@@ -72,6 +76,7 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
         because: "asked for with --allow".into(),
     };
     allow.extend(request.allow.iter().map(asked));
+    let allow = without_excepted(&allow, &request.except);
     let passing = !request.behind.is_empty();
     let governing =
         Governing::read(&desk.machine, &facts.snapshot, port, passing).map_err(OpsError::Firewall)?;
@@ -94,6 +99,23 @@ pub async fn plan(desk: &Desk, request: &PlanRequest) -> Result<Planned, OpsErro
         inverse: backend.inverse(&closing, &beside).to_string(),
         plan,
     })
+}
+
+/// Those who are allowed, less those who are not.
+fn without_excepted(allow: &[AllowedSource], except: &[IpNet]) -> Vec<AllowedSource> {
+    let except: NetworkSet = except.iter().copied().collect();
+    let left = |source: &AllowedSource| {
+        let because = match except.overlaps(&source.network) {
+            true => format!("{}, less those of --except", source.because),
+            false => source.because.clone(),
+        };
+        let networks = without(&source.network, &except);
+        networks.into_iter().map(move |network| AllowedSource {
+            network,
+            because: because.clone(),
+        })
+    };
+    allow.iter().flat_map(left).collect()
 }
 
 async fn subject(
@@ -139,4 +161,31 @@ pub(super) fn service_on(desk: &Desk, port: Port) -> Option<ServiceName> {
                 .is_some_and(|known| known.ports.contains(&port))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_excepted_is_taken_from_those_who_are_allowed() {
+        let source = |network: &str| AllowedSource {
+            network: network.parse().unwrap(),
+            because: "conduit engineering -> control".into(),
+        };
+        let allow = [source("10.7.20.0/30"), source("10.7.30.0/24")];
+        let left = without_excepted(&allow, &["10.7.20.1/32".parse().unwrap()]);
+        let told: Vec<String> = left
+            .iter()
+            .map(|left| format!("{} {}", left.network, left.because))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "10.7.20.0/32 conduit engineering -> control, less those of --except",
+                "10.7.20.2/31 conduit engineering -> control, less those of --except",
+                "10.7.30.0/24 conduit engineering -> control",
+            ]
+        );
+    }
 }
