@@ -43,4 +43,5 @@ pub use error::{CaptureError, Damage};
 pub use file::{Container, File, Frame};
 pub use found::{AddressReport, Counted, Found, Observations, Source};
 pub use link::Link;
+pub use packet::ends;
 pub use watch::{Limits, Watch};

@@ -1,9 +1,9 @@
 //! From a frame to what it says of two endpoints.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use etherparse::{IpNumber, LaxIpPayloadSlice, LaxIpv4Slice, LaxIpv6Slice};
-use portcullis_model::MacAddress;
+use portcullis_model::{MacAddress, Transport};
 
 use crate::link::{Carries, Inside, Link, inside};
 
@@ -100,6 +100,16 @@ pub(crate) fn read(link: Link, bytes: &[u8], vlan: Option<u16>) -> Content<'_> {
         Carries::Other => Some(Content::Nothing(Nothing::NotIp)),
     };
     content.unwrap_or(Content::Nothing(Nothing::Broken))
+}
+
+/// From where to where a frame carries TCP or UDP; `None` when it carries neither, or only a later piece of a packet.
+pub fn ends(link: Link, bytes: &[u8]) -> Option<(Transport, SocketAddr, SocketAddr)> {
+    let (transport, between) = match read(link, bytes, None) {
+        Content::Tcp(between, _) => (Transport::Tcp, between),
+        Content::Udp(between, _) => (Transport::Udp, between),
+        _ => return None,
+    };
+    Some((transport, between.from.into(), between.to.into()))
 }
 
 /// The addresses and what stands behind the headers of IP.

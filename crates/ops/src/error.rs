@@ -293,6 +293,9 @@ pub enum OpsError {
     /// Only ports that can be probed without harm can be verified by packets.
     #[error("no harmless request is known for {0}, so packets cannot prove anything about it")]
     NotProvable(Port),
+    /// Where nothing listens, silence proves nothing.
+    #[error("nothing listens on {0} on this host, so silence would prove nothing of its rules")]
+    NothingToVerify(Port),
     /// A time span that cannot be used.
     #[error("a trial must last from 5 seconds to 24 hours")]
     TrialLength,
@@ -375,6 +378,7 @@ impl Fault for OpsError {
             Self::ExposureElsewhere { .. } => "OP012",
             Self::Vantage { .. } => "OP013",
             Self::NotProvable(_) => "OP014",
+            Self::NothingToVerify(_) => "OP031",
             Self::TrialLength => "OP015",
             Self::OtherSite { .. } => "OP016",
             Self::Signature { .. } => "OP017",
@@ -461,6 +465,9 @@ impl Fault for OpsError {
                 "nothing was sent; the owner signs it with `ssh-keygen -Y sign -n portcullis-permission -f KEY \
                  permission.toml` (see docs/permission.md)"
             }
+            Self::NothingToVerify(_) => {
+                "`portcullis check` lists what listens; `verify PLAN` looks at a port that a plan has closed, whatever listens"
+            }
             Self::NoKeygen => "install it: `apt install openssh-client`; nothing was sent",
             Self::NotApproved { .. } => {
                 "`portcullis approve PLAN` prints what somebody else must sign, and says how; nothing was changed"
@@ -529,6 +536,7 @@ impl Fault for OpsError {
             | Self::ExposureElsewhere { .. }
             | Self::Vantage { .. }
             | Self::NotProvable(_)
+            | Self::NothingToVerify(_)
             | Self::TrialLength => Exit::Usage,
             Self::CannotRehearse(_) => Exit::Partial,
             _ => Exit::Failed,

@@ -68,7 +68,12 @@ pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
 pub(crate) fn from(text: &str) -> Result<From, String> {
     let address = || text.parse::<std::net::IpAddr>().map(Into::into);
     match text.parse().or_else(|_| address()) {
-        Ok(network) => Ok(From::Network(network)),
+        Ok(network) => match IpNet::trunc(&network) {
+            whole if whole == network => Ok(From::Network(network)),
+            whole => Err(format!(
+                "`{network}` has bits set behind its prefix: did you mean `{whole}`?"
+            )),
+        },
         Err(_) if text.contains(['.', ':', '/']) => Err(format!(
             "`{}` is neither an address nor a network",
             sanitize(text)
@@ -76,6 +81,9 @@ pub(crate) fn from(text: &str) -> Result<From, String> {
         Err(_) => Ok(From::Zone(text.into())),
     }
 }
+
+/// `IFNAMSIZ` of `linux/if.h`, with the zero at the end.
+const LONGEST_NAME: usize = 16;
 
 /// `eth0`, or `eth0=10.7.1.1/24,2001:db8::1/64`.
 pub(crate) fn interface(text: &str) -> Result<HostInterface, String> {
@@ -87,6 +95,14 @@ pub(crate) fn interface(text: &str) -> Result<HostInterface, String> {
             .map_err(|_| format!("{} is no address", sanitize(text)))
     };
     let networks = networks.split(',').filter(|text| !text.is_empty()).map(network);
+    // As the kernel has it (`dev_valid_name`).
+    let is_name = !name.is_empty()
+        && name.len() < LONGEST_NAME
+        && !name.contains(|letter: char| letter == '/' || letter == ':' || letter.is_whitespace())
+        && !matches!(name, "." | "..");
+    if !is_name {
+        return Err(format!("`{}` is no name of an interface", sanitize(name)));
+    }
     Ok(HostInterface {
         name: name.into(),
         networks: networks.collect::<Result<_, _>>()?,

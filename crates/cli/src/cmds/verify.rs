@@ -40,6 +40,7 @@ fn text(verification: &Verification) -> String {
                 .map_or_else(|| "not tested".into(), |state| state.to_string()),
             row.now.to_string(),
             control(row).into(),
+            arrived(row).into(),
             prediction(row).into(),
             expectation(row).into(),
             shown(row),
@@ -51,6 +52,7 @@ fn text(verification: &Verification) -> String {
         "last seen",
         "now",
         "control",
+        "arrived",
         "predicted",
         "expected",
         "verdict",
@@ -77,6 +79,9 @@ fn text(verification: &Verification) -> String {
             if smoke { "succeeded" } else { "FAILED" }
         );
     }
+    for failure in &verification.failures {
+        let _ = write!(text, "\nNobody looked: {}", sanitize(failure));
+    }
     disagreements(&mut text, verification);
     not_tested(&mut text, verification);
     let _ = write!(text, "\nVerdict: {}", verdict(verification));
@@ -102,7 +107,9 @@ fn shown(row: &Row) -> String {
     match row.verdict {
         Verdict::AsExpected if row.proof == Proof::Open => "open, as it should be".into(),
         Verdict::AsExpected | Verdict::NoExpectation => row.proof.to_string(),
-        Verdict::CannotConclude | Verdict::Cut | Verdict::NotClosed => row.verdict.to_string(),
+        Verdict::NotPredicted | Verdict::CannotConclude | Verdict::Cut | Verdict::NotClosed => {
+            row.verdict.to_string()
+        }
     }
 }
 
@@ -163,6 +170,15 @@ fn control(row: &Row) -> &'static str {
     }
 }
 
+/// Whether its packets came as far as this host.
+fn arrived(row: &Row) -> &'static str {
+    match row.arrived {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "-",
+    }
+}
+
 fn expectation(row: &Row) -> &'static str {
     match row.expected {
         Some(true) => "open",
@@ -177,16 +193,12 @@ fn verdict(verification: &Verification) -> String {
         Verdict::AsExpected => {
             let open = from(verification, true);
             let open = if open.is_empty() { String::new() } else { format!("; open from {open}, as it should be") };
-            let unpredicted = verification
-                .rows
-                .iter()
-                .any(|row| row.expected == Some(false) && row.proof == Proof::ClosedNotPredicted);
-            let closed = match unpredicted {
-                false => "proved closed where it should be",
-                true => "closed as measured, not predicted in full (see the table), where it should be",
-            };
-            format!("{closed}: from {kept_out}{open}")
+            format!("proved closed where it should be: from {kept_out}{open}")
         }
+        Verdict::NotPredicted => format!(
+            "closed as measured, not predicted: nothing answered from {kept_out}, and for the reasons above that is no proof \
+             of the rules of this host"
+        ),
         Verdict::CannotConclude if !verification.altered.is_empty() => {
             let altered = verification.altered.join("; ");
             format!("cannot conclude: the rules of Portcullis are not those that were loaded: {altered}")
@@ -195,6 +207,17 @@ fn verdict(verification: &Verification) -> String {
             "cannot conclude: it is open where the rules say that it is blocked, so they are not all that decides, or \
              not understood"
                 .into()
+        }
+        Verdict::CannotConclude if !verification.lets_in.is_empty() => {
+            let who = verification.lets_in.iter().map(|part| {
+                let heading = heading(part.is_ipv4, &part.interfaces, &[]);
+                format!("{heading} from {}", sources(&part.sources, part.is_ipv4, false))
+            });
+            let who = who.collect::<Vec<_>>().join("; ");
+            format!("cannot conclude: by the rules that are loaded these get through, whom the plan keeps out: {who}")
+        }
+        Verdict::CannotConclude if !verification.failures.is_empty() => {
+            "cannot conclude: not every vantage could look".into()
         }
         Verdict::CannotConclude if kept_out.is_empty() => {
             "cannot conclude: no vantage was there that should be kept out, so nothing is proved closed; look from \

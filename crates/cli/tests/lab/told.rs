@@ -170,7 +170,40 @@ fn what_is_predicted_stands_beside_what_is_measured() {
                  priority 5; }; add rule ip other in ip saddr 10.7.20.7 tcp dport 54321 drop'";
     plant.shell(GATEWAY, other).with(0);
     let plan = plant.plan(&["--port", "54321"]);
-    plant.apply(&plan, "60s");
+    let change = plant.apply(&plan, "60s");
+    // What never came proves nothing of the rules here, as little as it is answered.
+    let told = verify(&[&plan]).with(3).stdout;
+    assert!(
+        line(&told, "lab:office", GATEWAY_ADDRESS).contains("closed as measured, not predicted")
+            && told.contains("it does not come as far as this host: somebody on the way holds it back")
+            && line(&told, "lab:internet", GATEWAY_ADDRESS).contains("proved closed"),
+        "{told}"
+    );
+    let speak = "PATH=$PATH:/usr/sbin:/sbin; nft delete table inet mute";
+    plant.shell("office", speak).with(0);
+    // One that is named twice looks once, and one that cannot look does not hide what the others saw.
+    let told = verify(&[
+        &plan,
+        "--from",
+        "lab:office",
+        "--from",
+        "lab:office",
+        "--from",
+        "lab:nobody",
+    ])
+    .with(3)
+    .stdout;
+    assert_eq!(
+        told.lines().filter(|line| line.starts_with("lab:office")).count(),
+        told.lines()
+            .filter(|line| line.starts_with("lab:office") && line.contains("proved closed"))
+            .count(),
+        "{told}"
+    );
+    assert!(
+        told.contains("Nobody looked: cannot look from lab:nobody"),
+        "{told}"
+    );
     let told = verify(&[&plan]).with(0).stdout;
     assert!(
         line(&told, "lab:internet", GATEWAY_ADDRESS).contains("proved closed"),
@@ -178,6 +211,17 @@ fn what_is_predicted_stands_beside_what_is_measured() {
     );
     assert!(
         told.contains("IPv4 by eth0 from 10.7.20.7/32: blocked (ip other / in / handle 2)"),
+        "{told}"
+    );
+    // Of a change that was taken back nothing is proved, whoever else keeps the port closed today.
+    let all_but_ours = "PATH=$PATH:/usr/sbin:/sbin; nft 'add rule ip other in ip saddr != 10.7.20.0/24 tcp dport 54321 drop; add \
+                        table ip6 other; add chain ip6 other in { type filter hook input priority 5; }; add rule ip6 other in \
+                        ip6 saddr != 2001:db8:7:20::/64 tcp dport 54321 drop'";
+    plant.shell(GATEWAY, all_but_ours).with(0);
+    plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
+    let told = verify(&[&plan]).with(3).stdout;
+    assert!(
+        told.contains("of this plan is no longer loaded: rolled back"),
         "{told}"
     );
 }

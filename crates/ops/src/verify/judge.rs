@@ -2,12 +2,13 @@
 
 use std::{fmt, net::IpAddr};
 
+use ipnet::IpNet;
 use portcullis_firewall::reach::Passage;
-use portcullis_model::{Exit, Observation, Plan, Port, PortState, Site, Vantage};
+use portcullis_model::{Exit, NetworkSet, Observation, Plan, Port, PortState, Site, Vantage};
 use portcullis_scan::Sighting;
 use serde::Serialize;
 
-use super::forecast::Predicted;
+use super::forecast::{Class, Predicted};
 use crate::Desk;
 
 /// What one vantage saw of one address, and what that means.
@@ -27,6 +28,8 @@ pub struct Row {
     pub because: String,
     /// Whether the positive control answered; `None` when there was none.
     pub control: Option<bool>,
+    /// Whether its packets came as far as this host; `None` when that is not known.
+    pub arrived: Option<bool>,
     /// What the rules that are loaded say of it; `None` when they say nothing.
     pub predicted: Option<Predicted>,
     /// Whether it should get through; `None` when nothing says so.
@@ -41,9 +44,9 @@ pub struct Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// The rules say that it is closed, and the packets say the same.
+    /// The rules say that it is closed, its packets came as far as this host, and nothing answered them.
     ProvedClosed,
-    /// The packets say that it is closed, and the rules of this host do not: something else may be what closes it.
+    /// The packets say that it is closed, and not that the rules of this host are what closes it.
     ClosedNotPredicted,
     /// The packets say that it is open, whatever the rules say.
     Open,
@@ -62,13 +65,24 @@ impl fmt::Display for Proof {
     }
 }
 
-/// Silence means something only where the control beside it was heard.
-fn proof(now: PortState, control: Option<bool>, predicted: Option<Passage>) -> Proof {
+/// What was measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured<'a> {
+    pub(super) port: &'a Sighting,
+    /// Whether the positive control answered; `None` when there was none.
+    pub(super) control: Option<bool>,
+    /// Whether the packets came as far as this host; `None` when that is not known.
+    pub(super) arrived: Option<bool>,
+}
+
+/// Silence means something only where the control beside it was heard; and for the rules only where there was something that
+/// they could drop.
+fn proof(now: PortState, control: Option<bool>, predicted: Option<Passage>, arrived: Option<bool>) -> Proof {
     match (now, predicted) {
         (PortState::Open, _) => Proof::Open,
         (PortState::NotTested, _) => Proof::CannotConclude,
         _ if control != Some(true) => Proof::CannotConclude,
-        (_, Some(Passage::Blocked)) => Proof::ProvedClosed,
+        (_, Some(Passage::Blocked)) if arrived == Some(true) => Proof::ProvedClosed,
         _ => Proof::ClosedNotPredicted,
     }
 }
@@ -81,6 +95,8 @@ pub enum Verdict {
     AsExpected,
     /// Nothing says what it should be.
     NoExpectation,
+    /// Closed where it should be closed, but what closes it is not what the rules of this host say.
+    NotPredicted,
     /// The packets prove nothing: the positive control did not answer either.
     CannotConclude,
     /// Cut, though it should get through, or nothing listens any more.
@@ -94,7 +110,7 @@ impl Verdict {
     pub fn exit(self) -> Exit {
         match self {
             Self::AsExpected | Self::NoExpectation => Exit::Clean,
-            Self::CannotConclude => Exit::Partial,
+            Self::NotPredicted | Self::CannotConclude => Exit::Partial,
             Self::Cut | Self::NotClosed => Exit::Found,
         }
     }
@@ -105,6 +121,7 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Self::AsExpected => "as expected",
             Self::NoExpectation => "no expectation",
+            Self::NotPredicted => "closed as measured, not predicted",
             Self::CannotConclude => "cannot conclude",
             Self::Cut => "CUT",
             Self::NotClosed => "NOT CLOSED",
@@ -116,25 +133,29 @@ impl Row {
     pub(super) fn new(
         vantage: Vantage,
         before: Option<PortState>,
-        (now, control): (&Sighting, Option<bool>),
+        measured: Measured<'_>,
         predicted: Option<Predicted>,
         expected: Option<bool>,
     ) -> Self {
+        let Measured {
+            port,
+            control,
+            arrived,
+        } = measured;
+        let passage = predicted.as_ref().map(|predicted| predicted.passage);
+        let proof = proof(port.state, control, passage, arrived);
         Self {
             vantage,
-            source: now.source,
-            address: now.address,
+            source: port.source,
+            address: port.address,
             before,
-            now: now.state,
-            because: now.because.clone(),
+            now: port.state,
+            because: port.because.clone(),
             control,
+            arrived,
             expected,
-            proof: proof(
-                now.state,
-                control,
-                predicted.as_ref().map(|predicted| predicted.passage),
-            ),
-            verdict: verdict(now.state, control, expected),
+            proof,
+            verdict: verdict(port.state, control, expected, proof),
             predicted,
         }
     }
@@ -149,16 +170,29 @@ impl Row {
     pub fn disagreement(&self) -> Option<&'static str> {
         match (self.predicted.as_ref()?.passage, self.proof) {
             (Passage::Blocked, Proof::Open) => Some("the rules say that it is blocked, and it is open"),
-            (Passage::Through, Proof::ClosedNotPredicted) => {
-                Some("the rules of this host let it through, and it does not arrive or is not answered")
-            }
+            (Passage::Through, Proof::ClosedNotPredicted) => Some(match self.arrived {
+                Some(true) => "the rules of this host let it through, and it is not answered",
+                Some(false) => {
+                    "the rules of this host let it through, and it does not come as far as this host"
+                }
+                None => "the rules of this host let it through, and it does not arrive or is not answered",
+            }),
+            (Passage::Blocked, Proof::ClosedNotPredicted) => Some(match self.arrived {
+                Some(true) => "elsewhere packets have shown that the rules are not all that decides",
+                Some(false) => {
+                    "the rules say that it is blocked, but it does not come as far as this host: somebody on the way holds it back"
+                }
+                None => {
+                    "the rules say that it is blocked, but whether it came as far as this host is not known"
+                }
+            }),
             _ => None,
         }
     }
 }
 
 /// The verdict on one look.
-fn verdict(now: PortState, control: Option<bool>, expected: Option<bool>) -> Verdict {
+fn verdict(now: PortState, control: Option<bool>, expected: Option<bool>, proof: Proof) -> Verdict {
     match (now, expected) {
         (PortState::NotTested, _) => Verdict::CannotConclude,
         (_, None) => Verdict::NoExpectation,
@@ -166,20 +200,46 @@ fn verdict(now: PortState, control: Option<bool>, expected: Option<bool>) -> Ver
         (PortState::Open, Some(false)) => Verdict::NotClosed,
         // Silence means something only where the control beside it was heard.
         (_, Some(_)) if control != Some(true) => Verdict::CannotConclude,
-        (_, Some(false)) => Verdict::AsExpected,
+        (_, Some(false)) if proof == Proof::ProvedClosed => Verdict::AsExpected,
+        (_, Some(false)) => Verdict::NotPredicted,
         (_, Some(true)) => Verdict::Cut,
     }
 }
 
+/// Where packets contradict the rules once, the rules prove nothing of the other rows either.
+pub(super) fn doubt(rows: &mut [Row]) {
+    if !rows.iter().any(Row::is_contradicted) {
+        return;
+    }
+    for row in rows.iter_mut().filter(|row| row.proof == Proof::ProvedClosed) {
+        row.proof = Proof::ClosedNotPredicted;
+        row.verdict = verdict(row.now, row.control, row.expected, row.proof);
+    }
+}
+
+/// The parts of the prediction by which somebody gets through who should not, whether or not anybody looked from there.
+pub(super) fn let_in<'c>(classes: &'c [Class], allowed: &NetworkSet) -> Vec<&'c Class> {
+    let is_stranger = |source: &IpNet| !allowed.covers(source);
+    let lets_in = |class: &&Class| {
+        class.passage == Passage::Through
+            && class.interfaces.iter().any(|name| name != "lo")
+            && class.sources.iter().any(is_stranger)
+    };
+    classes.iter().filter(lets_in).collect()
+}
+
 /// The word over all: the worst of the rows. A service that no longer listens has been cut, whatever the rows say.
-/// Where nobody looked who should be kept out, or where somebody changed the rules, nothing is proved closed.
+/// Where nobody looked who should be kept out, where somebody changed the rules, or where the rules let in who should be kept
+/// out, nothing is proved closed.
 pub(super) fn overall(
     rows: &[Row],
     listening: Option<bool>,
     smoke: Option<bool>,
     altered: &[String],
+    lets_in: bool,
 ) -> Verdict {
-    let somebody_is_kept_out = altered.is_empty() && rows.iter().any(|row| row.expected == Some(false));
+    let somebody_is_kept_out =
+        altered.is_empty() && !lets_in && rows.iter().any(|row| row.expected == Some(false));
     let worst = rows
         .iter()
         .map(|row| row.verdict)
@@ -254,7 +314,7 @@ mod tests {
     fn silence_proves_nothing_where_the_control_is_silent_too() {
         use PortState::{Closed, NoAnswer, NotTested, Open};
         for (now, control, expected, verdict) in [
-            (NoAnswer, Some(true), Some(false), Verdict::AsExpected),
+            (NoAnswer, Some(true), Some(false), Verdict::NotPredicted),
             (NoAnswer, Some(false), Some(false), Verdict::CannotConclude),
             (NoAnswer, None, Some(false), Verdict::CannotConclude),
             (NoAnswer, Some(true), Some(true), Verdict::Cut),
@@ -265,7 +325,7 @@ mod tests {
             (NotTested, Some(true), None, Verdict::CannotConclude),
         ] {
             assert_eq!(
-                super::verdict(now, control, expected),
+                super::verdict(now, control, expected, Proof::ClosedNotPredicted),
                 verdict,
                 "{now} {control:?} {expected:?}"
             );
@@ -280,6 +340,16 @@ mod tests {
             Some(Passage::Through),
             Some(Passage::Unknown),
         );
+        assert_eq!(
+            super::verdict(NoAnswer, Some(true), Some(false), Proof::ProvedClosed),
+            Verdict::AsExpected
+        );
+        for arrived in [Some(false), None] {
+            assert_eq!(
+                proof(NoAnswer, Some(true), blocked, arrived),
+                Proof::ClosedNotPredicted
+            );
+        }
         for (now, control, predicted, expected) in [
             (NoAnswer, Some(true), blocked, Proof::ProvedClosed),
             (NoAnswer, Some(true), through, Proof::ClosedNotPredicted),
@@ -292,7 +362,7 @@ mod tests {
             (NotTested, Some(true), blocked, Proof::CannotConclude),
         ] {
             assert_eq!(
-                proof(now, control, predicted),
+                proof(now, control, predicted, Some(true)),
                 expected,
                 "{now} {control:?} {predicted:?}"
             );
@@ -306,9 +376,14 @@ mod tests {
             source: None,
             address: "10.7.10.10".parse().unwrap(),
             before: None,
-            now: PortState::Open,
+            now: if proof == Proof::Open {
+                PortState::Open
+            } else {
+                PortState::NoAnswer
+            },
             because: String::new(),
             control: Some(true),
+            arrived: Some(true),
             predicted: Some(Predicted {
                 passage: Passage::Blocked,
                 because: Vec::new(),
@@ -320,20 +395,51 @@ mod tests {
         };
         let kept_out = row("office", Proof::ProvedClosed, false);
         assert_eq!(
-            overall(std::slice::from_ref(&kept_out), Some(true), None, &[]),
+            overall(std::slice::from_ref(&kept_out), Some(true), None, &[], false),
             Verdict::AsExpected
         );
-        let contradicted = row("engineering", Proof::Open, true);
         assert_eq!(
-            overall(&[kept_out, contradicted], Some(true), None, &[]),
+            overall(std::slice::from_ref(&kept_out), Some(true), None, &[], true),
+            Verdict::CannotConclude
+        );
+        let contradicted = row("engineering", Proof::Open, true);
+        let mut rows = [kept_out, contradicted];
+        doubt(&mut rows);
+        assert_eq!(rows[0].proof, Proof::ClosedNotPredicted);
+        assert_eq!(rows[0].verdict, Verdict::NotPredicted);
+        assert_eq!(
+            overall(&rows, Some(true), None, &[], false),
             Verdict::CannotConclude
         );
     }
 
     #[test]
+    fn who_is_let_in_by_the_rules_and_should_not_be_is_told_whoever_looked() {
+        let class = |sources: &str, passage| Class {
+            is_ipv4: true,
+            interfaces: vec!["eth0".into()],
+            destinations: Vec::new(),
+            sources: vec![sources.parse().unwrap()],
+            passage,
+            because: Vec::new(),
+            witnesses: Vec::new(),
+        };
+        let classes = [
+            class("10.7.20.0/25", Passage::Through),
+            class("10.7.0.0/16", Passage::Blocked),
+            class("192.0.2.0/24", Passage::Through),
+        ];
+        let allowed = NetworkSet::from_iter(["10.7.20.0/24".parse().unwrap()]);
+        assert_eq!(let_in(&classes, &allowed), [&classes[2]]);
+    }
+
+    #[test]
     fn the_worst_row_decides_and_nothing_at_all_concludes_nothing() {
-        assert_eq!(overall(&[], Some(true), None, &[]), Verdict::CannotConclude);
-        assert_eq!(overall(&[], Some(false), None, &[]), Verdict::Cut);
-        assert_eq!(overall(&[], Some(true), Some(false), &[]), Verdict::Cut);
+        assert_eq!(
+            overall(&[], Some(true), None, &[], false),
+            Verdict::CannotConclude
+        );
+        assert_eq!(overall(&[], Some(false), None, &[], false), Verdict::Cut);
+        assert_eq!(overall(&[], Some(true), Some(false), &[], false), Verdict::Cut);
     }
 }

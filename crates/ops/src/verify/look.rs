@@ -22,25 +22,37 @@ pub(super) struct Looker<'a> {
     pub(super) loopback: &'a [IpAddr],
 }
 
+/// What was seen from each vantage.
+type Looks = Vec<(Vantage, Vec<Seen>)>;
+
 impl Looker<'_> {
-    /// Looks from all vantages at the same time.
-    pub(super) fn look_from_all(&self, vantages: &[Vantage]) -> Result<Vec<(Vantage, Vec<Seen>)>, OpsError> {
+    /// Looks from all vantages at the same time; tells what was seen, and from where nobody could look.
+    ///
+    /// # Errors
+    /// When nobody could look from anywhere.
+    pub(super) fn look_from_all(&self, vantages: &[Vantage]) -> Result<(Looks, Vec<OpsError>), OpsError> {
+        let mut looks = Vec::new();
+        let mut failures = Vec::new();
         std::thread::scope(|scope| {
-            let looks: Vec<_> = vantages
+            let looking: Vec<_> = vantages
                 .iter()
                 .map(|vantage| (vantage, scope.spawn(move || self.look(vantage))))
                 .collect();
-            looks
-                .into_iter()
-                .map(|(vantage, look)| {
-                    let panicked = |_| OpsError::Vantage {
-                        vantage: vantage.clone(),
-                        why: "the look ended with a panic".into(),
-                    };
-                    Ok((vantage.clone(), look.join().map_err(panicked)??))
-                })
-                .collect()
-        })
+            for (vantage, look) in looking {
+                let panicked = |_| OpsError::Vantage {
+                    vantage: vantage.clone(),
+                    why: "the look ended with a panic".into(),
+                };
+                match look.join().map_err(panicked).flatten() {
+                    Ok(seen) => looks.push((vantage.clone(), seen)),
+                    Err(error) => failures.push(error),
+                }
+            }
+        });
+        if looks.is_empty() && !failures.is_empty() {
+            return Err(failures.swap_remove(0));
+        }
+        Ok((looks, failures))
     }
 
     /// Looks from one vantage.

@@ -1,20 +1,20 @@
 //! Verifying: packets from every vantage against what was expected, each with a positive control, so that a dead cable
 //! is never taken for a closed port.
 
+mod arrival;
 mod control;
 mod forecast;
 mod judge;
 mod look;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use portcullis_firewall::FirewallError;
 use portcullis_lab::{Lab, plant};
 use portcullis_model::{
-    ChangeState, Coverage, Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage,
+    Change, ChangeState, Coverage, Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage,
 };
 use portcullis_scan::Sighting;
 use portcullis_sys::{Socket, Survey};
@@ -28,8 +28,10 @@ use crate::{
     Desk, OpsError, Stop,
     change::{moment::Moment, sweep::alterations},
 };
+use arrival::Listening;
 use control::Control;
 use forecast::Forecast;
+use judge::Measured;
 
 /// What is to be verified.
 #[derive(Debug, Clone, Default)]
@@ -55,10 +57,14 @@ pub struct Verification {
     pub rows: Vec<Row>,
     /// The parts of the prediction, each with those who have tested it; empty when no model could be made of the rules.
     pub parts: Vec<Class>,
+    /// Those of them by which somebody gets through whom the plan keeps out.
+    pub lets_in: Vec<Class>,
     /// Why there is no prediction, if there is none.
     pub not_predicted: Option<String>,
     /// What somebody changed in the rules for this port, in plain words.
     pub altered: Vec<String>,
+    /// Vantages from which nobody could look, with the reason.
+    pub failures: Vec<String>,
     /// Whether something still listens on the port; `None` for a port of hosts behind this one.
     pub listening: Option<bool>,
     /// Packets that the drop rules for this port dropped while we looked; `None` when the firewall cannot be read.
@@ -95,7 +101,7 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
     let vantages = if request.from.is_empty() {
         every_vantage()
     } else {
-        request.from.clone()
+        each_once(&request.from)
     };
     let survey = desk.machine.survey().map_err(OpsError::System)?;
     let behind = plan.as_ref().map(|plan| plan.behind.clone()).unwrap_or_default();
@@ -115,7 +121,7 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         loopback.retain(|address| serves(&survey, port, *address));
     }
     if plan.is_none() && !listens(&survey, port) {
-        return Err(OpsError::Firewall(FirewallError::NothingListens(port)));
+        return Err(OpsError::NothingToVerify(port));
     }
     let earlier = Earlier::read(desk).await?;
 
@@ -139,7 +145,20 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
     };
     let mut witnesses: BTreeMap<(usize, usize), Vec<Vantage>> = BTreeMap::new();
     let mut rows = Vec::new();
-    let looks = looker.look_from_all(&vantages)?;
+    // Another host is not listened on; there its counters tell.
+    let listening_for = match desk.machine.via() {
+        None => Listening::begin(port).ok(),
+        Some(_) => None,
+    };
+    let (looks, failures) = looker.look_from_all(&vantages)?;
+    let arrivals = listening_for.and_then(Listening::end);
+    let dropped_while_looking =
+        dropped_before.and_then(|before| Some(dropped(desk, port)?.saturating_sub(before)));
+    let ours: BTreeSet<IpAddr> = looks
+        .iter()
+        .flat_map(|(_, seen)| seen.iter().filter_map(|seen| seen.port.source))
+        .map(|source| source.to_canonical())
+        .collect();
     if *stop.borrow() {
         return Err(OpsError::Interrupted);
     }
@@ -160,13 +179,20 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
                 .as_mut()
                 .zip(from)
                 .and_then(|(forecast, source)| forecast.of(source, seen.port.address));
-            let row = Row::new(
-                vantage.clone(),
-                before,
-                (&seen.port, seen.control),
-                predicted,
-                expected,
-            );
+            let arrived = match (&arrivals, from) {
+                (Some(arrivals), Some(source)) => {
+                    arrivals.have(source.to_canonical(), seen.port.address, &ours)
+                }
+                // A drop rule that counted has met packets, though not whose.
+                (None, _) => dropped_while_looking.filter(|dropped| *dropped > 0).map(|_| true),
+                _ => None,
+            };
+            let measured = Measured {
+                port: &seen.port,
+                control: seen.control,
+                arrived,
+            };
+            let row = Row::new(vantage.clone(), before, measured, predicted, expected);
             if let Some(predicted) = row
                 .predicted
                 .as_ref()
@@ -187,29 +213,50 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         })
         .await
         .map_err(OpsError::Store)?;
-    let dropped_while_looking =
-        dropped_before.and_then(|before| Some(dropped(desk, port)?.saturating_sub(before)));
+    judge::doubt(&mut rows);
     let listening = match behind.as_slice() {
         [] => Some(listens(&desk.machine.survey().map_err(OpsError::System)?, port)),
         _ => None,
     };
     let smoke = request.smoke.as_deref().map(look::smoke).transpose()?;
     let altered = altered(desk, port, plan.as_ref()).await?;
-    let verdict = judge::overall(&rows, listening, smoke, &altered);
+    let parts = forecast
+        .map(|forecast| forecast.classes(&witnesses))
+        .unwrap_or_default();
+    let lets_in: Vec<Class> = plan.as_ref().map_or_else(Vec::new, |plan| {
+        judge::let_in(&parts, &plan.allowed_networks())
+            .into_iter()
+            .cloned()
+            .collect()
+    });
+    let mut verdict = judge::overall(&rows, listening, smoke, &altered, !lets_in.is_empty());
+    if !failures.is_empty() {
+        verdict = verdict.max(Verdict::CannotConclude);
+    }
     Ok(Verification {
         host: desk.host.clone(),
         port,
         rows,
-        parts: forecast
-            .map(|forecast| forecast.classes(&witnesses))
-            .unwrap_or_default(),
+        parts,
+        lets_in,
         not_predicted,
         altered,
+        failures: failures.iter().map(OpsError::to_string).collect(),
         listening,
         dropped_while_looking,
         smoke,
         verdict,
     })
+}
+
+fn each_once(vantages: &[Vantage]) -> Vec<Vantage> {
+    let mut once = Vec::new();
+    for vantage in vantages {
+        if !once.contains(vantage) {
+            once.push(vantage.clone());
+        }
+    }
+    once
 }
 
 /// This host, and every host of the lab that is a place to look from.
@@ -347,8 +394,22 @@ async fn altered(desk: &Desk, port: Port, plan: Option<&Plan>) -> Result<Vec<Str
             None => {}
         }
     }
+    if let Some(plan) = plan {
+        altered.extend(taken_back(&changes, plan));
+    }
     altered.dedup();
     Ok(altered)
+}
+
+/// That a plan's change was taken back, unless the plan was applied again.
+fn taken_back(changes: &[Change], plan: &Plan) -> Option<String> {
+    let of_plan = || changes.iter().filter(|change| change.plan == plan.id);
+    let last = of_plan().max_by_key(|change| change.applied)?;
+    let is_over = of_plan().all(|change| !change.state.may_be_loaded());
+    is_over.then(|| {
+        let (tag, state) = (last.id.short(), last.state);
+        format!("change {tag} of this plan is no longer loaded: {state}")
+    })
 }
 
 fn dropped(desk: &Desk, port: Port) -> Option<u64> {

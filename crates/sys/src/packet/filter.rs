@@ -86,6 +86,34 @@ pub fn tcp_answers_v6(ports: &RangeInclusive<u16>) -> Vec<Instruction> {
     ]
 }
 
+/// IPv4: what goes to one port of a transport, given by its protocol number (6 or 17).
+pub fn to_port_v4(protocol: u8, port: u16) -> Vec<Instruction> {
+    vec![
+        // Only the first fragment has the ports.
+        plain(LOAD_16, 20),
+        jump(ANY_BIT, 0x1fff, 6, 0),
+        plain(HEADER_LENGTH, 14),
+        plain(LOAD_8, 23),
+        jump(EQUAL, u32::from(protocol), 0, 3),
+        plain(LOAD_16_BEHIND, 16),
+        jump(EQUAL, u32::from(port), 0, 1),
+        plain(RETURN, KEPT),
+        plain(RETURN, 0),
+    ]
+}
+
+/// IPv6: the same. What stands behind extension headers does not pass.
+pub fn to_port_v6(protocol: u8, port: u16) -> Vec<Instruction> {
+    vec![
+        plain(LOAD_8, 20),
+        jump(EQUAL, u32::from(protocol), 0, 3),
+        plain(LOAD_16, 56),
+        jump(EQUAL, u32::from(port), 0, 1),
+        plain(RETURN, KEPT),
+        plain(RETURN, 0),
+    ]
+}
+
 /// ARP replies (RFC 826).
 pub fn arp_replies() -> Vec<Instruction> {
     vec![
@@ -231,6 +259,24 @@ mod tests {
             );
         }
         assert!(!passes(&four, &[]) && !passes(&six, &[0; 20]));
+    }
+
+    #[test]
+    fn only_what_goes_to_the_port_passes() {
+        for (protocol, port) in [(6, 54321_u16), (17, 4800)] {
+            let (four, six) = (to_port_v4(protocol, port), to_port_v6(protocol, port));
+            let to = |port: u16| [&[1, 2][..], &port.to_be_bytes(), &[0; 16]].concat();
+            for (of, number) in [(6, 54321), (6, 4800), (17, 54321), (17, 4800), (1, port)] {
+                let expected = (of, number) == (protocol, port);
+                assert_eq!(passes(&four, &v4(of, 0, 0x4000, &to(number))), expected);
+                assert_eq!(passes(&four, &v4(of, 12, 0, &to(number))), expected);
+                assert_eq!(passes(&six, &v6(of, &to(number))), expected);
+            }
+            assert!(
+                !passes(&four, &v4(protocol, 0, 0x0010, &to(port))),
+                "a later fragment"
+            );
+        }
     }
 
     #[test]
