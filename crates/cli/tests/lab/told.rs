@@ -201,7 +201,7 @@ fn what_is_predicted_stands_beside_what_is_measured() {
         "{told}"
     );
     assert!(
-        told.contains("Nobody looked: cannot look from lab:nobody"),
+        told.contains("Nobody looked: the lab has no host `nobody`"),
         "{told}"
     );
     let told = verify(&[&plan]).with(0).stdout;
