@@ -214,9 +214,9 @@ fn what_is_predicted_stands_beside_what_is_measured() {
         "{told}"
     );
     // Of a change that was taken back nothing is proved, whoever else keeps the port closed today.
-    let all_but_ours = "PATH=$PATH:/usr/sbin:/sbin; nft 'add rule ip other in ip saddr != 10.7.20.0/24 tcp dport 54321 drop; add \
+    let all_but_ours = "PATH=$PATH:/usr/sbin:/sbin; nft 'add rule ip other in iifname eth0 ip saddr != 10.7.20.0/24 tcp dport 54321 drop; add \
                         table ip6 other; add chain ip6 other in { type filter hook input priority 5; }; add rule ip6 other in \
-                        ip6 saddr != 2001:db8:7:20::/64 tcp dport 54321 drop'";
+                        iifname eth0 ip6 saddr != 2001:db8:7:20::/64 tcp dport 54321 drop'";
     plant.shell(GATEWAY, all_but_ours).with(0);
     plant.portcullis(GATEWAY, &["rollback", &change]).with(0);
     let told = verify(&[&plan]).with(3).stdout;
