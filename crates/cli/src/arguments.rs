@@ -493,6 +493,9 @@ pub(crate) struct Logs {
     /// Tell of signs such as guessed passwords, sweeps, and traffic to a port that should be closed
     #[arg(long)]
     pub(crate) signs: bool,
+    /// Make a plan for each port of this host at which somebody shows a sign, that keeps him out; nothing is changed by it
+    #[arg(long, conflicts_with = "export")]
+    pub(crate) block: bool,
     /// Only events to these ports, such as 54321,udp/4800,7001-7005
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     pub(crate) port: Vec<PortRange>,

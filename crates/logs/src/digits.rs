@@ -12,7 +12,7 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 pub(crate) fn number(text: &[u8]) -> Option<(u32, usize)> {
     // Digits become 0 to 9, and everything else is more.
     let digits = u64::from_le_bytes(*text.first_chunk::<8>()?) ^ ZEROS;
-    let others = ((digits & !HIGH_BITS) + 0x7676_7676_7676_7676 | digits) & HIGH_BITS;
+    let others = (((digits & !HIGH_BITS) + 0x7676_7676_7676_7676) | digits) & HIGH_BITS;
     let length = others.trailing_zeros() / 8;
     if length == 0 || length == 8 {
         return None;
@@ -54,7 +54,7 @@ pub(crate) fn places(text: &[u8], byte: u8) -> impl Iterator<Item = usize> {
     let words = words.iter().enumerate().flat_map(move |(number, word)| {
         // Where the bytes are the same nothing is left, and only there its highest bit comes to be set.
         let others = u64::from_le_bytes(*word) ^ pattern;
-        let same = !((others & !HIGH_BITS) + !HIGH_BITS | others) & HIGH_BITS;
+        let same = !(((others & !HIGH_BITS) + !HIGH_BITS) | others) & HIGH_BITS;
         Bits(same).map(move |bit| number * 8 + bit as usize / 8)
     });
     let rest = rest.iter().enumerate().filter(move |(_, other)| **other == byte);
@@ -79,7 +79,7 @@ impl Iterator for Bits {
 #[inline]
 fn octet(text: &[u8]) -> Option<(u32, usize)> {
     let digits = u32::from_le_bytes(*text.first_chunk::<4>()?) ^ 0x3030_3030;
-    let others = ((digits & 0x7f7f_7f7f) + 0x7676_7676 | digits) & 0x8080_8080;
+    let others = (((digits & 0x7f7f_7f7f) + 0x7676_7676) | digits) & 0x8080_8080;
     let length = others.trailing_zeros() / 8;
     // As the standard library has it: 010 may be meant as eight.
     if length == 0 || length == 4 || length > 1 && digits.trailing_zeros() >= 8 {

@@ -1,6 +1,7 @@
 //! Firewall logs: files of any format that is known, captures of log groups, standard input, and the live log of the drop
 //! rule.
 
+mod block;
 mod follow;
 mod signs;
 
@@ -28,6 +29,7 @@ use portcullis_sys::nflog::{self, Group};
 
 use crate::{OpsError, Stop};
 
+pub use block::{Proposal, proposals};
 pub use follow::{How, Told, follow};
 pub use portcullis_logs::{
     LogReport as Report,

@@ -1,5 +1,6 @@
 //! `portcullis logs`
 
+mod block;
 mod export;
 mod follow;
 mod signs;
@@ -32,7 +33,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         return export::run(frame, arguments, &request, form).await;
     }
     let format = frame.format();
-    let mut signs = signs::Signs::wanted(frame, arguments.signs).await?;
+    let mut signs = signs::Signs::wanted(frame, arguments.signs || arguments.block).await?;
     let (report, failures) = match arguments.nflog {
         Some(group) => {
             let ready = || frame.say(&format!("listening to netfilter log group {group}; Ctrl-C ends"));
@@ -56,7 +57,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
                     print(event, format);
                 }
             };
-            let in_order = arguments.follow || arguments.signs;
+            let in_order = arguments.follow || arguments.signs || arguments.block;
             let each: Option<logs::Each<'_>> = if in_order { Some(&mut both) } else { None };
             let read = logs::files(&request, &arguments.files, each);
             let mut failures = read.failures;
@@ -70,9 +71,14 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         }
     };
     let signs = signs.found();
-    View::text(text(&report) + &signs::text(&signs))
+    let proposals = block::proposed(frame, arguments.block, &signs.findings).await?;
+    View::text(text(&report) + &signs::text(&signs) + &block::text(proposals.as_deref()))
         .all("log-report", [&report])
         .all("log-sign", &signs.findings)
+        .all(
+            "log-proposal",
+            &block::records(proposals.as_deref().unwrap_or_default()),
+        )
         .print(format)?;
     for failure in &failures {
         report::remark(failure);

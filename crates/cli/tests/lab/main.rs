@@ -30,6 +30,7 @@ mod neighbours;
 mod picked_up;
 mod plant;
 mod profinet;
+mod proposing;
 mod real_servers;
 mod reboot;
 mod recorder;
