@@ -3,6 +3,7 @@
 
 mod block;
 mod follow;
+mod limited;
 mod signs;
 
 use std::{
@@ -31,6 +32,7 @@ use crate::{OpsError, Stop};
 
 pub use block::{Proposal, proposals};
 pub use follow::{How, Told, follow};
+pub use limited::counters;
 pub use portcullis_logs::{
     LogReport as Report,
     detection::{Detector, Finding, Findings},

@@ -70,7 +70,8 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             (read.report, failures)
         }
     };
-    let signs = signs.found();
+    let mut signs = signs.found();
+    signs.notes.extend(logs::counters(frame.desk, &signs.findings));
     let proposals = block::proposed(frame, arguments.block, &signs.findings).await?;
     View::text(text(&report) + &signs::text(&signs) + &block::text(proposals.as_deref()))
         .all("log-report", [&report])

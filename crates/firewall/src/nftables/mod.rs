@@ -1,5 +1,6 @@
 //! Native nftables: the rules as values, the `nft` program as the way into the kernel.
 
+mod counted;
 mod own;
 mod rules;
 mod ruleset;
@@ -13,6 +14,7 @@ use portcullis_model::BackendName;
 use portcullis_sys::{Machine, SysError};
 use serde_json::Value;
 
+pub use counted::counted_before_limits;
 pub use ruleset::Ruleset;
 pub use transaction::{TABLE, Transaction};
 

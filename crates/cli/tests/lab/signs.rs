@@ -1,4 +1,4 @@
-//! What a log makes `logs --block` propose, and that nothing is done by proposing.
+//! What signs in a log lead to: proposals of which nothing is done, and a look at the counters of the rules.
 
 use std::fmt::Write as _;
 
@@ -58,4 +58,37 @@ fn who_shows_signs_is_proposed_to_be_kept_out_and_only_a_person_does_it() {
     plant.apply(proposal["plan"]["id"].as_str().unwrap(), "60s");
     assert!(plant.answers("engineering", GATEWAY_ADDRESS, 54321));
     assert!(!plant.answers("office", GATEWAY_ADDRESS, 54321));
+}
+
+#[test]
+fn beside_a_log_that_a_limit_kept_short_stands_what_the_rule_counted() {
+    let plant = Plant::up();
+    let plan = plant.plan(&["--port", "54321"]);
+    let tag = plant.apply(&plan, "60s");
+    for _ in 0..2 {
+        assert!(!plant.answers("office", GATEWAY_ADDRESS, 54321));
+    }
+    let log = plant.folder().join("kern.log");
+    let lines = (10..25).flat_map(|minute| (10..20).map(move |second| (minute, second)));
+    let lines: String = lines
+        .map(|(minute, second)| {
+            format!(
+                "2026-11-22T23:{minute}:{second}+00:00 gw kernel: portcullis-drop {tag} IN=eth0 OUT= SRC=10.7.30.5 \
+                 DST={GATEWAY_ADDRESS} LEN=60 TOS=0x00 PREC=0x00 TTL=63 ID=7 DF PROTO=TCP SPT=40{second} DPT=54321 \
+                 WINDOW=64240 RES=0x00 SYN URGP=0 \n"
+            )
+        })
+        .collect();
+    std::fs::write(&log, lines).unwrap();
+    let told = plant
+        .portcullis(GATEWAY, &["logs", log.to_str().unwrap(), "--signs"])
+        .with(1)
+        .stdout;
+    let note = told
+        .lines()
+        .find(|line| line.contains(&format!("rule `portcullis-drop {tag}`: beside")))
+        .unwrap_or_else(|| panic!("{told}"));
+    let counted = note.split("its counter is at ").nth(1).unwrap();
+    let counted: u64 = counted.split(' ').next().unwrap().parse().unwrap();
+    assert!(counted >= 2, "{note}");
 }
