@@ -89,6 +89,7 @@ fn the_schemas_and_the_documents_know_the_keys_that_the_readers_ask_for() {
             &[
                 "crates/model/src/site/read.rs",
                 "crates/model/src/site/detections.rs",
+                "crates/model/src/site/log_prefixes.rs",
             ] as &[&str],
         ),
         ("permission", &["crates/model/src/permission.rs"]),

@@ -59,8 +59,8 @@ pub use read::{LogRead, Place, Sink, read_log};
 pub use reason::Reason;
 pub use series::in_order;
 pub use summary::{
-    Counter, FormatCount, LogReport, PortCount, ReasonCount, Shared, SourceReport, Summary, UnreadableLine,
-    VerdictCounts,
+    Counter, Facts, FormatCount, LogReport, PortCount, ReasonCount, Shared, SourceReport, Summary,
+    UnreadableLine, VerdictCounts,
 };
 pub use time::TimeContext;
 pub use years::Years;

@@ -1,6 +1,8 @@
 //! What the prefix of a log rule proves.
 
-use portcullis_model::Verdict;
+use portcullis_model::{LogFormat, Verdict};
+
+use crate::Event;
 
 /// Prefixes whose rule is known. The longest declared one that the text begins with decides, then those that their own
 /// program documents.
@@ -20,6 +22,18 @@ impl Prefixes {
         Self(prefixes)
     }
 
+    /// Whether the verdict of an event is one that the owner declared.
+    pub(crate) fn vouch_for(&self, event: &Event<'_>) -> bool {
+        !self.0.is_empty()
+            && event.verdict != Verdict::Unknown
+            && is_by_prefix(event.format)
+            && self.declares(event.prefix.trim_ascii())
+    }
+
+    fn declares(&self, prefix: &[u8]) -> bool {
+        self.0.iter().any(|(known, _)| prefix.starts_with(known))
+    }
+
     /// What a prefix proves.
     pub fn verdict(&self, prefix: &[u8]) -> Verdict {
         let prefix = prefix.trim_ascii();
@@ -27,6 +41,28 @@ impl Prefixes {
             .iter()
             .find(|(known, _)| prefix.starts_with(known))
             .map_or_else(|| documented(prefix), |(_, verdict)| *verdict)
+    }
+}
+
+/// Whether lines of a format have their verdict from the prefix. In the others it is the name of a rule, and proves nothing.
+fn is_by_prefix(format: LogFormat) -> bool {
+    match format {
+        LogFormat::Kernel
+        | LogFormat::JournalJson
+        | LogFormat::JournalExport
+        | LogFormat::UlogdJson
+        | LogFormat::Nflog
+        | LogFormat::Mikrotik => true,
+        LogFormat::Windows
+        | LogFormat::Asa
+        | LogFormat::Ios
+        | LogFormat::Fortigate
+        | LogFormat::PaloAlto
+        | LogFormat::Filterlog
+        | LogFormat::Junos
+        | LogFormat::Suricata
+        | LogFormat::ZeekTsv
+        | LogFormat::ZeekJson => false,
     }
 }
 

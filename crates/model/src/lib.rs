@@ -75,7 +75,9 @@ pub use permission::{Denial, Hours, Permission, Standing, covered, may_scan};
 pub use plan::{AllowedSource, Effect, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};
 pub use port::{Port, PortError, PortRange, Transport};
 pub use secret::Secret;
-pub use site::{Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, WatchPolicy, Zone};
+pub use site::{
+    Conduit, KeptConnection, KeptEnd, LogPrefix, Networks, ServiceOverride, Site, WatchPolicy, Zone,
+};
 pub use tcp_flags::TcpFlags;
 pub use untrusted::{Untrusted, sanitize};
 pub use up_time::UpTime;

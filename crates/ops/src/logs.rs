@@ -2,6 +2,7 @@
 //! rule.
 
 mod block;
+mod facts;
 mod follow;
 mod limited;
 mod signs;
@@ -22,8 +23,8 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use portcullis_capture::{self as capture, Link};
 use portcullis_logs::{
-    Clock, Line, LogReport, LoggedPacket, Place, Prefixes, Settings, Shared, Sink, Summary, TimeContext,
-    Years, decoded, in_order, read_frame, read_log, read_packet,
+    Clock, Facts, Line, LogReport, LoggedPacket, Place, Settings, Shared, Sink, Summary, TimeContext, Years,
+    decoded, in_order, read_frame, read_log, read_packet,
 };
 use portcullis_model::{LogEvent, LogFormat, LogSource, Port};
 use portcullis_sys::nflog::{self, Group};
@@ -31,6 +32,7 @@ use portcullis_sys::nflog::{self, Group};
 use crate::{OpsError, Stop};
 
 pub use block::{Proposal, proposals};
+pub use facts::facts;
 pub use follow::{How, Told, follow};
 pub use limited::counters;
 pub use portcullis_logs::{
@@ -56,6 +58,8 @@ pub struct Request {
     pub format: Option<LogFormat>,
     /// How many sources to name.
     pub top: usize,
+    /// What is known of the site, see [`facts`].
+    pub facts: Arc<Facts>,
 }
 
 /// What was read, and what could not be.
@@ -91,11 +95,7 @@ pub fn files(request: &Request, paths: &[PathBuf], mut each: Option<Each<'_>>) -
 }
 
 fn summary(request: &Request) -> Summary {
-    if request.ports.is_empty() {
-        Summary::of_all_ports()
-    } else {
-        Summary::of_ports(request.ports.iter().copied())
-    }
+    Summary::of_ports(request.ports.iter().copied()).knowing(Arc::clone(&request.facts))
 }
 
 /// Counts the bytes that were read, so that a file that became shorter meanwhile is noticed.
@@ -159,7 +159,7 @@ fn settings(request: &Request, modified: Option<Timestamp>) -> Settings {
             file_modified: modified,
             years: Years::default(),
         },
-        prefixes: Prefixes::default(),
+        prefixes: request.facts.prefixes.clone(),
         format: request.format,
     }
 }

@@ -5,7 +5,7 @@ mod export;
 mod follow;
 mod signs;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
 use portcullis_model::{Exit, LogEvent, LogSource};
@@ -28,6 +28,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             .map_or_else(TimeZone::system, |site| site.timezone.clone()),
         format: arguments.input_format,
         top: arguments.top,
+        facts: Arc::new(logs::facts(frame.desk)),
     };
     if let Some(form) = arguments.export {
         return export::run(frame, arguments, &request, form).await;

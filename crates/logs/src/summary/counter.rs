@@ -25,11 +25,8 @@ impl Shared {
 
     /// One for a thread that is alone.
     pub fn one(&self) -> Counter<'_> {
-        let ports = self.lock().ports.iter().copied().collect::<Vec<_>>();
-        Counter {
-            own: Summary::of_ports(ports),
-            shared: self,
-        }
+        let own = self.lock().empty();
+        Counter { own, shared: self }
     }
 
     fn lock(&self) -> MutexGuard<'_, Summary> {
@@ -58,6 +55,13 @@ impl Counter<'_> {
             Line::Unreadable(reason) => self.own.add_unreadable(*reason, bytes, || place.to_source()),
         }
         false
+    }
+}
+
+#[cfg(test)]
+impl Counter<'_> {
+    pub(super) fn own_mut(&mut self) -> &mut Summary {
+        &mut self.own
     }
 }
 

@@ -1,27 +1,31 @@
 //! Who tried, who got through, and what could not be read.
 
+mod asked;
 mod counter;
+mod facts;
 mod report;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
+    sync::Arc,
 };
 
-use jiff::Timestamp;
-use portcullis_model::{LogFormat, LogSource, Port, Transport, Untrusted, Verdict};
+use portcullis_model::{LogFormat, LogSource, Port, Untrusted, Verdict};
 
 pub use counter::{Counter, Shared};
+pub use facts::Facts;
 pub use report::{
     FormatCount, LogReport, PortCount, ReasonCount, SourceReport, UnreadableLine, VerdictCounts,
 };
 
-use crate::{Event, Moment, Reason, sign};
-use sources::{Attempt, Source, Sources, Span, Tally};
+use crate::{Event, Moment, Reason};
+use asked::PortBits;
+use sources::{Attempt, Sources, Span, Tally};
 
 /// Unreadable lines that are kept with their place.
 const MOST_EXAMPLES: usize = 8;
@@ -34,6 +38,7 @@ const LONGEST_EXAMPLE: usize = 240;
 pub struct Summary {
     ports: BTreeSet<Port>,
     asked: Option<Box<PortBits>>,
+    facts: Arc<Facts>,
     most_sources: usize,
     sources: Sources,
     others: Tally,
@@ -42,41 +47,11 @@ pub struct Summary {
     without_time: u64,
     time_assumed: u64,
     undirected: u64,
+    on_the_sites_word: u64,
     formats: [u64; LogFormat::ALL.len()],
     unreadable: BTreeMap<Reason, u64>,
     examples: Vec<UnreadableLine>,
     unrelated: u64,
-}
-
-/// One bit for each port of both transports.
-#[derive(Debug, Clone)]
-struct PortBits([u64; 2 * 1024]);
-
-impl PortBits {
-    fn word_and_bit(port: Port) -> (usize, u64) {
-        let number = usize::from(port.number);
-        let half = match port.transport {
-            Transport::Tcp => 0,
-            Transport::Udp => 1024,
-        };
-        (half + number / 64, 1 << (number % 64))
-    }
-
-    fn of(ports: &BTreeSet<Port>) -> Self {
-        let mut bits = Self([0; 2 * 1024]);
-        for port in ports {
-            let (word, bit) = Self::word_and_bit(*port);
-            if let Some(word) = bits.0.get_mut(word) {
-                *word |= bit;
-            }
-        }
-        bits
-    }
-
-    fn has(&self, port: Port) -> bool {
-        let (word, bit) = Self::word_and_bit(port);
-        self.0.get(word).is_some_and(|word| word & bit != 0)
-    }
 }
 
 impl Summary {
@@ -89,6 +64,7 @@ impl Summary {
         Self {
             asked: (!ports.is_empty()).then(|| Box::new(PortBits::of(&ports))),
             ports,
+            facts: Arc::default(),
             most_sources: Self::MOST_SOURCES,
             sources: Sources::default(),
             others: Tally::default(),
@@ -97,6 +73,7 @@ impl Summary {
             without_time: 0,
             time_assumed: 0,
             undirected: 0,
+            on_the_sites_word: 0,
             formats: [0; LogFormat::ALL.len()],
             unreadable: BTreeMap::new(),
             examples: Vec::new(),
@@ -107,6 +84,20 @@ impl Summary {
     /// Counts all events.
     pub fn of_all_ports() -> Self {
         Self::of_ports([])
+    }
+
+    /// The same with facts that the log does not tell.
+    pub fn knowing(mut self, facts: Arc<Facts>) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    /// One that counts the same and has counted nothing yet.
+    fn empty(&self) -> Self {
+        Self {
+            most_sources: self.most_sources,
+            ..Self::of_ports(self.ports.iter().copied()).knowing(Arc::clone(&self.facts))
+        }
     }
 
     /// Counts a line of something else.
@@ -151,6 +142,9 @@ impl Summary {
             }
             None => self.without_time += 1,
         }
+        if self.facts.prefixes.vouch_for(event) {
+            self.on_the_sites_word = self.on_the_sites_word.saturating_add(event.count);
+        }
         let attempt = Attempt {
             moment: event.moment,
             verdict: event.verdict,
@@ -175,6 +169,7 @@ impl Summary {
             (&mut self.without_time, &mut other.without_time),
             (&mut self.time_assumed, &mut other.time_assumed),
             (&mut self.undirected, &mut other.undirected),
+            (&mut self.on_the_sites_word, &mut other.on_the_sites_word),
             (&mut self.unrelated, &mut other.unrelated),
         ] {
             *own += std::mem::take(other);
@@ -196,119 +191,12 @@ impl Summary {
     pub fn distinct_sources(&self) -> usize {
         self.sources.len()
     }
-
-    /// The numbers so far, with the `top` sources that tried most.
-    pub fn report(&self, top: usize) -> LogReport {
-        let mut order: Vec<(u64, &Source)> = self
-            .sources
-            .iter()
-            .map(|source| (source.tally.verdicts().sum(), source))
-            .collect();
-        let by = |(attempts, source): &(u64, &Source)| (Reverse(*attempts), source.address);
-        let top = top.min(order.len());
-        if top < order.len() {
-            order.select_nth_unstable_by_key(top, by);
-        }
-        let others = self.others.verdicts();
-        let verdicts = self
-            .sources
-            .iter()
-            .fold(others, |sum, source| sum.plus(source.tally.verdicts()));
-        order.truncate(top);
-        order.sort_unstable_by_key(by);
-        LogReport {
-            ports: self.ports.iter().copied().collect(),
-            attempts: verdicts.sum(),
-            verdicts,
-            first: time(self.span.first),
-            last: time(self.span.last),
-            without_time: self.without_time,
-            time_assumed: self.time_assumed,
-            distinct_sources: self.sources.len() as u64,
-            sources: order.into_iter().map(|(_, source)| of_source(source)).collect(),
-            other_sources: others.sum(),
-            on_other_ports: self.on_other_ports,
-            undirected: self.undirected,
-            formats: self.formats(),
-            unreadable: self.unreadable.values().sum(),
-            unreadable_reasons: self.reasons(),
-            unreadable_lines: self.examples.clone(),
-            unrelated: self.unrelated,
-            notes: self.notes(verdicts),
-        }
-    }
-
-    fn formats(&self) -> Vec<FormatCount> {
-        let counts = LogFormat::ALL.into_iter().zip(self.formats);
-        let met = counts.filter(|(_, lines)| *lines > 0);
-        met.map(|(format, lines)| FormatCount {
-            format,
-            lines,
-            because: sign(format),
-        })
-        .collect()
-    }
-
-    fn reasons(&self) -> Vec<ReasonCount> {
-        let mut reasons: Vec<_> = self.unreadable.iter().collect();
-        reasons.sort_by_key(|(reason, lines)| (Reverse(**lines), **reason));
-        let count = |(reason, lines): (&Reason, &u64)| ReasonCount {
-            reason: reason.to_string(),
-            lines: *lines,
-        };
-        reasons.into_iter().map(count).collect()
-    }
-
-    fn notes(&self, verdicts: VerdictCounts) -> Vec<String> {
-        let mut notes = Vec::new();
-        if verdicts.sum() > 0 {
-            notes.push("counts are lower bounds: a rule with a rate limit logs only some packets".into());
-        }
-        if verdicts.unknown > 0 {
-            notes.push(
-                "a log line does not tell its verdict unless the rule's prefix is known: declare it".into(),
-            );
-        }
-        if self.undirected > 0 {
-            let lines = self.undirected;
-            notes.push(format!(
-                "{lines} lines do not tell who began the session and are counted for nobody"
-            ));
-        }
-        let most = self.most_sources;
-        if self.sources.len() >= most && self.others.verdicts().sum() > 0 {
-            notes.push(format!(
-                "only the first {most} sources were kept; attempts of later ones are counted as other sources"
-            ));
-        }
-        notes
-    }
 }
 
 fn key(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-fn time(microseconds: i64) -> Option<Timestamp> {
-    // None of the two ends of the range is a time of the calendar.
-    Timestamp::from_microsecond(microseconds).ok()
-}
-
-fn of_source(source: &Source) -> SourceReport {
-    let (mut ports, on_further_ports) = source.ports();
-    ports.sort_unstable_by_key(|count| (Reverse(count.attempts), count.port));
-    let verdicts = source.tally.verdicts();
-    SourceReport {
-        address: IpAddr::V6(Ipv6Addr::from_bits(source.address)).to_canonical(),
-        attempts: verdicts.sum(),
-        verdicts,
-        first: time(source.span.first),
-        last: time(source.span.last),
-        ports,
-        on_further_ports,
     }
 }
 

@@ -1,9 +1,10 @@
 use std::net::IpAddr;
 
-use portcullis_model::LogMoment;
+use jiff::Timestamp;
+use portcullis_model::{LogMoment, Transport};
 
 use super::*;
-use crate::{TCP, UDP};
+use crate::{Prefixes, TCP, UDP};
 
 fn event(source: &str, port: Option<Port>, verdict: Verdict) -> Event<'static> {
     let destination: IpAddr = "10.7.10.4".parse().unwrap();
@@ -110,6 +111,42 @@ fn a_line_counts_as_often_as_it_stands_for_and_for_nobody_when_it_does_not_tell_
     assert_eq!((report.attempts, report.undirected), (21, 1));
     assert!(
         report.notes.iter().any(|note| note.contains("who began")),
+        "{:?}",
+        report.notes
+    );
+}
+
+#[test]
+fn verdicts_that_rest_on_the_site_s_word_are_counted_where_the_prefix_decided() {
+    let declared = vec![
+        ("FW-".into(), Verdict::Blocked),
+        ("FW-?".into(), Verdict::Unknown),
+    ];
+    let facts = Facts {
+        prefixes: Prefixes::declared(declared),
+    };
+    let shared = Shared::new(Summary::of_all_ports().knowing(Arc::new(facts)));
+    let mut counter = shared.one();
+    let mut count = |format, prefix: &'static str, verdict| {
+        let mut event = event("192.0.2.1", MDM, verdict);
+        event.format = format;
+        event.prefix = prefix.as_bytes().into();
+        counter.own_mut().add(&event, None);
+    };
+    count(LogFormat::Kernel, "FW-DROP", Verdict::Blocked);
+    count(LogFormat::Nflog, "FW-DROP", Verdict::Blocked);
+    count(LogFormat::Kernel, "FW-?", Verdict::Unknown);
+    count(LogFormat::Kernel, "[UFW BLOCK]", Verdict::Blocked);
+    // The name of a rule of another maker, whose line tells the verdict itself.
+    count(LogFormat::Asa, "FW-DROP", Verdict::Blocked);
+    drop(counter);
+    let report = shared.into_summary().report(1);
+    assert_eq!((report.attempts, report.on_the_sites_word), (5, 2));
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.starts_with("2 verdicts rest")),
         "{:?}",
         report.notes
     );

@@ -1,6 +1,7 @@
 //! `site.toml`: zones, conduits, services, maintenance windows (the words of IEC 62443-3-2).
 
 mod detections;
+mod log_prefixes;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
-use crate::{ConfigError, Detections, Digest, MaintenanceWindow, NetworkSet, Port, ServiceName};
+use crate::{ConfigError, Detections, Digest, MaintenanceWindow, NetworkSet, Port, ServiceName, Verdict};
 
 /// A site as its owner declared it.
 #[derive(Debug, Clone)]
@@ -37,6 +38,17 @@ pub struct Site {
     pub approval: Option<ApprovalPolicy>,
     /// Which signs in firewall logs are told of.
     pub detections: Detections,
+    /// What the owner's own log rules do with a packet.
+    pub log_prefixes: Vec<LogPrefix>,
+}
+
+/// A log rule of the owner, whose verdict no line proves and for which the site vouches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPrefix {
+    /// What its prefix begins with, without blanks at both ends; unique on the site.
+    pub begins: String,
+    /// What becomes of the packet.
+    pub verdict: Verdict,
 }
 
 /// Who approves changes.

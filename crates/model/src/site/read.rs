@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     ApprovalPolicy, Conduit, KeptConnection, KeptEnd, Networks, ServiceOverride, Site, WatchPolicy, Zone,
-    detections::detections,
+    detections::detections, log_prefixes::log_prefixes,
 };
 use crate::{
     ConfigError, Digest, MaintenanceWindow, Port, ServiceName,
@@ -53,6 +53,7 @@ pub(super) fn site(
         let watch = watch(top.section("watch"));
         let approval = approval(top.section("approval"));
         let detections = detections(document, top.sections("detection"));
+        let log_prefixes = log_prefixes(document, top.sections("log_prefix"));
         Site {
             digest: Digest::of(text),
             name,
@@ -65,6 +66,7 @@ pub(super) fn site(
             watch,
             approval,
             detections,
+            log_prefixes,
         }
     })
 }

@@ -212,3 +212,50 @@ name = "intrusion"
         ]
     );
 }
+
+#[test]
+fn the_site_vouches_for_the_verdict_of_its_own_log_rules() {
+    let text = format!(
+        "{PLANT}[[log_prefix]]\nbegins = \"FW-DROP \"\nverdict = \"blocked\"\n\
+         [[log_prefix]]\nbegins = \"FW-\"\nverdict = \"allowed\"\n"
+    );
+    let declared = Site::parse("site.toml", &text).unwrap().log_prefixes;
+    let declared: Vec<_> = declared
+        .iter()
+        .map(|prefix| (prefix.begins.as_str(), prefix.verdict))
+        .collect();
+    assert_eq!(
+        declared,
+        [("FW-DROP", Verdict::Blocked), ("FW-", Verdict::Allowed)]
+    );
+    assert_eq!(Site::parse("site.toml", PLANT).unwrap().log_prefixes, []);
+}
+
+#[test]
+fn mistakes_in_log_prefixes_have_their_lines() {
+    let long = "x".repeat(128);
+    let text = format!(
+        "[site]\nname = \"p\"\n[[log_prefix]]\nbegins = \"A\"\nverdict = \"drop\"\n[[log_prefix]]\nverdict = \"blocked\"\n\
+         [[log_prefix]]\nbegins = \" \"\nverdict = 1\n[[log_prefix]]\nbegins = \" A \"\nverdict = \"blocked\"\nprefx = \"B\"\n\
+         [[log_prefix]]\nbegins = \"{long}\"\n"
+    );
+    let error = Site::parse("site.toml", &text).unwrap_err();
+    let shown: Vec<String> = error
+        .problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.line, problem.what))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "5: `drop` is not a verdict: write blocked, allowed or unknown",
+            "6: log_prefix has no `begins`",
+            "9: `begins` is empty",
+            "10: `verdict` must be a text in quotes",
+            "12: there are two log prefixes that begin with `A`",
+            "14: unknown key `prefx` in log_prefix",
+            "15: log_prefix has no `verdict`",
+            "16: `begins` is longer than 127 bytes, and no rule's prefix is",
+        ]
+    );
+}

@@ -12,6 +12,7 @@ fn request() -> Request {
         timezone: TimeZone::UTC,
         format: None,
         top: 9,
+        facts: Arc::default(),
     }
 }
 

@@ -1,0 +1,129 @@
+//! From what was counted to what is told.
+
+use std::{
+    cmp::Reverse,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use jiff::Timestamp;
+use portcullis_model::LogFormat;
+
+use super::{FormatCount, LogReport, ReasonCount, SourceReport, Summary, VerdictCounts, sources::Source};
+use crate::{Reason, sign};
+
+impl Summary {
+    /// The numbers so far, with the `top` sources that tried most.
+    pub fn report(&self, top: usize) -> LogReport {
+        let mut order: Vec<(u64, &Source)> = self
+            .sources
+            .iter()
+            .map(|source| (source.tally.verdicts().sum(), source))
+            .collect();
+        let by = |(attempts, source): &(u64, &Source)| (Reverse(*attempts), source.address);
+        let top = top.min(order.len());
+        if top < order.len() {
+            order.select_nth_unstable_by_key(top, by);
+        }
+        let others = self.others.verdicts();
+        let verdicts = self
+            .sources
+            .iter()
+            .fold(others, |sum, source| sum.plus(source.tally.verdicts()));
+        order.truncate(top);
+        order.sort_unstable_by_key(by);
+        LogReport {
+            ports: self.ports.iter().copied().collect(),
+            attempts: verdicts.sum(),
+            verdicts,
+            first: time(self.span.first),
+            last: time(self.span.last),
+            without_time: self.without_time,
+            time_assumed: self.time_assumed,
+            distinct_sources: self.sources.len() as u64,
+            sources: order.into_iter().map(|(_, source)| of_source(source)).collect(),
+            other_sources: others.sum(),
+            on_other_ports: self.on_other_ports,
+            undirected: self.undirected,
+            on_the_sites_word: self.on_the_sites_word,
+            formats: self.formats(),
+            unreadable: self.unreadable.values().sum(),
+            unreadable_reasons: self.reasons(),
+            unreadable_lines: self.examples.clone(),
+            unrelated: self.unrelated,
+            notes: self.notes(verdicts),
+        }
+    }
+
+    fn formats(&self) -> Vec<FormatCount> {
+        let counts = LogFormat::ALL.into_iter().zip(self.formats);
+        let met = counts.filter(|(_, lines)| *lines > 0);
+        met.map(|(format, lines)| FormatCount {
+            format,
+            lines,
+            because: sign(format),
+        })
+        .collect()
+    }
+
+    fn reasons(&self) -> Vec<ReasonCount> {
+        let mut reasons: Vec<_> = self.unreadable.iter().collect();
+        reasons.sort_by_key(|(reason, lines)| (Reverse(**lines), **reason));
+        let count = |(reason, lines): (&Reason, &u64)| ReasonCount {
+            reason: reason.to_string(),
+            lines: *lines,
+        };
+        reasons.into_iter().map(count).collect()
+    }
+
+    fn notes(&self, verdicts: VerdictCounts) -> Vec<String> {
+        let mut notes = Vec::new();
+        if verdicts.sum() > 0 {
+            notes.push("counts are lower bounds: a rule with a rate limit logs only some packets".into());
+        }
+        if verdicts.unknown > 0 {
+            notes.push(
+                "a log line does not tell its verdict unless the rule's prefix is known: declare it in site.toml, [[log_prefix]]"
+                    .into(),
+            );
+        }
+        if self.on_the_sites_word > 0 {
+            let verdicts = self.on_the_sites_word;
+            notes.push(format!(
+                "{verdicts} verdicts rest on the word of site.toml, [[log_prefix]], and on nothing in the log"
+            ));
+        }
+        if self.undirected > 0 {
+            let lines = self.undirected;
+            notes.push(format!(
+                "{lines} lines do not tell who began the session and are counted for nobody"
+            ));
+        }
+        let most = self.most_sources;
+        if self.sources.len() >= most && self.others.verdicts().sum() > 0 {
+            notes.push(format!(
+                "only the first {most} sources were kept; attempts of later ones are counted as other sources"
+            ));
+        }
+        notes
+    }
+}
+
+fn time(microseconds: i64) -> Option<Timestamp> {
+    // None of the two ends of the range is a time of the calendar.
+    Timestamp::from_microsecond(microseconds).ok()
+}
+
+fn of_source(source: &Source) -> SourceReport {
+    let (mut ports, on_further_ports) = source.ports();
+    ports.sort_unstable_by_key(|count| (Reverse(count.attempts), count.port));
+    let verdicts = source.tally.verdicts();
+    SourceReport {
+        address: IpAddr::V6(Ipv6Addr::from_bits(source.address)).to_canonical(),
+        attempts: verdicts.sum(),
+        verdicts,
+        first: time(source.span.first),
+        last: time(source.span.last),
+        ports,
+        on_further_ports,
+    }
+}
