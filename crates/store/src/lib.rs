@@ -50,5 +50,6 @@ pub use advisories::KeptAdvisory;
 pub use audit::{AuditFault, AuditVerdict};
 pub use error::StoreError;
 pub use log_counts::{LogBatch, LogCount, LogStream};
+pub use observations::Look;
 pub use open::{Settings, Store};
 pub use sqlite::SqliteCause;

@@ -1,6 +1,8 @@
 //! Observations: facts, written once and never edited.
 
-use portcullis_model::{Observation, RunId};
+use std::net::IpAddr;
+
+use portcullis_model::{Observation, Port, RunId};
 
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -9,6 +11,9 @@ use crate::{
     record::{decode_all, encode},
     runs::not_found,
 };
+
+/// A run, a port that it looked at, and the address of ours that it looked from.
+pub type Look = (RunId, Port, Option<IpAddr>);
 
 /// Rows of one statement: a statement of its own for each row would take a thousand times as long to hand over.
 const ROWS: usize = 200;
@@ -59,6 +64,37 @@ impl Store {
             .await
             .map_err(self.failed("read the observations of a run"))?;
         decode_all("observation", rows)
+    }
+
+    /// On which ports the newest `limit` runs of these commands looked, and from which address of ours, where that is known: run,
+    /// port, address. What was only silent is not among the observations.
+    ///
+    /// # Errors
+    /// Locked or damaged.
+    pub async fn looks_of_runs(&self, commands: [&str; 2], limit: u32) -> Result<Vec<Look>, StoreError> {
+        let [one, other] = commands;
+        // An observation is a long text: one of each port and one of each host tell enough.
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "WITH looked AS (
+                 SELECT id FROM run WHERE json_extract(record, '$.command') IN (?, ?)
+                 ORDER BY started DESC, rowid DESC LIMIT ?
+             )
+             SELECT DISTINCT run, port, coalesce(json_extract(record, '$.source'), '') FROM observation
+             WHERE rowid IN (
+                 SELECT min(rowid) FROM observation WHERE run IN (SELECT id FROM looked) GROUP BY run, port
+                 UNION SELECT min(rowid) FROM observation WHERE run IN (SELECT id FROM looked) GROUP BY run, address
+             )",
+        )
+        .bind(one)
+        .bind(other)
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("read from where runs looked"))?;
+        let look = |(run, port, source): (String, String, String)| {
+            Some((run.parse().ok()?, port.parse().ok()?, source.parse().ok()))
+        };
+        Ok(rows.into_iter().filter_map(look).collect())
     }
 
     /// The newest observation of each port of each address from each vantage, sorted by address, port and vantage.

@@ -245,6 +245,49 @@ async fn observations_are_added_once_and_the_newest_is_found() {
 }
 
 #[tokio::test]
+async fn it_is_known_which_run_looked_at_which_port_and_from_where() {
+    let place = Place::new();
+    let store = place.open().await;
+    let (first, second) = (run(1), run(2));
+    let other = Run {
+        command: "import".into(),
+        ..run(3)
+    };
+    for run in [&first, &second, &other] {
+        store.begin_run(run).await.unwrap();
+    }
+    let from = |run: &Run, address: &str, port, source: Option<&str>| Observation {
+        id: Observation::id_of(run.id, &run.vantage, address.parse().unwrap(), Port::tcp(port)),
+        source: source.map(|source| source.parse().unwrap()),
+        port: Port::tcp(port),
+        ..observation(run, address, 0, PortState::Open)
+    };
+    store
+        .add_observations(&[
+            from(&first, "10.7.10.4", 22, Some("10.7.20.9")),
+            from(&first, "10.7.10.4", 80, Some("10.7.20.9")),
+            from(&first, "10.7.10.5", 80, Some("10.7.30.9")),
+            from(&second, "10.7.10.4", 22, None),
+            from(&other, "10.7.10.4", 22, Some("10.7.20.9")),
+        ])
+        .await
+        .unwrap();
+    let mut looks = store.looks_of_runs(["scan", "verify"], 9).await.unwrap();
+    looks.sort();
+    let near = Some("10.7.20.9".parse().unwrap());
+    let mut expected = vec![
+        (first.id, Port::tcp(22), near),
+        (first.id, Port::tcp(80), near),
+        (first.id, Port::tcp(80), Some("10.7.30.9".parse().unwrap())),
+        (second.id, Port::tcp(22), None),
+    ];
+    expected.sort();
+    assert_eq!(looks, expected);
+    let newest = store.looks_of_runs(["scan", "verify"], 1).await.unwrap();
+    assert_eq!(newest, [(second.id, Port::tcp(22), None)]);
+}
+
+#[tokio::test]
 async fn observations_come_all_or_none() {
     let place = Place::new();
     let store = place.open().await;
