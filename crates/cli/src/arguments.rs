@@ -499,7 +499,13 @@ pub(crate) struct Logs {
     /// Only events to these ports, such as 54321,udp/4800,7001-7005
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     pub(crate) port: Vec<PortRange>,
-    /// How many sources to name
+    /// Infer sessions from lines that come close together; one processor reads then
+    #[arg(long, conflicts_with_all = ["follow", "export"])]
+    pub(crate) sessions: bool,
+    /// Count around this change [default: around those of the store that close the ports]
+    #[arg(long, value_name = "ID")]
+    pub(crate) change: Option<String>,
+    /// How many to name of each: sources, networks, services
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) top: usize,
 }

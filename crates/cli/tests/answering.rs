@@ -6,6 +6,12 @@ use std::{
     process::{Command, Output},
 };
 
+use jiff::Timestamp;
+use portcullis_model::{
+    AllowedSource, BackendName, Change, ChangeId, ChangeState, Coverage, Digest, Observation, Plan, PlanId,
+    Port, PortState, Run, RunId, StepRecord, Vantage,
+};
+use portcullis_store::Store;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -23,6 +29,21 @@ impl Place {
         fs::write(folder.path().join("site.toml"), format!("{SITE}{more}")).unwrap();
         fs::write(folder.path().join("kern.log"), log).unwrap();
         Self(folder)
+    }
+
+    /// Puts something into the store.
+    fn keep(&self, put: impl AsyncFnOnce(&Store)) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let store = Store::open(self.0.path().join("x.db").to_str().unwrap())
+                .await
+                .unwrap();
+            put(&store).await;
+            store.close().await;
+        });
     }
 
     fn logs(&self, more: &[&str]) -> Output {
@@ -83,4 +104,213 @@ fn the_site_declares_what_its_log_rules_do() {
         text.contains("2 verdicts rest on the word of site.toml"),
         "{text}"
     );
+}
+
+const ZONES: &str = r#"
+[[zone]]
+name = "control"
+networks = ["10.7.10.0/24"]
+[[zone]]
+name = "engineering"
+networks = ["10.7.20.0/24"]
+[[conduit]]
+from = "engineering"
+to = "control"
+services = ["moxa-mdm-gateway"]
+"#;
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-11-22T{time}Z").parse().unwrap()
+}
+
+#[test]
+fn sources_are_told_with_their_zone_the_service_and_the_conduit() {
+    let log = [
+        line("12:00:00", "[UFW BLOCK]", "10.7.20.5", 54321),
+        line("12:00:01", "[UFW BLOCK]", "10.7.20.6", 502),
+        line("12:00:02", "[UFW BLOCK]", "192.0.2.7", 54321),
+        line("13:00:00", "[UFW ALLOW]", "192.0.2.7", 54321),
+    ]
+    .concat();
+    let place = Place::new(ZONES, &log);
+    let text = place.text(&[]);
+    let row = |start: &str| {
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with(start)).collect();
+        assert_eq!(rows.len(), 1, "{start}: {text}");
+        rows[0].split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(row("10.7.20.5").ends_with("tcp/54321 moxa-mdm-gateway engineering engineering -> control"));
+    assert!(row("10.7.20.6").ends_with("tcp/502 modbus-tcp engineering no conduit"));
+    assert!(row("192.0.2.7 ").ends_with("tcp/54321 moxa-mdm-gateway no zone no conduit"));
+    assert!(row("tcp/54321").starts_with("tcp/54321 moxa-mdm-gateway 3 2 1 0 2026-11-22 12:00:00"));
+    assert!(row("no zone").starts_with("no zone 1 2 1 1 0"));
+    assert!(row("10.7.20.0/24").starts_with("10.7.20.0/24 2 2 2 0 0"));
+    assert!(
+        text.starts_with("4 logged packets from 3 source(s): 3 blocked, 1 got through, 0 unknown"),
+        "{text}"
+    );
+    // The plot fits a screen, also through a pipe, and without a locale it is of ASCII.
+    assert!(row("got through").ends_with("most 1"), "{text}");
+    let plain = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["--store", "x.db", "logs", "kern.log"])
+        .current_dir(place.0.path())
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let plain = String::from_utf8(plain.stdout).unwrap();
+    assert!(plain.is_ascii() && plain.contains("most 3"), "{plain}");
+    assert!(
+        !plain.contains("conduit") && !plain.contains("zone"),
+        "without a site there are none: {plain}"
+    );
+}
+
+#[test]
+fn own_scans_in_the_store_are_set_apart_and_named() {
+    let log = [
+        line("12:00:05", "[UFW BLOCK]", "10.7.20.9", 54321),
+        line("12:00:06", "[UFW BLOCK]", "10.7.20.9", 502),
+        line("12:00:07", "[UFW BLOCK]", "192.0.2.7", 54321),
+    ]
+    .concat();
+    let place = Place::new(ZONES, &log);
+    let run = Run {
+        id: RunId::of(&[b"1"]),
+        command: "scan".into(),
+        vantage: Vantage::lab("engineering"),
+        started: at("12:00:00"),
+        ended: Some(at("12:00:10")),
+        settings: Value::Null,
+        not_tested: Vec::new(),
+        coverage: Coverage::default(),
+    };
+    let address = "10.7.10.4".parse().unwrap();
+    let seen = Observation {
+        id: Observation::id_of(run.id, &run.vantage, address, Port::tcp(54321)),
+        run: run.id,
+        at: at("12:00:05"),
+        vantage: run.vantage.clone(),
+        source: Some("10.7.20.9".parse().unwrap()),
+        address,
+        port: Port::tcp(54321),
+        state: PortState::NoAnswer,
+        because: "nothing came back".into(),
+        confidence: None,
+        identifications: Vec::new(),
+        evidence: Vec::new(),
+    };
+    place.keep(async |store| {
+        store.begin_run(&run).await.unwrap();
+        store.add_observations(&[seen]).await.unwrap();
+        store.finish_run(&run).await.unwrap();
+    });
+    let report = place.report(&[]);
+    assert_eq!(report["own_scans"][0]["run"], run.id.to_string());
+    assert_eq!(
+        (&report["own_scans"][0]["attempts"], &report["attempts"]),
+        (&1.into(), &2.into())
+    );
+    let text = place.text(&[]);
+    let told = format!(
+        "Counted apart: 1 logged packets of own scan {}: 1 blocked",
+        run.id
+    );
+    assert!(text.contains(&told), "{text}");
+    assert!(
+        text.contains("10.7.20.9 (ours: lab:engineering)"),
+        "the port that it did not touch: {text}"
+    );
+}
+
+#[test]
+fn who_gets_through_after_a_change_is_told_before_all_else() {
+    let log = [
+        line("11:59:00", "[UFW ALLOW]", "192.0.2.7", 54321),
+        line("12:00:30", "[UFW BLOCK]", "192.0.2.7", 54321),
+        line("12:05:00", "[UFW ALLOW]", "192.0.2.8", 54321),
+        line("12:06:00", "[UFW ALLOW]", "10.7.20.5", 54321),
+        line("12:07:00", "[UFW ALLOW]", "192.0.2.8", 502),
+    ]
+    .concat();
+    let place = Place::new(ZONES, &log);
+    let plan = Plan {
+        id: PlanId::of(&[b"1"]),
+        made: at("11:00:00"),
+        host: "gw".into(),
+        via: None,
+        backend: BackendName::Nftables,
+        close: Port::tcp(54321),
+        behind: vec!["10.7.10.4".parse().unwrap()],
+        allow: vec![AllowedSource {
+            network: "10.7.20.0/24".parse().unwrap(),
+            because: "conduit engineering -> control".into(),
+        }],
+        exposure: None,
+        site: None,
+        ruleset: Digest::of("x"),
+        before: Vec::new(),
+        listeners: Vec::new(),
+        connections: Vec::new(),
+        notes: Vec::new(),
+        predictions: Vec::new(),
+        effects: Vec::new(),
+    }
+    .seal();
+    let step = |step: &str, time: &str| StepRecord {
+        step: step.into(),
+        at: at(time),
+        done: true,
+        outcome: String::new(),
+    };
+    let change = Change {
+        id: ChangeId::of(&[b"1"]),
+        plan: plan.id,
+        host: "gw".into(),
+        backend: BackendName::Nftables,
+        port: Port::tcp(54321),
+        state: ChangeState::Confirmed,
+        applied: at("11:59:59"),
+        trial_seconds: Some(120),
+        trial_until: Some(at("12:02:00")),
+        trial_ends: None,
+        since: at("12:01:00"),
+        actor: "a".into(),
+        emergency: None,
+        fingerprint: None,
+        session: None,
+        steps: vec![step("load", "12:00:00"), step("confirm", "12:01:00")],
+    };
+    place.keep(async |store| {
+        store.save_plan(&plan).await.unwrap();
+        store.save_change(&change).await.unwrap();
+    });
+    for more in [
+        &[][..],
+        &["--port", "54321"],
+        &["--change", &change.id.to_string()],
+    ] {
+        let text = place.text(more);
+        let alarm = format!(
+            "1 got through to tcp/54321 although change {} closes it; first 2026-11-22 12:05:00.\nThe rule may not be in force",
+            change.id.short()
+        );
+        assert!(text.starts_with(&alarm), "{text}");
+        for row in [
+            "before 1 0 1 0",
+            "on trial 2026-11-22 12:00:00 1 1 0 0",
+            "after 2026-11-22 12:01:00 2 0 2 0",
+        ] {
+            let rows: Vec<String> = text
+                .lines()
+                .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+                .collect();
+            assert!(rows.iter().any(|line| line == row), "{row}: {text}");
+        }
+    }
+    let other = place.report(&["--port", "502"]);
+    assert_eq!(other["changes"], serde_json::json!([]));
+    let none = place.logs(&["--change", "ffff"]);
+    assert_eq!(none.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&none.stderr);
+    assert!(stderr.contains("no change is called ffff"), "{stderr}");
 }

@@ -23,8 +23,8 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use portcullis_capture::{self as capture, Link};
 use portcullis_logs::{
-    Clock, Facts, Line, LogReport, LoggedPacket, Place, Settings, Shared, Sink, Summary, TimeContext, Years,
-    decoded, in_order, read_frame, read_log, read_packet,
+    Clock, Facts, Line, LogReport, LoggedPacket, Place, Sessions, Settings, Shared, Sink, Summary,
+    TimeContext, Years, decoded, in_order, read_frame, read_log, read_packet,
 };
 use portcullis_model::{LogEvent, LogFormat, LogSource, Port};
 use portcullis_sys::nflog::{self, Group};
@@ -36,7 +36,8 @@ pub use facts::facts;
 pub use follow::{How, Told, follow};
 pub use limited::counters;
 pub use portcullis_logs::{
-    LogReport as Report,
+    ChangeReport, GroupCount, LogReport as Report, PhaseCounts, PortCount, SourceReport, TimeSpan,
+    TimelineReport, VerdictCounts, Way,
     detection::{Detector, Finding, Findings},
 };
 pub use signs::detector;
@@ -58,6 +59,9 @@ pub struct Request {
     pub format: Option<LogFormat>,
     /// How many sources to name.
     pub top: usize,
+    /// Whether sessions are inferred; that needs the lines in their order, so that one processor reads. Not where logs are
+    /// followed.
+    pub sessions: bool,
     /// What is known of the site, see [`facts`].
     pub facts: Arc<Facts>,
 }
@@ -76,21 +80,45 @@ pub type Each<'e> = &'e mut (dyn FnMut(&LogEvent) + Send);
 
 /// Reads files one after the other, those of a rotated log from the oldest on; `-` is standard input. A file that cannot be
 /// read does not stop the others. Without somebody who takes each event in order, all processors read.
-pub fn files(request: &Request, paths: &[PathBuf], mut each: Option<Each<'_>>) -> LogsRead {
+pub fn files(request: &Request, paths: &[PathBuf], each: Option<Each<'_>>) -> LogsRead {
     let shared = Shared::new(summary(request));
     let mut failures = Vec::new();
+    let mut takers = Takers {
+        each,
+        sessions: request.sessions.then(Sessions::default),
+    };
     for path in in_order(paths) {
-        let each: Option<Each<'_>> = match &mut each {
-            Some(each) => Some(&mut **each),
-            None => None,
-        };
-        if let Err(source) = file(request, &path, &shared, each) {
+        if let Err(source) = file(request, &path, &shared, &mut takers) {
             failures.push(OpsError::Read { path, source });
         }
     }
-    LogsRead {
-        report: shared.into_summary().report(request.top),
-        failures,
+    let mut report = shared.into_summary().report(request.top);
+    if let Some(sessions) = takers.sessions {
+        sessions.tell(&mut report);
+    }
+    LogsRead { report, failures }
+}
+
+/// Who wants the lines in their order.
+struct Takers<'e> {
+    each: Option<Each<'e>>,
+    sessions: Option<Sessions>,
+}
+
+impl Takers<'_> {
+    fn want_order(&self) -> bool {
+        self.each.is_some() || self.sessions.is_some()
+    }
+
+    /// Takes a line that counts.
+    fn take(&mut self, line: &Line<'_>, place: Place<'_>, clock: &mut Clock<'_>) {
+        let Line::Event(event) = line else { return };
+        if let Some(sessions) = &mut self.sessions {
+            sessions.add(event, clock.at(&event.time));
+        }
+        if let Some(each) = &mut self.each {
+            each(&event.to_log_event(clock, place.to_source()));
+        }
     }
 }
 
@@ -112,7 +140,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-fn file(request: &Request, path: &Path, shared: &Shared, each: Option<Each<'_>>) -> io::Result<()> {
+fn file(request: &Request, path: &Path, shared: &Shared, takers: &mut Takers<'_>) -> io::Result<()> {
     let name = path.to_string_lossy();
     if path == Path::new("-") {
         return whole(
@@ -120,7 +148,7 @@ fn file(request: &Request, path: &Path, shared: &Shared, each: Option<Each<'_>>)
             &name,
             &settings(request, None),
             shared,
-            each,
+            takers,
         );
     }
     let mut file = File::open(path)?;
@@ -140,7 +168,7 @@ fn file(request: &Request, path: &Path, shared: &Shared, each: Option<Each<'_>>)
         reader: file,
         bytes: Arc::clone(&bytes),
     };
-    whole(decoded(counted)?, &name, &settings, shared, each)?;
+    whole(decoded(counted)?, &name, &settings, shared, takers)?;
     let read = bytes.load(Ordering::Relaxed);
     if data.is_file() && read < data.len() {
         let had = data.len();
@@ -170,29 +198,21 @@ fn whole(
     path: &str,
     settings: &Settings,
     shared: &Shared,
-    each: Option<Each<'_>>,
+    takers: &mut Takers<'_>,
 ) -> io::Result<()> {
     let mut head = Vec::new();
     reader.by_ref().take(4).read_to_end(&mut head)?;
     let is_capture = is_capture(&head);
     let reader = Cursor::new(head).chain(reader);
     if is_capture {
-        return frames(reader, path, settings, shared, each);
+        return frames(reader, path, settings, shared, takers);
     }
-    let read = match each {
-        Some(each) => read_log(
-            reader,
-            path,
-            settings,
-            &mut [Ordered {
-                shared: shared.one(),
-                each,
-            }],
-        ),
-        None => {
-            let threads = available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
-            read_log(reader, path, settings, &mut shared.counters(threads))
-        }
+    let read = if takers.want_order() {
+        let shared = shared.one();
+        read_log(reader, path, settings, &mut [Ordered { shared, takers }])
+    } else {
+        let threads = available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+        read_log(reader, path, settings, &mut shared.counters(threads))
     };
     read.stopped.map_or(Ok(()), |why| Err(io::Error::other(why)))
 }
@@ -215,12 +235,11 @@ fn frames(
     path: &str,
     settings: &Settings,
     shared: &Shared,
-    each: Option<Each<'_>>,
+    takers: &mut Takers<'_>,
 ) -> io::Result<()> {
     let mut file = capture::File::open(reader).map_err(io::Error::other)?;
     let mut clock = Clock::new(&settings.time);
     let mut counter = shared.one();
-    let mut each = each;
     let mut line = 0;
     while let Some(frame) = file.next_frame().map_err(io::Error::other)? {
         line += 1;
@@ -235,37 +254,23 @@ fn frames(
         }
         let at = i64::try_from(frame.at / 1000).ok();
         let read = read_frame(frame.bytes, at, &settings.prefixes);
-        take(&mut counter, &mut each, &read, place, frame.bytes, &mut clock);
+        if counter.count(&read, place, frame.bytes, &mut clock) {
+            takers.take(&read, place, &mut clock);
+        }
     }
     Ok(())
 }
 
-/// Counts a line, and hands on the event of one that counts.
-fn take(
-    counter: &mut portcullis_logs::Counter<'_>,
-    each: &mut Option<Each<'_>>,
-    line: &Line<'_>,
-    place: Place<'_>,
-    bytes: &[u8],
-    clock: &mut Clock<'_>,
-) {
-    let counts = counter.count(line, place, bytes, clock);
-    if let (true, Line::Event(event), Some(each)) = (counts, line, each.as_mut()) {
-        each(&event.to_log_event(clock, place.to_source()));
-    }
-}
-
-/// Counts, and hands each event on in its order.
-struct Ordered<'s, 'e> {
+/// Counts, and hands each line that counts on in its order.
+struct Ordered<'s, 't, 'e> {
     shared: portcullis_logs::Counter<'s>,
-    each: Each<'e>,
+    takers: &'t mut Takers<'e>,
 }
 
-impl Sink for Ordered<'_, '_> {
+impl Sink for Ordered<'_, '_, '_> {
     fn line(&mut self, line: &Line<'_>, place: Place<'_>, bytes: &[u8], clock: &mut Clock<'_>) {
-        let counts = self.shared.count(line, place, bytes, clock);
-        if let (true, Line::Event(event)) = (counts, line) {
-            (self.each)(&event.to_log_event(clock, place.to_source()));
+        if self.shared.count(line, place, bytes, clock) {
+            self.takers.take(line, place, clock);
         }
     }
 
@@ -290,6 +295,7 @@ pub fn live(
     let mut socket = Group::open(group).map_err(OpsError::System)?;
     ready();
     let mut summary = summary(request);
+    let mut sessions = request.sessions.then(Sessions::default);
     let settings = settings(request, None);
     let mut clock = Clock::new(&settings.time);
     let end = patience.map(|patience| Instant::now() + patience);
@@ -308,7 +314,11 @@ pub fn live(
             };
             match read_packet(&packet, &settings.prefixes) {
                 Line::Event(event) => {
-                    if summary.add(&event, clock.at(&event.time)) {
+                    let at = clock.at(&event.time);
+                    if summary.add(&event, at) {
+                        if let Some(sessions) = &mut sessions {
+                            sessions.add(&event, at);
+                        }
                         each(&event.to_log_event(&mut clock, LogSource::Nflog { group }));
                     }
                 }
@@ -319,7 +329,11 @@ pub fn live(
             }
         }
     }
-    Ok(summary.report(request.top))
+    let mut report = summary.report(request.top);
+    if let Some(sessions) = sessions {
+        sessions.tell(&mut report);
+    }
+    Ok(report)
 }
 
 #[cfg(test)]

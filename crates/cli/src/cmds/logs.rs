@@ -3,24 +3,31 @@
 mod block;
 mod export;
 mod follow;
+mod plot;
 mod signs;
+mod text;
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZone};
-use portcullis_model::{Exit, LogEvent, LogSource};
-use portcullis_ops::logs::{self, Report, Request};
+use portcullis_model::{Exit, LogEvent, Port};
+use portcullis_ops::logs::{self, Request};
 
 use super::{Frame, Outcome, fault};
 use crate::{
     arguments::Logs,
-    output::{Format, View, table},
+    environment::Screen,
+    output::{Format, View},
     report,
 };
 
 pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
+    let ports: Vec<Port> = arguments.port.iter().flat_map(|range| range.ports()).collect();
+    let facts = logs::facts(frame.desk, &ports, arguments.change.as_deref())
+        .await
+        .map_err(fault)?;
     let request = Request {
-        ports: arguments.port.iter().flat_map(|range| range.ports()).collect(),
+        ports,
         timezone: frame
             .desk
             .site
@@ -28,7 +35,8 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             .map_or_else(TimeZone::system, |site| site.timezone.clone()),
         format: arguments.input_format,
         top: arguments.top,
-        facts: Arc::new(logs::facts(frame.desk)),
+        sessions: arguments.sessions,
+        facts: Arc::new(facts),
     };
     if let Some(form) = arguments.export {
         return export::run(frame, arguments, &request, form).await;
@@ -74,7 +82,8 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
     let mut signs = signs.found();
     signs.notes.extend(logs::counters(frame.desk, &signs.findings));
     let proposals = block::proposed(frame, arguments.block, &signs.findings).await?;
-    View::text(text(&report) + &signs::text(&signs) + &block::text(proposals.as_deref()))
+    let told = text::text(&report, Screen::here()) + &signs::text(&signs) + &block::text(proposals.as_deref());
+    View::text(told)
         .all("log-report", [&report])
         .all("log-sign", &signs.findings)
         .all(
@@ -113,80 +122,6 @@ fn line(event: &LogEvent) -> String {
         event.source,
         event.destination
     )
-}
-
-fn text(report: &Report) -> String {
-    let mut text = String::new();
-    if !report.sources.is_empty() {
-        let rows = report.sources.iter().map(|source| {
-            let ports: Vec<String> = source.ports.iter().map(|port| port.port.to_string()).collect();
-            [
-                source.address.to_string(),
-                source.attempts.to_string(),
-                source.verdicts.blocked.to_string(),
-                source.verdicts.allowed.to_string(),
-                source.verdicts.unknown.to_string(),
-                clock(source.first),
-                clock(source.last),
-                ports.join(" "),
-            ]
-        });
-        let header = [
-            "source",
-            "packets",
-            "blocked",
-            "got through",
-            "unknown",
-            "first (utc)",
-            "last (utc)",
-            "to",
-        ];
-        let _ = writeln!(text, "{}\n", table(header, rows));
-    }
-    let _ = write!(
-        text,
-        "{} logged packets from {} source(s): {} blocked, {} got through, {} unknown; first {}, last {}.",
-        report.attempts,
-        report.distinct_sources,
-        report.verdicts.blocked,
-        report.verdicts.allowed,
-        report.verdicts.unknown,
-        clock(report.first),
-        clock(report.last),
-    );
-    for format in &report.formats {
-        let _ = write!(
-            text,
-            "\n{} lines are of format {}: {}.",
-            format.lines, format.format, format.because
-        );
-    }
-    unreadable(&mut text, report);
-    if report.unrelated > 0 {
-        let _ = write!(text, "\n{} lines are no firewall log.", report.unrelated);
-    }
-    for note in &report.notes {
-        let _ = write!(text, "\nNote: {note}");
-    }
-    text
-}
-
-/// Why lines could not be read, and the first of them with their place.
-fn unreadable(text: &mut String, report: &Report) {
-    if report.unreadable == 0 {
-        return;
-    }
-    let _ = write!(text, "\n{} lines could not be read:", report.unreadable);
-    for reason in &report.unreadable_reasons {
-        let _ = write!(text, "\n  {}: {}", reason.lines, reason.reason);
-    }
-    for line in &report.unreadable_lines {
-        let place = match &line.read_from {
-            LogSource::File { path, line, .. } => format!("{}:{line}", portcullis_model::sanitize(path)),
-            LogSource::Nflog { group } => format!("log group {group}"),
-        };
-        let _ = write!(text, "\n  {place}: {}: {}", line.reason, line.text);
-    }
 }
 
 fn clock(at: Option<Timestamp>) -> String {

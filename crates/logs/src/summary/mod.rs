@@ -1,13 +1,22 @@
 //! Who tried, who got through, and what could not be read.
 
 mod asked;
+mod changes;
 mod counter;
+mod destinations;
 mod facts;
+mod grouped;
+mod lines;
+mod ours;
 mod report;
+mod services;
+mod sessions;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod told;
+mod ways;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,15 +26,25 @@ use std::{
 
 use portcullis_model::{LogFormat, LogSource, Port, Untrusted, Verdict};
 
+pub use changes::ChangeTimes;
 pub use counter::{Counter, Shared};
 pub use facts::Facts;
+pub use ours::{OwnScan, OwnScans};
 pub use report::{
-    FormatCount, LogReport, PortCount, ReasonCount, SourceReport, UnreadableLine, VerdictCounts,
+    ChangeReport, FormatCount, GroupCount, LogReport, OwnScanReport, PhaseCounts, PortCount, ReasonCount,
+    ServiceCount, SessionReport, SourceReport, TimeSpan, TimelineReport, UnreadableLine, VerdictCounts,
 };
+pub use sessions::Sessions;
+pub use ways::Way;
 
 use crate::{Event, Moment, Reason};
 use asked::PortBits;
+use changes::Around;
+use destinations::Destinations;
+use ours::Ours;
+use services::{OfServices, ServicePorts};
 use sources::{Attempt, Sources, Span, Tally};
+use timeline::Timeline;
 
 /// Unreadable lines that are kept with their place.
 const MOST_EXAMPLES: usize = 8;
@@ -39,10 +58,16 @@ pub struct Summary {
     ports: BTreeSet<Port>,
     asked: Option<Box<PortBits>>,
     facts: Arc<Facts>,
+    service_ports: Arc<ServicePorts>,
     most_sources: usize,
     sources: Sources,
     others: Tally,
     span: Span,
+    timeline: Timeline,
+    services: OfServices,
+    around: Vec<Around>,
+    ours: Ours,
+    destinations: Destinations,
     on_other_ports: u64,
     without_time: u64,
     time_assumed: u64,
@@ -63,12 +88,18 @@ impl Summary {
         let ports: BTreeSet<Port> = ports.into_iter().collect();
         Self {
             asked: (!ports.is_empty()).then(|| Box::new(PortBits::of(&ports))),
+            service_ports: Arc::new(ServicePorts::new(ports.iter().copied())),
             ports,
             facts: Arc::default(),
             most_sources: Self::MOST_SOURCES,
             sources: Sources::default(),
             others: Tally::default(),
             span: Span::default(),
+            timeline: Timeline::default(),
+            services: OfServices::default(),
+            around: Vec::new(),
+            ours: Ours::default(),
+            destinations: Destinations::default(),
             on_other_ports: 0,
             without_time: 0,
             time_assumed: 0,
@@ -88,6 +119,12 @@ impl Summary {
 
     /// The same with facts that the log does not tell.
     pub fn knowing(mut self, facts: Arc<Facts>) -> Self {
+        let ports = self.ports.iter().chain(facts.services.keys()).copied();
+        self.service_ports =
+            Arc::new(ServicePorts::new(ports.filter(|port| {
+                self.asked.as_ref().is_none_or(|asked| asked.has(*port))
+            })));
+        self.around = facts.changes.iter().map(|_| Around::default()).collect();
         self.facts = facts;
         self
     }
@@ -135,16 +172,6 @@ impl Summary {
             self.undirected += 1;
             return true;
         }
-        match at {
-            Some(at) => {
-                self.time_assumed += u64::from(at.assumed);
-                self.span.add(at.microseconds);
-            }
-            None => self.without_time += 1,
-        }
-        if self.facts.prefixes.vouch_for(event) {
-            self.on_the_sites_word = self.on_the_sites_word.saturating_add(event.count);
-        }
         let attempt = Attempt {
             moment: event.moment,
             verdict: event.verdict,
@@ -152,7 +179,31 @@ impl Summary {
             at: at.map(|at| at.microseconds),
             port,
         };
-        if !self.sources.add(key(event.source), &attempt, self.most_sources) {
+        let source = key(event.source);
+        if let Some(scan) = self.facts.own.which(source, port, attempt.at) {
+            self.ours.add(scan, &attempt);
+            return true;
+        }
+        match at {
+            Some(at) => {
+                self.time_assumed += u64::from(at.assumed);
+                self.span.add(at.microseconds);
+                self.timeline
+                    .add(at.microseconds, event.moment, event.verdict, event.count);
+            }
+            None => self.without_time += 1,
+        }
+        if self.facts.prefixes.vouch_for(event) {
+            self.on_the_sites_word = self.on_the_sites_word.saturating_add(event.count);
+        }
+        if let Some(port) = port {
+            self.services.add(&self.service_ports, port, &attempt);
+            for (around, change) in self.around.iter_mut().zip(&self.facts.changes) {
+                around.add(change, event, port, at);
+            }
+        }
+        self.destinations.add(event.destination);
+        if !self.sources.add(source, &attempt, self.most_sources) {
             self.others.add_attempt(&attempt);
         }
         true
@@ -164,6 +215,13 @@ impl Summary {
             .absorb(&mut other.sources, self.most_sources, &mut self.others);
         self.others.absorb(&std::mem::take(&mut other.others));
         self.span.absorb(&std::mem::take(&mut other.span));
+        self.timeline.absorb(&std::mem::take(&mut other.timeline));
+        self.services.absorb(std::mem::take(&mut other.services));
+        self.ours.absorb(std::mem::take(&mut other.ours));
+        self.destinations.absorb(&std::mem::take(&mut other.destinations));
+        for (own, other) in self.around.iter_mut().zip(&mut other.around) {
+            own.absorb(&std::mem::take(other));
+        }
         for (own, other) in [
             (&mut self.on_other_ports, &mut other.on_other_ports),
             (&mut self.without_time, &mut other.without_time),
@@ -208,7 +266,8 @@ impl VerdictCounts {
             .saturating_add(self.unknown)
     }
 
-    fn plus(self, other: Self) -> Self {
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
         Self {
             allowed: self.allowed.saturating_add(other.allowed),
             blocked: self.blocked.saturating_add(other.blocked),

@@ -219,6 +219,8 @@ impl Source {
         let ports = first.into_iter().chain(further);
         let ports = ports.map(|(port, attempts)| PortCount {
             port: unpacked(port),
+            services: Vec::new(),
+            way: None,
             attempts,
         });
         (

@@ -1,14 +1,16 @@
 //! From what was counted to what is told.
 
-use std::{
-    cmp::Reverse,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use portcullis_model::LogFormat;
 
-use super::{FormatCount, LogReport, ReasonCount, SourceReport, Summary, VerdictCounts, sources::Source};
+use super::{
+    FormatCount, LogReport, ReasonCount, SourceReport, Summary, VerdictCounts,
+    grouped::{address, by_network, by_zone},
+    sources::Source,
+    ways::{self, way},
+};
 use crate::{Reason, sign};
 
 impl Summary {
@@ -20,6 +22,7 @@ impl Summary {
             .map(|source| (source.tally.verdicts().sum(), source))
             .collect();
         let by = |(attempts, source): &(u64, &Source)| (Reverse(*attempts), source.address);
+        let most = top;
         let top = top.min(order.len());
         if top < order.len() {
             order.select_nth_unstable_by_key(top, by);
@@ -31,16 +34,40 @@ impl Summary {
             .fold(others, |sum, source| sum.plus(source.tally.verdicts()));
         order.truncate(top);
         order.sort_unstable_by_key(by);
+        let destinations = self.destinations.all();
+        let site = self.facts.site.as_ref();
+        let tried = site.and_then(|site| ways::tried(site, destinations.as_deref()));
+        let (networks, distinct_networks) = by_network(self.sources.iter(), most);
+        let mut services = self.services.report(&self.service_ports, &self.facts.services);
+        let distinct_services = services.len() as u64;
+        services.truncate(most);
         LogReport {
             ports: self.ports.iter().copied().collect(),
             attempts: verdicts.sum(),
             verdicts,
             first: time(self.span.first),
             last: time(self.span.last),
+            changes: self
+                .around
+                .iter()
+                .zip(&self.facts.changes)
+                .map(|(around, change)| around.report(change))
+                .collect(),
+            timeline: self.timeline.report(),
+            own_scans: self.ours.report(&self.facts.own),
+            services,
+            distinct_services,
+            zones: site.map_or_else(Vec::new, |site| by_zone(site, self.sources.iter())),
+            networks,
+            distinct_networks,
             without_time: self.without_time,
             time_assumed: self.time_assumed,
             distinct_sources: self.sources.len() as u64,
-            sources: order.into_iter().map(|(_, source)| of_source(source)).collect(),
+            sources: order
+                .into_iter()
+                .map(|(_, source)| self.of_source(source, &tried))
+                .collect(),
+            destinations,
             other_sources: others.sum(),
             on_other_ports: self.on_other_ports,
             undirected: self.undirected,
@@ -51,6 +78,31 @@ impl Summary {
             unreadable_lines: self.examples.clone(),
             unrelated: self.unrelated,
             notes: self.notes(verdicts),
+        }
+    }
+
+    fn of_source(&self, source: &Source, tried: &ways::Tried<'_>) -> SourceReport {
+        let (mut ports, on_further_ports) = source.ports();
+        ports.sort_unstable_by_key(|count| (Reverse(count.attempts), count.port));
+        let verdicts = source.tally.verdicts();
+        let address = address(source.address);
+        let (site, facts) = (self.facts.site.as_ref(), &self.facts);
+        for port in &mut ports {
+            port.services = facts.services.get(&port.port).cloned().unwrap_or_default();
+            port.way = site.map(|site| way(site, address, &port.services, tried));
+        }
+        let zone = site.and_then(|site| site.zone_of(address));
+        SourceReport {
+            address,
+            zone: zone.map(|zone| zone.name.clone()),
+            vantage: facts.vantages.get(&address).cloned(),
+            attempts: verdicts.sum(),
+            verdicts,
+            first: time(source.span.first),
+            last: time(source.span.last),
+            ports,
+            on_further_ports,
+            sessions: None,
         }
     }
 
@@ -76,7 +128,7 @@ impl Summary {
     }
 
     fn notes(&self, verdicts: VerdictCounts) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = self.facts.notes.clone();
         if verdicts.sum() > 0 {
             notes.push("counts are lower bounds: a rule with a rate limit logs only some packets".into());
         }
@@ -98,6 +150,9 @@ impl Summary {
                 "{lines} lines do not tell who began the session and are counted for nobody"
             ));
         }
+        if self.facts.site.is_some() && self.destinations.all().is_none() {
+            notes.push("too many hosts were tried to keep them: a conduit is told wherever it leads".into());
+        }
         let most = self.most_sources;
         if self.sources.len() >= most && self.others.verdicts().sum() > 0 {
             notes.push(format!(
@@ -108,22 +163,7 @@ impl Summary {
     }
 }
 
-fn time(microseconds: i64) -> Option<Timestamp> {
+pub(super) fn time(microseconds: i64) -> Option<Timestamp> {
     // None of the two ends of the range is a time of the calendar.
     Timestamp::from_microsecond(microseconds).ok()
-}
-
-fn of_source(source: &Source) -> SourceReport {
-    let (mut ports, on_further_ports) = source.ports();
-    ports.sort_unstable_by_key(|count| (Reverse(count.attempts), count.port));
-    let verdicts = source.tally.verdicts();
-    SourceReport {
-        address: IpAddr::V6(Ipv6Addr::from_bits(source.address)).to_canonical(),
-        attempts: verdicts.sum(),
-        verdicts,
-        first: time(source.span.first),
-        last: time(source.span.last),
-        ports,
-        on_further_ports,
-    }
 }

@@ -18,20 +18,7 @@ const MOST_RUNS: u32 = 1000;
 /// A store that cannot be read.
 pub async fn detector(desk: &Desk) -> Result<(Detector, Vec<String>), OpsError> {
     let mut notes = Vec::new();
-    let here: Vec<IpAddr> = match interfaces::of(&desk.machine) {
-        Ok(interfaces) => interfaces
-            .iter()
-            .flat_map(|interface| interface.networks.iter().map(IpNet::addr))
-            .filter(|address| !address.is_loopback())
-            .collect(),
-        Err(_) => {
-            notes.push(
-                "the addresses of this host could not be read: own scans and its own closed ports are not recognised"
-                    .to_owned(),
-            );
-            Vec::new()
-        }
-    };
+    let here = own_addresses(desk, &mut notes);
     let mut known = Known::default();
     for change in desk.store.changes(None).await.map_err(OpsError::Store)? {
         let plan = desk
@@ -60,7 +47,25 @@ pub async fn detector(desk: &Desk) -> Result<(Detector, Vec<String>), OpsError> 
     Ok((Detector::new(&detections, known), notes))
 }
 
-fn addresses(addresses: &[IpAddr]) -> NetworkSet {
+/// The addresses of this host; none, and a note, when they could not be read.
+pub(super) fn own_addresses(desk: &Desk, notes: &mut Vec<String>) -> Vec<IpAddr> {
+    match interfaces::of(&desk.machine) {
+        Ok(interfaces) => interfaces
+            .iter()
+            .flat_map(|interface| interface.networks.iter().map(IpNet::addr))
+            .filter(|address| !address.is_loopback())
+            .collect(),
+        Err(_) => {
+            notes.push(
+                "the addresses of this host could not be read: own scans and its own closed ports are not recognised"
+                    .to_owned(),
+            );
+            Vec::new()
+        }
+    }
+}
+
+pub(super) fn addresses(addresses: &[IpAddr]) -> NetworkSet {
     addresses.iter().copied().map(IpNet::from).collect()
 }
 

@@ -12,6 +12,7 @@ fn request() -> Request {
         timezone: TimeZone::UTC,
         format: None,
         top: 9,
+        sessions: false,
         facts: Arc::default(),
     }
 }
@@ -99,5 +100,31 @@ fn a_file_that_cannot_be_read_does_not_stop_the_others() {
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told[0].contains("compressed with xz"), "{told:?}");
     assert!(told[2].contains("became shorter"), "{told:?}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn sessions_run_over_the_border_between_two_files() {
+    let folder = folder("sessions");
+    let names = ["kern.log", "kern.log.1"].map(|name| folder.join(name));
+    let at = |time: &str| line(22, "192.0.2.7").replace("12:00:00", time);
+    fs::write(
+        &names[1],
+        [at("12:00:00"), at("12:04:00"), at("13:00:00")].concat(),
+    )
+    .unwrap();
+    fs::write(&names[0], [at("13:03:00"), at("14:00:00")].concat()).unwrap();
+    let request = Request {
+        sessions: true,
+        ..request()
+    };
+    let read = files(&request, &names, None);
+    assert!(read.failures.is_empty(), "{:?}", read.failures);
+    let sessions = read.report.sources[0].sessions.unwrap();
+    assert_eq!((sessions.sessions, sessions.longest_seconds), (3, 240));
+    assert_eq!(sessions.last.unwrap().to_string(), "2026-11-22T14:00:00Z");
+    let without = files(&self::request(), &names, None);
+    assert_eq!(without.report.sources[0].sessions, None);
+    assert_eq!(without.report.attempts, read.report.attempts);
     fs::remove_dir_all(folder).unwrap();
 }

@@ -1,3 +1,5 @@
+mod known;
+
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -124,6 +126,7 @@ fn verdicts_that_rest_on_the_site_s_word_are_counted_where_the_prefix_decided() 
     ];
     let facts = Facts {
         prefixes: Prefixes::declared(declared),
+        ..Facts::default()
     };
     let shared = Shared::new(Summary::of_all_ports().knowing(Arc::new(facts)));
     let mut counter = shared.one();
