@@ -59,9 +59,9 @@ pub use read::{LogRead, Place, Sink, read_log};
 pub use reason::Reason;
 pub use series::in_order;
 pub use summary::{
-    ChangeReport, ChangeTimes, Counter, Facts, FormatCount, GroupCount, LogReport, OwnScan, OwnScanReport,
-    OwnScans, PhaseCounts, PortCount, ReasonCount, ServiceCount, SessionReport, Sessions, Shared,
-    SourceReport, Summary, TimeSpan, TimelineReport, UnreadableLine, VerdictCounts, Way,
+    ChangeReport, ChangeTimes, Counter, Countries, Facts, FormatCount, GroupCount, LogReport, NotCountries,
+    OwnScan, OwnScanReport, OwnScans, PhaseCounts, PortCount, ReasonCount, ServiceCount, SessionReport,
+    Sessions, Shared, SourceReport, Summary, TimeSpan, TimelineReport, UnreadableLine, VerdictCounts, Way,
 };
 pub use time::TimeContext;
 pub use years::Years;

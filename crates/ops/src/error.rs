@@ -7,6 +7,7 @@ use portcullis_capture::CaptureError;
 use portcullis_firewall::{FirewallError, reach::ReachError};
 use portcullis_knowledge::{KnowledgeError, advisory::csaf::CsafError};
 use portcullis_lab::LabError;
+use portcullis_logs::NotCountries;
 use portcullis_model::{ChangeState, ConfigError, Denial, Exit, Fault, Port, ServiceName, Vantage, sanitize};
 use portcullis_scan::{
     MOST_PROBES, checkpoint::CheckpointError, guard::GuardError, import::ImportError, listing::ListingError,
@@ -46,6 +47,15 @@ pub enum OpsError {
         /// Why not.
         #[source]
         source: ReachError,
+    },
+    /// A file that is no database of countries.
+    #[error("cannot read the countries in {path}")]
+    Countries {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: NotCountries,
     },
     /// A zone that the site does not have.
     #[error("the site has no zone {}", sanitize(.0))]
@@ -385,6 +395,7 @@ impl Fault for OpsError {
             Self::NoKeygen => "OP018",
             Self::NotApproved { .. } => "OP021",
             Self::FollowedTwice(_) => "OP030",
+            Self::Countries { .. } => "OP040",
             Self::CannotRehearse(_) => "OP022",
             Self::MayBeLoaded { .. } => "OP023",
             Self::KeptLost(_) => "OP024",
@@ -419,6 +430,9 @@ impl Fault for OpsError {
             }
             Self::FollowedTwice(_) => {
                 "nothing was counted twice; end one of the two, or give each a store of its own with --store"
+            }
+            Self::Countries { .. } => {
+                "give a .mmdb file that tells countries; unpack it first when it came in an archive"
             }
             Self::BelowIp => {
                 "write it as `portcullis scan --segment eth0 --service profinet-dcp`, without targets"
@@ -537,6 +551,7 @@ impl Fault for OpsError {
             | Self::Vantage { .. }
             | Self::NotProvable(_)
             | Self::NothingToVerify(_)
+            | Self::Countries { .. }
             | Self::TrialLength => Exit::Usage,
             Self::CannotRehearse(_) => Exit::Partial,
             _ => Exit::Failed,

@@ -2,6 +2,7 @@
 //! rule.
 
 mod block;
+mod countries;
 mod facts;
 mod follow;
 mod limited;
@@ -32,6 +33,7 @@ use portcullis_sys::nflog::{self, Group};
 use crate::{OpsError, Stop};
 
 pub use block::{Proposal, proposals};
+pub use countries::countries;
 pub use facts::facts;
 pub use follow::{How, Told, follow};
 pub use limited::counters;

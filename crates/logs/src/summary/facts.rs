@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use portcullis_model::{Port, ServiceName, Site};
 
-use super::{ChangeTimes, OwnScans};
+use super::{ChangeTimes, Countries, OwnScans};
 use crate::Prefixes;
 
 /// What is known of the site and of what was done there.
@@ -22,6 +22,8 @@ pub struct Facts {
     pub own: OwnScans,
     /// Changes around which is counted, in the order in which they were loaded.
     pub changes: Vec<ChangeTimes>,
+    /// In which country an address is, if the operator has given a database.
+    pub countries: Option<Countries>,
     /// What could not be told, in plain words; it goes into the report.
     pub notes: Vec<String>,
 }

@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use portcullis_model::Site;
 
 use super::{
-    VerdictCounts,
+    Countries, VerdictCounts,
+    countries::Said,
     report::GroupCount,
     sources::{Source, Span},
     told::time,
@@ -64,6 +65,24 @@ pub(super) fn by_zone<'s>(site: &Site, sources: impl Iterator<Item = &'s Source>
             .add(source);
     }
     by_name(zones)
+}
+
+/// By country, with how many sources the database is damaged for; the `top` with the most attempts.
+pub(super) fn by_country<'s>(
+    database: &Countries,
+    sources: impl Iterator<Item = &'s Source>,
+    top: usize,
+) -> (Vec<GroupCount>, u64) {
+    let mut countries: BTreeMap<Option<String>, Group> = BTreeMap::new();
+    let mut damaged = 0;
+    for source in sources {
+        let said = database.of(address(source.address));
+        damaged += u64::from(said == Said::Damaged);
+        countries.entry(said.name()).or_default().add(source);
+    }
+    let mut countries = by_name(countries);
+    countries.truncate(top);
+    (countries, damaged)
 }
 
 pub(super) fn address(bits: u128) -> IpAddr {

@@ -3,6 +3,7 @@
 mod asked;
 mod changes;
 mod counter;
+mod countries;
 mod destinations;
 mod facts;
 mod grouped;
@@ -28,6 +29,7 @@ use portcullis_model::{LogFormat, LogSource, Port, Untrusted, Verdict};
 
 pub use changes::ChangeTimes;
 pub use counter::{Counter, Shared};
+pub use countries::{Countries, NotCountries};
 pub use facts::Facts;
 pub use ours::{OwnScan, OwnScans};
 pub use report::{

@@ -39,6 +39,9 @@ pub struct LogReport {
     pub networks: Vec<GroupCount>,
     /// Number of distinct networks.
     pub distinct_networks: u64,
+    /// The countries of the sources with the most attempts, most first; empty without a database. Sources of which it tells none
+    /// have no name.
+    pub countries: Vec<GroupCount>,
     /// To whom the attempts went; `None` when that are too many to be kept.
     pub destinations: Option<Vec<IpAddr>>,
     /// Those without a time that can be read.
@@ -78,6 +81,8 @@ pub struct SourceReport {
     pub address: IpAddr,
     /// The zone of the site that it is in.
     pub zone: Option<String>,
+    /// The country that it is in by the operator's database.
+    pub country: Option<String>,
     /// Which vantage of ours has this address. Scans that are known are set apart all the same.
     pub vantage: Option<String>,
     /// Its logged packets.

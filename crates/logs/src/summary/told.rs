@@ -7,7 +7,7 @@ use portcullis_model::LogFormat;
 
 use super::{
     FormatCount, LogReport, ReasonCount, SourceReport, Summary, VerdictCounts,
-    grouped::{address, by_network, by_zone},
+    grouped::{address, by_country, by_network, by_zone},
     sources::Source,
     ways::{self, way},
 };
@@ -41,6 +41,19 @@ impl Summary {
         let mut services = self.services.report(&self.service_ports, &self.facts.services);
         let distinct_services = services.len() as u64;
         services.truncate(most);
+        let (countries, damaged) = self
+            .facts
+            .countries
+            .as_ref()
+            .map_or_else(Default::default, |database| {
+                by_country(database, self.sources.iter(), most)
+            });
+        let mut notes = self.notes(verdicts);
+        if damaged > 0 {
+            notes.push(format!(
+                "the database of countries is damaged where it should tell of {damaged} source(s)"
+            ));
+        }
         LogReport {
             ports: self.ports.iter().copied().collect(),
             attempts: verdicts.sum(),
@@ -60,6 +73,7 @@ impl Summary {
             zones: site.map_or_else(Vec::new, |site| by_zone(site, self.sources.iter())),
             networks,
             distinct_networks,
+            countries,
             without_time: self.without_time,
             time_assumed: self.time_assumed,
             distinct_sources: self.sources.len() as u64,
@@ -77,7 +91,7 @@ impl Summary {
             unreadable_reasons: self.reasons(),
             unreadable_lines: self.examples.clone(),
             unrelated: self.unrelated,
-            notes: self.notes(verdicts),
+            notes,
         }
     }
 
@@ -95,6 +109,10 @@ impl Summary {
         SourceReport {
             address,
             zone: zone.map(|zone| zone.name.clone()),
+            country: facts
+                .countries
+                .as_ref()
+                .and_then(|countries| countries.of(address).name()),
             vantage: facts.vantages.get(&address).cloned(),
             attempts: verdicts.sum(),
             verdicts,

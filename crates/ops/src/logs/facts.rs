@@ -33,6 +33,7 @@ pub async fn facts(desk: &Desk, ports: &[Port], change: Option<&str>) -> Result<
         vantages: vantages(&scans, &here),
         own: OwnScans::new(scans.into_iter().map(|(_, scan)| scan).collect()),
         changes,
+        countries: None,
         notes,
     })
 }
