@@ -499,6 +499,9 @@ pub(crate) struct Logs {
     /// Only events to these ports, such as 54321,udp/4800,7001-7005
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     pub(crate) port: Vec<PortRange>,
+    /// Tell the countries of sources by this database (.mmdb); none is shipped, and nobody is asked
+    #[arg(long, value_name = "FILE")]
+    pub(crate) country_db: Option<PathBuf>,
     /// Infer sessions from lines that come close together; one processor reads then
     #[arg(long, conflicts_with_all = ["follow", "export"])]
     pub(crate) sessions: bool,

@@ -1,4 +1,4 @@
-//! What a command found, as text, JSON, JSON lines or CSV; a scan has a further format. Data goes to standard output,
+//! What a command found, as text, JSON, JSON lines or CSV; some commands have a further format. Data goes to standard output,
 //! nothing else does.
 
 use std::io::{self, Write};
@@ -27,6 +27,8 @@ pub(crate) enum Format {
     /// CycloneDX 1.6 as JSON; only of `assets`.
     #[value(name = "cyclonedx")]
     CycloneDx,
+    /// One page that stands for itself; only of `logs`.
+    Html,
 }
 
 /// What a command found: records for programs, text for people.
@@ -92,7 +94,7 @@ impl View {
             }
             Format::Csv => self.write_csv(out)?,
             // `cmds` refuses it before the command begins.
-            Format::NmapXml | Format::CsafVex | Format::CycloneDx => {
+            Format::NmapXml | Format::CsafVex | Format::CycloneDx | Format::Html => {
                 return Err(io::ErrorKind::Unsupported.into());
             }
         }

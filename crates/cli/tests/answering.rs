@@ -1,5 +1,12 @@
 //! `portcullis logs` answers with what the site and the store know.
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up its log has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot set up its log has failed"
+)]
+
+#[path = "../../logs/src/summary/countries/written.rs"]
+mod written;
 
 use std::{
     fs,
@@ -222,17 +229,8 @@ fn own_scans_in_the_store_are_set_apart_and_named() {
     );
 }
 
-#[test]
-fn who_gets_through_after_a_change_is_told_before_all_else() {
-    let log = [
-        line("11:59:00", "[UFW ALLOW]", "192.0.2.7", 54321),
-        line("12:00:30", "[UFW BLOCK]", "192.0.2.7", 54321),
-        line("12:05:00", "[UFW ALLOW]", "192.0.2.8", 54321),
-        line("12:06:00", "[UFW ALLOW]", "10.7.20.5", 54321),
-        line("12:07:00", "[UFW ALLOW]", "192.0.2.8", 502),
-    ]
-    .concat();
-    let place = Place::new(ZONES, &log);
+/// A change that closes tcp/54321 of 10.7.10.4 since 12:00, but not for engineering.
+fn closing() -> (Plan, Change) {
     let plan = Plan {
         id: PlanId::of(&[b"1"]),
         made: at("11:00:00"),
@@ -280,6 +278,21 @@ fn who_gets_through_after_a_change_is_told_before_all_else() {
         session: None,
         steps: vec![step("load", "12:00:00"), step("confirm", "12:01:00")],
     };
+    (plan, change)
+}
+
+#[test]
+fn who_gets_through_after_a_change_is_told_before_all_else() {
+    let log = [
+        line("11:59:00", "[UFW ALLOW]", "192.0.2.7", 54321),
+        line("12:00:30", "[UFW BLOCK]", "192.0.2.7", 54321),
+        line("12:05:00", "[UFW ALLOW]", "192.0.2.8", 54321),
+        line("12:06:00", "[UFW ALLOW]", "10.7.20.5", 54321),
+        line("12:07:00", "[UFW ALLOW]", "192.0.2.8", 502),
+    ]
+    .concat();
+    let place = Place::new(ZONES, &log);
+    let (plan, change) = closing();
     place.keep(async |store| {
         store.save_plan(&plan).await.unwrap();
         store.save_change(&change).await.unwrap();
@@ -313,4 +326,113 @@ fn who_gets_through_after_a_change_is_told_before_all_else() {
     assert_eq!(none.status.code(), Some(2));
     let stderr = String::from_utf8_lossy(&none.stderr);
     assert!(stderr.contains("no change is called ffff"), "{stderr}");
+}
+
+#[test]
+fn countries_are_told_by_a_database_on_disk_and_only_then() {
+    let six = "2026-11-22T12:00:03+00:00 gw kernel: [UFW BLOCK] IN=eth0 OUT= SRC=2001:0db8:0007:0000:0000:0000:0000:0001 \
+               DST=2001:0db8:0000:0000:0000:0000:0000:0004 LEN=80 TC=0 HOPLIMIT=64 FLOWLBL=0 PROTO=TCP SPT=40000 DPT=502 SYN\n";
+    let log = [
+        line("12:00:00", "[UFW BLOCK]", "192.0.2.7", 54321),
+        line("12:00:01", "[UFW BLOCK]", "192.0.2.8", 502),
+        line("12:00:02", "[UFW BLOCK]", "10.7.20.6", 502),
+        six.to_owned(),
+    ]
+    .concat();
+    let place = Place::new("", &log);
+    let bytes = written::database(6, &[("192.0.2.0", 24, "NO"), ("2001:db8:7::", 48, "DK")]);
+    fs::write(place.0.path().join("c.mmdb"), &bytes).unwrap();
+    fs::write(place.0.path().join("cut.mmdb"), &bytes[..bytes.len() / 2]).unwrap();
+    assert!(!place.text(&[]).contains("COUNTRY"));
+    let report = place.report(&["--country-db", "c.mmdb"]);
+    let countries: Vec<_> = report["countries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| (group["name"].as_str(), group["attempts"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(countries, [(Some("NO"), 2), (None, 1), (Some("DK"), 1)]);
+    let text = place.text(&["--country-db", "c.mmdb"]);
+    assert!(text.contains("COUNTRY") && text.contains("not told"), "{text}");
+    for (file, code) in [("cut.mmdb", "OP040"), ("kern.log", "OP040"), ("none.mmdb", "OP0")] {
+        let output = place.logs(&["--country-db", file]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            stderr.starts_with(&format!("error[{code}")) && stderr.contains(file),
+            "{stderr}"
+        );
+        assert_ne!(output.status.code(), Some(0));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+/// The page, without the moment at which it was made.
+fn page(place: &Place, more: &[&str]) -> String {
+    let output = place.logs(&[&["--format", "html"], more].concat());
+    assert!(
+        matches!(output.status.code(), Some(0 | 1 | 3)),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let page = String::from_utf8(output.stdout).unwrap();
+    let (before, rest) = page.split_once("; made ").unwrap();
+    let (_, behind) = rest.split_once(" UTC").unwrap();
+    format!("{before}; made then{behind}")
+}
+
+#[test]
+fn the_page_stands_for_itself() {
+    let log = [
+        line("11:50:00", "[UFW ALLOW]", "192.0.2.7", 54321),
+        line("12:00:30", "[UFW BLOCK]", "192.0.2.7", 54321),
+        line("12:00:31", "[UFW BLOCK]", "10.7.20.6", 502),
+        line("12:05:00", "[UFW ALLOW]", "192.0.2.8", 54321),
+        line("12:06:00", "OWN", "10.7.20.5", 54321),
+    ]
+    .concat();
+    let place = Place::new(ZONES, &log);
+    let (plan, change) = closing();
+    place.keep(async |store| {
+        store.save_plan(&plan).await.unwrap();
+        store.save_change(&change).await.unwrap();
+    });
+    let page = page(&place, &["--sessions"]);
+    assert!(
+        !page.contains("\\u{"),
+        "a line end is no control character of a stranger: {page}"
+    );
+    // All that a page may fetch by; the policy in its head forbids it once more.
+    for word in [
+        "<script", "<link", "<img", "<iframe", "http://", "https://", "src=", "href=", "url(",
+    ] {
+        assert!(!page.contains(word), "{word}");
+    }
+    insta::assert_snapshot!(page);
+}
+
+#[test]
+fn what_strangers_write_is_only_text_on_the_page() {
+    let mark = "<script>alert(1)</script>\u{202e}";
+    let unreadable = format!(
+        "2026-11-22T12:00:00+00:00 gw kernel: [UFW BLOCK] IN=eth0 OUT= SRC={mark} DST=10.7.10.4 LEN=60 PROTO=TCP DPT=5\n"
+    );
+    let log = [line("12:00:00", "[UFW BLOCK]", "192.0.2.7", 502), unreadable].concat();
+    let place = Place::new("", &log);
+    let site = SITE.replace("plant-7", "<b onclick='x'>plant</b>");
+    fs::write(place.0.path().join("site.toml"), site).unwrap();
+    let name = "<img src=x onerror=alert(2)>.log";
+    fs::copy(place.0.path().join("kern.log"), place.0.path().join(name)).unwrap();
+    let page = page(&place, &[name, "--signs"]);
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;"),
+        "the line is shown: {page}"
+    );
+    assert!(
+        page.contains("&lt;img src=x onerror=alert(2)&gt;.log:2"),
+        "its place is shown: {page}"
+    );
+    assert!(page.contains("<title>Firewall logs of &lt;b onclick=&#39;x&#39;&gt;plant&lt;/b&gt;</title>"));
+    for hostile in ["<script", "<img", "<b ", "\u{202e}"] {
+        assert!(!page.contains(hostile), "{hostile}");
+    }
 }

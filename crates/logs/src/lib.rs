@@ -4,7 +4,8 @@
 //! assumed about a time is said; what cannot be read is an outcome of its own, with the reason.
 //!
 //! Verbs: read a line ([`LineReader`]), read a log with as many threads as there are sinks ([`read_log`]), read a packet
-//! ([`read_packet`], [`read_frame`]), resolve a time ([`Clock`]), sum up ([`Summary`], [`Shared`]), unpack
+//! ([`read_packet`], [`read_frame`]), resolve a time ([`Clock`]), sum up ([`Summary`], [`Shared`]) with what
+//! no log tells ([`Facts`]), infer sessions ([`Sessions`]), unpack
 //! ([`decoded`]), order rotated files ([`in_order`]), look for signs ([`detection::Detector`]).
 //!
 //! ```

@@ -3,8 +3,10 @@
 mod block;
 mod export;
 mod follow;
+mod html;
 mod plot;
 mod signs;
+mod tables;
 mod text;
 
 use std::sync::Arc;
@@ -17,15 +19,22 @@ use super::{Frame, Outcome, fault};
 use crate::{
     arguments::Logs,
     environment::Screen,
-    output::{Format, View},
+    output::{self, Format, View},
     report,
 };
 
 pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
     let ports: Vec<Port> = arguments.port.iter().flat_map(|range| range.ports()).collect();
-    let facts = logs::facts(frame.desk, &ports, arguments.change.as_deref())
+    let countries = arguments
+        .country_db
+        .as_deref()
+        .map(logs::countries)
+        .transpose()
+        .map_err(fault)?;
+    let mut facts = logs::facts(frame.desk, &ports, arguments.change.as_deref())
         .await
         .map_err(fault)?;
+    facts.countries = countries;
     let request = Request {
         ports,
         timezone: frame
@@ -82,15 +91,25 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
     let mut signs = signs.found();
     signs.notes.extend(logs::counters(frame.desk, &signs.findings));
     let proposals = block::proposed(frame, arguments.block, &signs.findings).await?;
-    let told = text::text(&report, Screen::here()) + &signs::text(&signs) + &block::text(proposals.as_deref());
-    View::text(told)
-        .all("log-report", [&report])
-        .all("log-sign", &signs.findings)
-        .all(
-            "log-proposal",
-            &block::records(proposals.as_deref().unwrap_or_default()),
-        )
-        .print(format)?;
+    if format == Format::Html {
+        let about = html::About {
+            site: frame.desk.site.as_ref().map(|site| site.name.as_str()),
+            read: read(arguments),
+            made: (frame.desk.now)(),
+        };
+        let page = html::page(&report, &signs, &block::lines(proposals.as_deref()), &about);
+        output::print(|out| out.write_all(page.as_bytes()))?;
+    } else {
+        let told = text::text(&report, Screen::here()) + &signs::text(&signs) + &block::text(proposals.as_deref());
+        View::text(told)
+            .all("log-report", [&report])
+            .all("log-sign", &signs.findings)
+            .all(
+                "log-proposal",
+                &block::records(proposals.as_deref().unwrap_or_default()),
+            )
+            .print(format)?;
+    }
     for failure in &failures {
         report::remark(failure);
     }
@@ -100,6 +119,18 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         (true, false) => Exit::Found,
         (true, true) => Exit::Clean,
     })
+}
+
+/// What was read, for the head of the page.
+fn read(arguments: &Logs) -> Vec<String> {
+    match arguments.nflog {
+        Some(group) => vec![format!("log group {group}")],
+        None => arguments
+            .files
+            .iter()
+            .map(|file| file.to_string_lossy().into_owned())
+            .collect(),
+    }
 }
 
 /// One event a line whatever the format of the summary: a stream has no end to wait for.

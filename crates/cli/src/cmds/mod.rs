@@ -58,6 +58,8 @@ pub(crate) fn run(cli: Cli) -> Outcome {
     let global = &cli.global;
     match (global.format, &cli.command) {
         (Format::NmapXml, Command::Scan(_)) | (Format::CsafVex | Format::CycloneDx, Command::Assets(_)) => {}
+        (Format::Html, Command::Logs(arguments)) if !arguments.follow && arguments.export.is_none() => {}
+        (Format::Html, _) => return Err(fault(OnlyOf::Logs)),
         (Format::NmapXml, _) => return Err(fault(OnlyOf::Scan)),
         (Format::CsafVex | Format::CycloneDx, _) => return Err(fault(OnlyOf::Assets)),
         (Format::Text | Format::Json | Format::Jsonl | Format::Csv, _) => {}
@@ -166,6 +168,8 @@ enum OnlyOf {
     Scan,
     #[error("--format csaf-vex and cyclonedx are only for `portcullis assets`")]
     Assets,
+    #[error("--format html is only for `portcullis logs`, without --follow and --export")]
+    Logs,
 }
 
 impl Fault for OnlyOf {
@@ -173,6 +177,7 @@ impl Fault for OnlyOf {
         match self {
             Self::Scan => "SC054",
             Self::Assets => "CL003",
+            Self::Logs => "CL006",
         }
     }
     fn hint(&self) -> Option<String> {
@@ -211,6 +216,19 @@ mod tests {
             assert_eq!(
                 (refused.code(), refused.exit()),
                 ("SC054", Exit::Usage),
+                "{command}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_is_refused_where_there_is_none_before_anything_begins() {
+        for command in ["check", "exposures", "logs - --follow", "logs - --export list"] {
+            let typed = format!("portcullis --store /dev/null/none --format html {command}");
+            let refused = run(Cli::parse_from(typed.split_whitespace())).unwrap_err();
+            assert_eq!(
+                (refused.code(), refused.exit()),
+                ("CL006", Exit::Usage),
                 "{command}"
             );
         }

@@ -208,8 +208,11 @@ mod tests {
         })
     }
 
-    /// Sessions, longest, first and last of one source, and the notes.
-    fn told(sessions: &Sessions, source: &str) -> (Option<(u64, u64, i64, i64)>, Vec<String>) {
+    /// Sessions, longest, first and last.
+    type Numbers = (u64, u64, i64, i64);
+
+    /// Those of one source, and the notes.
+    fn told(sessions: &Sessions, source: &str) -> (Option<Numbers>, Vec<String>) {
         let mut summary = Summary::of_all_ports();
         summary.add(&event(source, "10.7.10.4", 22), None);
         let mut report = summary.report(1);

@@ -1,6 +1,6 @@
 //! Plans that would keep those out who show signs, as text.
 
-use std::{collections::BTreeSet, fmt::Write as _, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use portcullis_model::{Fault, sanitize};
 use portcullis_ops::logs::{self, Finding, Proposal};
@@ -27,40 +27,42 @@ pub(super) async fn proposed(
 }
 
 pub(super) fn text(proposals: Option<&[Proposal]>) -> String {
-    let Some(proposals) = proposals else {
+    let lines = lines(proposals);
+    if lines.is_empty() {
         return String::new();
+    }
+    format!("\n\nProposals, of which nothing is done until you apply one:\n  {}", lines.join("\n  "))
+}
+
+/// What is to be said, none when nobody asked.
+pub(super) fn lines(proposals: Option<&[Proposal]>) -> Vec<String> {
+    let Some(proposals) = proposals else {
+        return Vec::new();
     };
     if proposals.is_empty() {
-        return "\n\nProposals: none. No sign names somebody who was at a port of this host that no change closes yet.".into();
+        return vec!["none: no sign names somebody who was at a port of this host that no change closes yet".into()];
     }
-    let mut text = "\n\nProposals, of which nothing is done until you apply one:".to_owned();
-    for proposal in proposals {
-        let (port, who) = (proposal.port, named(&proposal.offenders));
-        match &proposal.planned {
-            Ok(planned) => {
-                let id = planned.plan.id.short();
-                let allowed = match planned.plan.allowed_networks() {
-                    allowed if allowed.is_empty() => "everybody but this host".into(),
-                    allowed => format!("all but {allowed}"),
-                };
-                let _ = write!(
-                    text,
-                    "\n  plan {id}: closes {port} to {allowed}; that keeps out {who}\n    \
-                     look at it with `portcullis plan --port {port}{}`, try it with `portcullis apply {id} --trial 5m`",
-                    excepted(&proposal.offenders)
-                );
-            }
-            Err(why) => {
-                let _ = write!(
-                    text,
-                    "\n  no plan for {port} against {who}: {}",
-                    sanitize(&why.to_string())
-                );
-            }
-        }
-    }
-    text.push_str("\n  Sources can be forged: somebody named here may never have sent anything.");
-    text
+    let mut lines: Vec<String> = proposals.iter().map(line).collect();
+    lines.push("Sources can be forged: somebody named here may never have sent anything.".into());
+    lines
+}
+
+fn line(proposal: &Proposal) -> String {
+    let (port, who) = (proposal.port, named(&proposal.offenders));
+    let planned = match &proposal.planned {
+        Ok(planned) => planned,
+        Err(why) => return format!("no plan for {port} against {who}: {}", sanitize(&why.to_string())),
+    };
+    let id = planned.plan.id.short();
+    let allowed = match planned.plan.allowed_networks() {
+        allowed if allowed.is_empty() => "everybody but this host".into(),
+        allowed => format!("all but {allowed}"),
+    };
+    let excepted = excepted(&proposal.offenders);
+    format!(
+        "plan {id}: closes {port} to {allowed}; that keeps out {who}; look at it with `portcullis plan --port {port}{excepted}`, try it \
+         with `portcullis apply {id} --trial 5m`"
+    )
 }
 
 fn named(offenders: &BTreeSet<IpAddr>) -> String {

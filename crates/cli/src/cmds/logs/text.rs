@@ -2,16 +2,14 @@
 
 use std::fmt::Write as _;
 
-use portcullis_model::{LogSource, ServiceName, sanitize};
-use portcullis_ops::logs::{
-    ChangeReport, GroupCount, PhaseCounts, PortCount, Report, SourceReport, VerdictCounts, Way,
+use portcullis_model::{LogSource, sanitize};
+use portcullis_ops::logs::{ChangeReport, Report, VerdictCounts};
+
+use super::{
+    clock, plot,
+    tables::{self, Table},
 };
-
-use super::{clock, plot};
 use crate::{environment::Screen, output::columns};
-
-/// Ports of one source that are named in its row.
-const PORTS_IN_A_ROW: usize = 4;
 
 pub(super) fn text(report: &Report, screen: Screen) -> String {
     let mut text = String::new();
@@ -36,13 +34,14 @@ pub(super) fn text(report: &Report, screen: Screen) -> String {
         part(&mut text, "", &plot::plot(timeline, screen));
     }
     for change in &report.changes {
-        part(&mut text, &around(change), &phases(change));
+        part(
+            &mut text,
+            &tables::around(change),
+            &shown(&tables::phases(change)),
+        );
     }
-    part(&mut text, "", &sources(report));
-    part(&mut text, "", &services(report));
-    part(&mut text, "", &groups("zone", "no zone", &report.zones));
-    if report.distinct_networks < report.distinct_sources {
-        part(&mut text, "", &groups("network", "", &report.networks));
+    for (_, table) in tables::all(report) {
+        part(&mut text, "", &shown(&table));
     }
     if !text.ends_with("\n\n") {
         text.push('\n');
@@ -76,7 +75,11 @@ fn part(text: &mut String, head: &str, body: &str) {
     let _ = writeln!(text, "{}", body.trim_end());
 }
 
-fn headline(report: &Report) -> String {
+fn shown(table: &Table) -> String {
+    columns(&table.header, table.rows.iter().cloned())
+}
+
+pub(super) fn headline(report: &Report) -> String {
     format!(
         "{} logged packets from {} source(s): {}; first {}, last {}.",
         report.attempts,
@@ -87,7 +90,7 @@ fn headline(report: &Report) -> String {
     )
 }
 
-fn verdicts(verdicts: VerdictCounts) -> String {
+pub(super) fn verdicts(verdicts: VerdictCounts) -> String {
     let VerdictCounts {
         allowed,
         blocked,
@@ -110,233 +113,6 @@ pub(super) fn alarm(change: &ChangeReport) -> Option<String> {
         clock(change.got_through_first),
         change.port,
     ))
-}
-
-/// Which change, and when.
-pub(super) fn around(change: &ChangeReport) -> String {
-    let mut text = format!(
-        "Around change {} of {} ({}):",
-        change.change, change.port, change.state
-    );
-    let assumed: u64 = [change.before, change.trial, change.after, change.taken_back]
-        .iter()
-        .map(|phase| phase.time_assumed)
-        .sum();
-    if assumed > 0 {
-        let _ = write!(
-            text,
-            " the time of {assumed} lines was assumed in part, and they may belong to another row;"
-        );
-    }
-    if change.without_time > 0 {
-        let _ = write!(
-            text,
-            " {} attempts have no time and are in no row;",
-            change.without_time
-        );
-    }
-    let shown = text.trim_end_matches(';').len();
-    text.truncate(shown);
-    text
-}
-
-/// The phases of a change that it had, each with when it began and what was counted in it.
-pub(super) fn phases_of(change: &ChangeReport) -> Vec<(&'static str, String, PhaseCounts)> {
-    let mut phases = vec![("before", String::new(), change.before)];
-    phases.push(("on trial", clock(Some(change.loaded)), change.trial));
-    if let Some(confirmed) = change.confirmed {
-        phases.push(("after", clock(Some(confirmed)), change.after));
-    }
-    if let Some(ended) = change.ended {
-        phases.push(("taken back", clock(Some(ended)), change.taken_back));
-    }
-    phases
-}
-
-fn phases(change: &ChangeReport) -> String {
-    let header = ["", "since (utc)", "packets", "blocked", "got through", "unknown"];
-    let rows = phases_of(change).into_iter().map(|(name, since, phase)| {
-        let mut row = vec![name.to_owned(), since];
-        row.extend(counts(phase.attempts, phase.verdicts));
-        row
-    });
-    columns(&header, rows)
-}
-
-fn counts(attempts: u64, verdicts: VerdictCounts) -> [String; 4] {
-    [attempts, verdicts.blocked, verdicts.allowed, verdicts.unknown].map(|count| count.to_string())
-}
-
-fn sources(report: &Report) -> String {
-    if report.sources.is_empty() {
-        return String::new();
-    }
-    let has_site = !report.zones.is_empty();
-    let has_sessions = report.sources.iter().any(|source| source.sessions.is_some());
-    let mut header = vec!["source", "packets", "blocked", "got through", "unknown"];
-    header.extend(["first (utc)", "last (utc)", "to"]);
-    if has_sessions {
-        header.extend(["sessions", "longest"]);
-    }
-    if has_site {
-        header.extend(["zone", "conduit"]);
-    }
-    let rows = report.sources.iter().map(|source| {
-        let mut row = vec![name(source)];
-        row.extend(counts(source.attempts, source.verdicts));
-        row.extend([clock(source.first), clock(source.last), to(source)]);
-        if has_sessions {
-            row.extend(sessions(source));
-        }
-        if has_site {
-            row.extend([
-                source.zone.clone().unwrap_or_else(|| "no zone".into()),
-                conduits(source),
-            ]);
-        }
-        row
-    });
-    columns(&header, rows)
-}
-
-/// How many sessions, and the length of the longest one.
-pub(super) fn sessions(source: &SourceReport) -> [String; 2] {
-    source.sessions.map_or_else(Default::default, |told| {
-        [told.sessions.to_string(), plot::length(told.longest_seconds)]
-    })
-}
-
-/// Its address, and that it is ours.
-pub(super) fn name(source: &SourceReport) -> String {
-    match &source.vantage {
-        Some(vantage) => format!("{} (ours: {vantage})", source.address),
-        None => source.address.to_string(),
-    }
-}
-
-/// The ports that it tried most, with the services that are usual there.
-pub(super) fn to(source: &SourceReport) -> String {
-    let mut ports: Vec<String> = source
-        .ports
-        .iter()
-        .take(PORTS_IN_A_ROW)
-        .map(|port| with_services(&port.port.to_string(), &port.services))
-        .collect();
-    let more = source.ports.len().saturating_sub(PORTS_IN_A_ROW);
-    if more > 0 || source.on_further_ports > 0 {
-        let least = if source.on_further_ports > 0 {
-            "at least "
-        } else {
-            ""
-        };
-        ports.push(format!(
-            "and {least}{} more",
-            more.max(usize::from(source.on_further_ports > 0))
-        ));
-    }
-    ports.join(", ")
-}
-
-pub(super) fn with_services(port: &str, services: &[ServiceName]) -> String {
-    match services {
-        [] => port.to_owned(),
-        [one] => format!("{port} {one}"),
-        [one, other] => format!("{port} {one} or {other}"),
-        [one, rest @ ..] => format!("{port} {one} or {} others", rest.len()),
-    }
-}
-
-/// Whether the site lets it through: once when it is the same for all its ports, else port by port.
-pub(super) fn conduits(source: &SourceReport) -> String {
-    let told = |port: &PortCount| port.way.as_ref().map(way);
-    let mut ports = source
-        .ports
-        .iter()
-        .filter_map(|port| Some((port.port, told(port)?)));
-    let Some((_, first)) = ports.next() else {
-        return String::new();
-    };
-    if ports.all(|(_, other)| other == first) {
-        return first;
-    }
-    let open = source
-        .ports
-        .iter()
-        .filter(|port| port.way != Some(Way::NoConduit));
-    let mut open: Vec<String> = open
-        .filter_map(|port| Some(format!("{}: {}", port.port, told(port)?)))
-        .collect();
-    let more = open.len().saturating_sub(PORTS_IN_A_ROW);
-    open.truncate(PORTS_IN_A_ROW);
-    if more > 0 {
-        open.push(format!("and {more} more"));
-    }
-    if source.ports.iter().any(|port| port.way == Some(Way::NoConduit)) {
-        open.push("no conduit to the others".into());
-    }
-    open.join(", ")
-}
-
-fn way(way: &Way) -> String {
-    match way {
-        Way::InsideZone => "inside the zone".into(),
-        Way::Conduit { conduits } => conduits.join(", "),
-        Way::ConduitToSome { conduits } => format!("{}, elsewhere none", conduits.join(", ")),
-        Way::NoConduit => "no conduit".into(),
-    }
-}
-
-fn services(report: &Report) -> String {
-    // One port that was asked for is in the headline already.
-    if report.services.len() < 2 {
-        return String::new();
-    }
-    let header = [
-        "port",
-        "service",
-        "packets",
-        "blocked",
-        "got through",
-        "unknown",
-        "first (utc)",
-        "last (utc)",
-    ];
-    let rows = report.services.iter().map(|service| {
-        let mut row = vec![
-            service.port.to_string(),
-            with_services("", &service.services).trim().to_owned(),
-        ];
-        row.extend(counts(service.attempts, service.verdicts));
-        row.extend([clock(service.first), clock(service.last)]);
-        row
-    });
-    columns(&header, rows)
-}
-
-fn groups(what: &str, none: &str, groups: &[GroupCount]) -> String {
-    if groups.is_empty() {
-        return String::new();
-    }
-    let header = [
-        what,
-        "sources",
-        "packets",
-        "blocked",
-        "got through",
-        "unknown",
-        "first (utc)",
-        "last (utc)",
-    ];
-    let rows = groups.iter().map(|group| {
-        let mut row = vec![
-            group.name.clone().unwrap_or_else(|| none.into()),
-            group.sources.to_string(),
-        ];
-        row.extend(counts(group.attempts, group.verdicts));
-        row.extend([clock(group.first), clock(group.last)]);
-        row
-    });
-    columns(&header, rows)
 }
 
 /// Why lines could not be read, and the first of them with their place.
