@@ -31,9 +31,14 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         .map(logs::countries)
         .transpose()
         .map_err(fault)?;
-    let mut facts = logs::facts(frame.desk, &ports, arguments.change.as_deref())
-        .await
-        .map_err(fault)?;
+    let mut facts = logs::facts(
+        frame.desk,
+        &ports,
+        arguments.change.as_deref(),
+        arguments.nflog.is_some(),
+    )
+    .await
+    .map_err(fault)?;
     facts.countries = countries;
     let request = Request {
         ports,

@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use portcullis_model::Port;
 
 use super::{
@@ -14,10 +14,6 @@ use super::{
     sources::{Span, Tally},
     told::time,
 };
-
-/// How far the clock of whoever wrote the log may be off: devices of a plant that nobody has set to a time server are off by
-/// some seconds, and a log has no fraction of one.
-const SLACK: i64 = 30_000_000;
 
 /// A run in which we sent packets ourselves.
 #[derive(Debug, Clone)]
@@ -38,6 +34,8 @@ pub struct OwnScan {
 #[derive(Debug, Clone, Default)]
 pub struct OwnScans {
     scans: Vec<OwnScan>,
+    /// How far the clock of the log may be off, in microseconds.
+    slack: i64,
     /// Our addresses, each with the scans from it.
     from: BTreeMap<u128, Vec<usize>>,
     /// One bit for a few of all addresses: almost every source is told apart by it alone.
@@ -51,10 +49,11 @@ fn bit(address: u128) -> u64 {
 }
 
 impl OwnScans {
-    /// Knows these.
-    pub fn new(scans: Vec<OwnScan>) -> Self {
+    /// Knows these. `slack` is how far the clock of whoever writes the log may be off from ours.
+    pub fn new(scans: Vec<OwnScan>, slack: SignedDuration) -> Self {
         let mut own = Self {
             scans,
+            slack: i64::try_from(slack.as_micros()).unwrap_or(i64::MAX),
             ..Self::default()
         };
         for (number, scan) in own.scans.iter().enumerate() {
@@ -78,14 +77,19 @@ impl OwnScans {
 
     fn looked_up(&self, source: u128, port: Option<Port>, at: Option<i64>) -> Option<usize> {
         let (port, at) = (port?, at?);
-        let is_it = |scan: &OwnScan| {
+        let distance = |scan: &OwnScan| {
             let (began, ended) = (scan.began.as_microsecond(), scan.ended.as_microsecond());
-            began - SLACK <= at && at <= ended + SLACK && scan.ports.contains(&port)
+            let before = began.saturating_sub(at);
+            before.max(at.saturating_sub(ended)).max(0)
         };
         let scans = self.from.get(&source)?.iter();
-        scans
-            .copied()
-            .find(|number| self.scans.get(*number).is_some_and(is_it))
+        let near = scans.filter_map(|number| {
+            let scan = self.scans.get(*number)?;
+            let distance = distance(scan);
+            (distance <= self.slack && scan.ports.contains(&port)).then_some((distance, *number))
+        });
+        // Of two that follow each other closely, the one that it fits best.
+        near.min().map(|(_, number)| number)
     }
 }
 

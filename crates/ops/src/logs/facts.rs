@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
 };
 
+use jiff::SignedDuration;
 use portcullis_logs::{ChangeTimes, Facts, OwnScan, OwnScans, Prefixes};
 use portcullis_model::{Change, ChangeState, Plan, Port, Run, RunId, ServiceName, Site, Vantage};
 
@@ -14,14 +15,20 @@ use crate::{Desk, OpsError};
 /// Runs that are looked through for our own scans, newest first.
 const MOST_RUNS: u32 = 1000;
 
+/// How far the clock of whoever wrote a log may be off from ours: devices of a plant that nobody has set to a time server are off by
+/// some seconds, and a log may have no fraction of one. What we hear live is timed by our own clock.
+const OTHER_CLOCK: SignedDuration = SignedDuration::from_secs(30);
+
 /// Changes around which is counted, newest first: each is compared with every line.
 const MOST_CHANGES: usize = 8;
 
-/// What is known here of these ports (of all when there are none). With `change`, only that one counts.
+/// What is known here of these ports (of all when there are none). With `change`, only that one counts. `live` tells that the
+/// log is timed by the clock of this host. What comes into the store later is not known.
 ///
 /// # Errors
 /// A store that cannot be read, or has no such change.
-pub async fn facts(desk: &Desk, ports: &[Port], change: Option<&str>) -> Result<Facts, OpsError> {
+pub async fn facts(desk: &Desk, ports: &[Port], change: Option<&str>, live: bool) -> Result<Facts, OpsError> {
+    let slack = if live { SignedDuration::ZERO } else { OTHER_CLOCK };
     let mut notes = Vec::new();
     let here = own_addresses(desk, &mut notes);
     let scans = own_scans(desk, &here).await?;
@@ -31,7 +38,7 @@ pub async fn facts(desk: &Desk, ports: &[Port], change: Option<&str>) -> Result<
         services: services(desk),
         site: desk.site.clone(),
         vantages: vantages(&scans, &here),
-        own: OwnScans::new(scans.into_iter().map(|(_, scan)| scan).collect()),
+        own: OwnScans::new(scans.into_iter().map(|(_, scan)| scan).collect(), slack),
         changes,
         countries: None,
         notes,

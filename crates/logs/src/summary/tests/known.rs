@@ -1,5 +1,6 @@
 //! What the site and the store add to the numbers.
 
+use jiff::SignedDuration;
 use portcullis_model::{NetworkSet, ServiceName, Site};
 
 use super::*;
@@ -164,11 +165,15 @@ fn our_own_scans_are_set_apart_in_their_time_and_on_their_ports_only() {
         ended: time(ended),
     };
     let facts = Facts {
-        own: OwnScans::new(vec![
-            scan("r1", "10.7.20.9", 1000, 1010),
-            scan("r2", "10.7.20.9", 5000, 5010),
-            scan("r3", "2001:db8::1", 1000, 1010),
-        ]),
+        own: OwnScans::new(
+            vec![
+                scan("r1", "10.7.20.9", 1000, 1010),
+                scan("r2", "10.7.20.9", 5000, 5010),
+                scan("r4", "10.7.20.9", 5012, 5020),
+                scan("r3", "2001:db8::1", 1000, 1010),
+            ],
+            SignedDuration::from_secs(30),
+        ),
         vantages: [("10.7.20.9".parse().unwrap(), "this-host".to_owned())].into(),
         ..Facts::default()
     };
@@ -177,6 +182,8 @@ fn our_own_scans_are_set_apart_in_their_time_and_on_their_ports_only() {
         ("10.7.20.9", 54321, Some(1005)),
         ("::ffff:10.7.20.9", 54321, Some(1010 + 29)),
         ("10.7.20.9", 54321, Some(5000 - 29)),
+        // Near two of them, and within one.
+        ("10.7.20.9", 54321, Some(5013)),
         ("2001:db8::1", 54321, Some(1000)),
         // From here on it is somebody's attempt: too late, another port, another host, no time.
         ("10.7.20.9", 54321, Some(1010 + 31)),
@@ -196,7 +203,7 @@ fn our_own_scans_are_set_apart_in_their_time_and_on_their_ports_only() {
         .iter()
         .map(|scan| (scan.run.as_str(), scan.attempts))
         .collect();
-    assert_eq!(own, [("r1", 2), ("r2", 1), ("r3", 1)]);
+    assert_eq!(own, [("r1", 2), ("r2", 1), ("r4", 1), ("r3", 1)]);
     assert_eq!((report.attempts, report.distinct_sources), (4, 2));
     let spans = report.timeline.unwrap().spans;
     assert_eq!(spans.iter().map(|span| span.verdicts.sum()).sum::<u64>(), 3);
