@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use portcullis_model::ServiceName;
+use portcullis_model::{ChangeState, ServiceName};
 use portcullis_ops::logs::{
     ChangeReport, GroupCount, PhaseCounts, PortCount, Report, SourceReport, VerdictCounts, Way,
 };
@@ -71,9 +71,18 @@ fn phases_of(change: &ChangeReport) -> Vec<(&'static str, String, PhaseCounts)> 
         phases.push(("after", clock(Some(confirmed)), change.after));
     }
     if let Some(ended) = change.ended {
-        phases.push(("taken back", clock(Some(ended)), change.taken_back));
+        phases.push((end(change), clock(Some(ended)), change.taken_back));
     }
     phases
+}
+
+/// What ended a change, or will.
+pub(super) fn end(change: &ChangeReport) -> &'static str {
+    if change.state == ChangeState::RolledBack.to_string() {
+        "taken back"
+    } else {
+        "trial over"
+    }
 }
 
 /// Before it, under it and after it.
@@ -321,6 +330,22 @@ mod tests {
             .map(|row| row.join(" ").trim().to_owned())
             .collect();
         assert_eq!(rows, ["before  0 0 0 0", "on trial 2026-11-22 12:00:00 0 0 0 0"]);
+        let over = |state: ChangeState| {
+            let change = ChangeReport {
+                state: state.to_string(),
+                ended: Some("2026-11-22T12:02:00Z".parse().unwrap()),
+                ..change(0, 0)
+            };
+            phases(&change).rows[2].join(" ")
+        };
+        assert_eq!(
+            over(ChangeState::FellBack),
+            "trial over 2026-11-22 12:02:00 0 0 0 0"
+        );
+        assert_eq!(
+            over(ChangeState::RolledBack),
+            "taken back 2026-11-22 12:02:00 0 0 0 0"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use portcullis_ops::logs::{ChangeReport, TimelineReport, VerdictCounts};
 
-use super::super::plot;
+use super::super::{plot, tables};
 
 /// Measures in units of the picture, which is scaled to the page.
 const WIDTH: f64 = 960.0;
@@ -162,7 +162,7 @@ fn marks(timeline: &TimelineReport, first: Timestamp, changes: &[ChangeReport]) 
         [
             (Some(change.loaded), "loaded"),
             (change.confirmed, "confirmed"),
-            (change.ended, "taken back"),
+            (change.ended, tables::end(change)),
         ]
         .map(|(at, what)| (at, format!("{} {what}", change.change)))
     });
