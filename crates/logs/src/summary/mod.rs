@@ -121,7 +121,8 @@ impl Summary {
 
     /// The same with facts that the log does not tell.
     pub fn knowing(mut self, facts: Arc<Facts>) -> Self {
-        let ports = self.ports.iter().chain(facts.services.keys()).copied();
+        // Where so many ports are asked for that there is no room for all, those of services are told.
+        let ports = facts.services.keys().chain(&self.ports).copied();
         self.service_ports =
             Arc::new(ServicePorts::new(ports.filter(|port| {
                 self.asked.as_ref().is_none_or(|asked| asked.has(*port))

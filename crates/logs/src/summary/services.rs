@@ -18,6 +18,7 @@ const MOST_PORTS: usize = PLACES / 4;
 pub(super) struct ServicePorts {
     ports: Vec<Port>,
     places: Box<[u16]>,
+    left_out: usize,
 }
 
 fn first_place(port: Port) -> usize {
@@ -33,9 +34,14 @@ impl ServicePorts {
         let mut own = Self {
             ports: Vec::new(),
             places: vec![0; PLACES].into(),
+            left_out: 0,
         };
         for port in ports {
-            if own.number(port).is_some() || own.ports.len() == MOST_PORTS {
+            if own.number(port).is_some() {
+                continue;
+            }
+            if own.ports.len() == MOST_PORTS {
+                own.left_out += 1;
                 continue;
             }
             own.ports.push(port);
@@ -49,6 +55,11 @@ impl ServicePorts {
             }
         }
         own
+    }
+
+    /// How many ports there was no room for.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out
     }
 
     #[inline]
@@ -135,6 +146,7 @@ mod tests {
             let expected = (number < MOST_PORTS).then_some(number);
             assert_eq!(table.number(*port), expected, "{port}");
         }
+        assert_eq!(table.left_out(), ports.len() - MOST_PORTS);
         assert_eq!(table.number(Port::tcp(2)), None);
         assert_eq!(ServicePorts::new([]).number(Port::tcp(2)), None);
     }

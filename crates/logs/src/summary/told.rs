@@ -162,6 +162,12 @@ impl Summary {
                 "{verdicts} verdicts rest on the word of site.toml, [[log_prefix]], and on nothing in the log"
             ));
         }
+        let left_out = self.service_ports.left_out();
+        if left_out > 0 {
+            notes.push(format!(
+                "{left_out} of the ports that were asked for are too many to be counted one by one; they are in all other numbers"
+            ));
+        }
         if self.undirected > 0 {
             let lines = self.undirected;
             notes.push(format!(

@@ -146,6 +146,20 @@ fn sources_are_told_by_zone_network_and_service() {
     assert_eq!(report.destinations.unwrap().len(), 1);
     let source = report.sources.iter().find(|source| source.attempts == 2).unwrap();
     assert_eq!(source.zone.as_deref(), Some("engineering"));
+    let every = (1..=u16::MAX).map(Port::tcp);
+    let mut every = Summary::of_ports(every).knowing(Arc::new(facts()));
+    every.add(&event("10.7.20.2", MDM, Verdict::Blocked), None);
+    let told = every.report(2);
+    assert_eq!(
+        told.services[0].port,
+        Port::tcp(54321),
+        "a known service has room"
+    );
+    assert!(
+        told.notes.iter().any(|note| note.contains("one by one")),
+        "{:?}",
+        told.notes
+    );
     // Only of what was asked for.
     let mut asked = Summary::of_ports([Port::tcp(80)]).knowing(Arc::new(facts()));
     asked.add(&event("10.7.20.2", Some(Port::tcp(502)), Verdict::Blocked), None);
