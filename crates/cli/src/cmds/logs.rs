@@ -105,7 +105,8 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
         let page = html::page(&report, &signs, &block::lines(proposals.as_deref()), &about);
         output::print(|out| out.write_all(page.as_bytes()))?;
     } else {
-        let told = text::text(&report, Screen::here()) + &signs::text(&signs) + &block::text(proposals.as_deref());
+        let told =
+            text::text(&report, Screen::here()) + &signs::text(&signs) + &block::text(proposals.as_deref());
         View::text(told)
             .all("log-report", [&report])
             .all("log-sign", &signs.findings)

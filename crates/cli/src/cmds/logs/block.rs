@@ -31,7 +31,10 @@ pub(super) fn text(proposals: Option<&[Proposal]>) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    format!("\n\nProposals, of which nothing is done until you apply one:\n  {}", lines.join("\n  "))
+    format!(
+        "\n\nProposals, of which nothing is done until you apply one:\n  {}",
+        lines.join("\n  ")
+    )
 }
 
 /// What is to be said, none when nobody asked.
@@ -40,7 +43,9 @@ pub(super) fn lines(proposals: Option<&[Proposal]>) -> Vec<String> {
         return Vec::new();
     };
     if proposals.is_empty() {
-        return vec!["none: no sign names somebody who was at a port of this host that no change closes yet".into()];
+        return vec![
+            "none: no sign names somebody who was at a port of this host that no change closes yet".into(),
+        ];
     }
     let mut lines: Vec<String> = proposals.iter().map(line).collect();
     lines.push("Sources can be forged: somebody named here may never have sent anything.".into());
