@@ -35,8 +35,8 @@ use crate::{OpsError, Stop};
 pub use block::{Proposal, proposals};
 pub use countries::countries;
 pub use facts::facts;
-pub use follow::{How, Told, follow};
 pub use limited::counters;
+pub use follow::{Followed, How, Tell, Told, follow};
 pub use portcullis_logs::{
     ChangeReport, GroupCount, LogReport as Report, PhaseCounts, PortCount, SourceReport, TimeSpan,
     TimelineReport, VerdictCounts, Way,

@@ -1,7 +1,7 @@
 //! `portcullis logs --follow FILE…`
 
 use portcullis_model::{Fault, sanitize};
-use portcullis_ops::logs::{self, How, Report, Request, Told};
+use portcullis_ops::logs::{self, Followed, How, Report, Request, Told};
 
 use super::{Frame, fault, print, signs::Signs};
 use crate::{arguments::Logs, report};
@@ -33,7 +33,8 @@ pub(super) async fn run(
         }
         Told::Waiting(None) => report::eprintln_all("the store takes more again"),
     };
-    logs::follow(frame.desk, request, &arguments.files, how, &frame.stop, &mut told)
+    let what: Vec<Followed> = arguments.files.iter().cloned().map(Followed::File).collect();
+    logs::follow(frame.desk, request, &what, how, &frame.stop, &mut told)
         .await
         .map_err(fault)
 }

@@ -1,26 +1,24 @@
 //! Following logs: what is written to them is counted into the store, with the position, in one transaction.
 //!
-//! Memory is bounded: a piece of the log and the counts since the last commit. When the store takes nothing, nothing more is
-//! read, and what is written waits in its file.
+//! Each kind of source has a file of its own. Memory is bounded: a piece of the log and the counts since the last commit. When
+//! the store takes nothing, nothing more is read, and what is written waits where it is.
 
+mod file;
 mod rotating;
+mod source;
+mod stream;
 mod tally;
 
 use std::{
-    io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use portcullis_logs::{Clock, Line, LineReader, Place, Settings, Summary, detection::lines_lost};
 use portcullis_model::LogEvent;
-use portcullis_store::{LogBatch, StoreError};
+use portcullis_store::StoreError;
 
-use self::{
-    rotating::{Piece, Position, Rotating},
-    tally::Tally,
-};
+use self::{file::LogFile, stream::Stream};
 use super::{LogReport, Request, settings, summary};
 use crate::{Desk, OpsError, Stop};
 
@@ -33,8 +31,12 @@ const MOST_COUNTS: usize = 50_000;
 /// How long nothing is read where nothing was.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a file that was renamed must rest before the next one is begun: logrotate tells the writer within that time.
-const LINGER: Duration = Duration::from_secs(2);
+/// What is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Followed {
+    /// A file, with those that it is rotated to.
+    File(PathBuf),
+}
 
 /// What is told while a log is followed.
 #[derive(Debug)]
@@ -47,6 +49,9 @@ pub enum Told<'t> {
     Waiting(Option<&'t StoreError>),
 }
 
+/// Who is told.
+pub type Tell<'t> = dyn FnMut(Told<'_>) + Send + 't;
+
 /// How following is done.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct How {
@@ -56,59 +61,35 @@ pub struct How {
     pub events: bool,
 }
 
-/// One followed file.
-struct Stream {
-    name: String,
-    path: String,
-    log: Rotating,
-    /// What the store holds as position.
-    kept: Option<String>,
-    position: Option<String>,
-    tally: Tally,
-    gaps: Vec<String>,
-    line: u64,
-    offset: u64,
-}
-
-/// Follows files until the time is over or the operator stops it.
+/// Follows until the time is over or the operator stops it.
 ///
 /// # Errors
-/// A file that cannot be read, a store that cannot be read, or somebody else who follows the same file into the same store.
+/// A source that cannot be read, a store that cannot be read, or somebody else who follows the same into the same store.
 pub async fn follow(
     desk: &Desk,
     request: &Request,
-    paths: &[PathBuf],
+    what: &[Followed],
     how: How,
     stop: &Stop,
-    told: &mut (dyn FnMut(Told<'_>) + Send),
+    told: &mut Tell<'_>,
 ) -> Result<LogReport, OpsError> {
     let mut streams = Vec::new();
-    for path in paths {
-        streams.push(Stream::open(desk, path).await?);
+    for followed in what {
+        streams.push(open(desk, followed).await?);
     }
+    let mut settings = settings(request, None);
     let mut summary = summary(request);
     let end = how.patience.map(|patience| Instant::now() + patience);
     let mut committed = Instant::now();
     let mut stop = stop.clone();
     loop {
-        let settings = settings(request, None);
+        settings.time.now = Timestamp::now();
         let mut read = false;
         for stream in &mut streams {
-            let piece = stream.log.read().map_err(|source| OpsError::Read {
-                path: PathBuf::from(&stream.path),
-                source,
-            })?;
-            for gap in stream.log.gaps() {
-                told(Told::Gap(&gap));
-                stream.gaps.push(gap);
-            }
-            if !piece.bytes.is_empty() {
-                read = true;
-                stream.take(&piece, &settings, &mut summary, how.events, told)?;
-            }
+            read |= stream.read(&settings, &mut summary, how.events, &mut *told)?;
         }
         let over = *stop.borrow() || end.is_some_and(|end| Instant::now() >= end);
-        let many = streams.iter().any(|stream| stream.tally.len() >= MOST_COUNTS);
+        let many = streams.iter().any(|stream| stream.counts() >= MOST_COUNTS);
         if over || many || !read || committed.elapsed() >= COMMIT {
             for stream in &mut streams {
                 stream.commit(desk, &mut stop, told).await?;
@@ -125,159 +106,11 @@ pub async fn follow(
     }
 }
 
-impl Stream {
-    async fn open(desk: &Desk, path: &Path) -> Result<Self, OpsError> {
-        let failed = |source| OpsError::Read {
-            path: path.into(),
-            source,
-        };
-        if path == Path::new("-") {
-            return Err(failed(io::Error::other(
-                "standard input has no place to go on from",
-            )));
+async fn open(desk: &Desk, followed: &Followed) -> Result<Stream, OpsError> {
+    match followed {
+        Followed::File(path) => {
+            let file = |kept: Option<&str>| Ok(Box::new(LogFile::open(path, kept)?) as Box<_>);
+            Stream::open(desk, LogFile::name(path)?, file).await
         }
-        let whole = std::path::absolute(path).map_err(failed)?;
-        let name = format!("file:{}", whole.display());
-        let kept = desk.store.log_stream(&name).await.map_err(OpsError::Store)?;
-        let kept = kept.map(|stream| stream.position);
-        let position: Option<Position> = match &kept {
-            Some(text) => serde_json::from_str(text)
-                .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?,
-            None => None,
-        };
-        Ok(Self {
-            name,
-            path: path.to_string_lossy().into_owned(),
-            log: Rotating::new(whole, position, LINGER),
-            position: kept.clone(),
-            kept,
-            tally: Tally::default(),
-            gaps: Vec::new(),
-            line: 0,
-            offset: 0,
-        })
-    }
-
-    /// Counts the lines of a piece.
-    fn take(
-        &mut self,
-        piece: &Piece,
-        settings: &Settings,
-        summary: &mut Summary,
-        events: bool,
-        told: &mut (dyn FnMut(Told<'_>) + Send),
-    ) -> Result<(), OpsError> {
-        let mut clock = Clock::new(&settings.time);
-        let mut reader = LineReader::new(&settings.prefixes, settings.format);
-        for line in piece.columns.split(|byte| *byte == b'\n') {
-            reader.read(line, true);
-        }
-        if piece.offset != self.offset || piece.offset == 0 {
-            // Where a file is entered in its middle, its lines are not counted anew; the offset is right.
-            self.line = 0;
-        }
-        self.offset = piece.offset + piece.bytes.len() as u64;
-        let mut offset = piece.offset;
-        for whole in piece.bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (bytes, ended) = match whole.strip_suffix(b"\n") {
-                Some(bytes) => (bytes, true),
-                None => (whole, false),
-            };
-            self.line += 1;
-            self.tally.lines += 1;
-            let place = Place {
-                path: &self.path,
-                line: self.line,
-                offset,
-            };
-            offset += whole.len() as u64;
-            match reader.read(bytes, ended) {
-                Line::Event(event) => {
-                    let at = clock.at(&event.time);
-                    self.tally.add(&event, at);
-                    if summary.add(&event, at) && events {
-                        told(Told::Event(&event.to_log_event(&mut clock, place.to_source())));
-                    }
-                }
-                Line::Unrelated => {
-                    self.tally.unrelated += 1;
-                    summary.add_unrelated();
-                    if let Some(lost) = lines_lost(bytes) {
-                        let gap = format!(
-                            "the log itself says at byte {} that {lost} lines were left out",
-                            place.offset
-                        );
-                        told(Told::Gap(&gap));
-                        self.gaps.push(gap);
-                    }
-                }
-                Line::Unreadable(reason) => {
-                    self.tally.unreadable += 1;
-                    summary.add_unreadable(reason, bytes, || place.to_source());
-                }
-            }
-        }
-        self.position = self
-            .log
-            .position()
-            .map(serde_json::to_string)
-            .transpose()
-            .map_err(|error| OpsError::Read {
-                path: PathBuf::from(&self.path),
-                source: io::Error::other(error),
-            })?;
-        Ok(())
-    }
-
-    /// Commits what was counted. While the store takes nothing, it is waited for: nothing is thrown away.
-    async fn commit(
-        &mut self,
-        desk: &Desk,
-        stop: &mut Stop,
-        told: &mut (dyn FnMut(Told<'_>) + Send),
-    ) -> Result<(), OpsError> {
-        let Some(to) = self.position.clone() else {
-            return Ok(());
-        };
-        if self.tally.lines == 0 && self.gaps.is_empty() {
-            return Ok(());
-        }
-        let batch = LogBatch {
-            stream: self.name.clone(),
-            from: self.kept.clone(),
-            to: to.clone(),
-            at: Timestamp::now(),
-            counts: self.tally.counts(),
-            lines: self.tally.lines,
-            unreadable: self.tally.unreadable,
-            unrelated: self.tally.unrelated,
-            gaps: self.gaps.clone(),
-        };
-        let mut waiting = false;
-        loop {
-            match desk.store.add_log_counts(&batch).await {
-                Ok(true) => break,
-                Ok(false) => return Err(OpsError::FollowedTwice(self.path.clone())),
-                Err(error @ (StoreError::Full { .. } | StoreError::Locked { .. })) => {
-                    if *stop.borrow() {
-                        // The position is that of before: what was read since is read again.
-                        return Err(OpsError::Store(error));
-                    }
-                    if !waiting {
-                        told(Told::Waiting(Some(&error)));
-                        waiting = true;
-                    }
-                    let _ = tokio::time::timeout(COMMIT, stop.changed()).await;
-                }
-                Err(error) => return Err(OpsError::Store(error)),
-            }
-        }
-        if waiting {
-            told(Told::Waiting(None));
-        }
-        self.kept = Some(to);
-        self.tally = Tally::default();
-        self.gaps.clear();
-        Ok(())
     }
 }
