@@ -4,14 +4,14 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use portcullis_model::{LogMoment, Port, Verdict};
+use portcullis_model::{LogMoment, Port, Transport, Verdict};
 use sqlx::{QueryBuilder, Row as _, Sqlite, sqlite::SqliteRow};
 
 use crate::{Store, StoreError};
 
-/// Rows of one statement: eleven values each, of the 32,766 that SQLite takes
+/// Rows of one statement: eight values each, of the 32,766 that SQLite takes
 /// (<https://www.sqlite.org/limits.html#max_variable_number>).
-const ROWS: usize = 500;
+const ROWS: usize = 2000;
 
 const DOING: &str = "record what a log told";
 
@@ -96,14 +96,14 @@ impl Store {
         );
         let moved = match &batch.from {
             None => {
-                sqlx::query(
+                sqlx::query_scalar(
                     "INSERT INTO log_stream (position, at, lines, unreadable, unrelated, name) VALUES (?, ?, ?, ?, ?, ?)
-                     ON CONFLICT (name) DO NOTHING",
+                     ON CONFLICT (name) DO NOTHING RETURNING id",
                 )
             }
-            Some(_) => sqlx::query(
+            Some(_) => sqlx::query_scalar(
                 "UPDATE log_stream SET position = ?, at = ?, lines = lines + ?, unreadable = unreadable + ?,
-                     unrelated = unrelated + ? WHERE name = ? AND position = ?",
+                     unrelated = unrelated + ? WHERE name = ? AND position = ? RETURNING id",
             ),
         };
         let moved = moved
@@ -117,27 +117,25 @@ impl Store {
             None => moved,
             Some(from) => moved.bind(from),
         };
-        let moved = moved
-            .execute(&mut *transaction)
+        let moved: Option<i64> = moved
+            .fetch_optional(&mut *transaction)
             .await
             .map_err(self.failed(doing))?;
-        if moved.rows_affected() == 0 {
+        let Some(stream) = moved else {
             return Ok(false);
-        }
+        };
         for counts in batch.counts.chunks(ROWS) {
             let mut insert = QueryBuilder::<Sqlite>::new(
-                "INSERT INTO log_count (stream, hour, source, destination, port, verdict, moment, directed, events,
-                     first, last) ",
+                "INSERT INTO log_count (stream, hour, source, destination, port, told, events, first, last) ",
             );
             insert.push_values(counts, |mut row, count| {
-                row.push_bind(&batch.stream)
+                // A number of our own: as text it is the same statement for the same log, and one value less in each row.
+                row.push(stream)
                     .push_bind(count.hour.unwrap_or(-1))
-                    .push_bind(count.source.to_string())
-                    .push_bind(count.destination.to_string())
-                    .push_bind(count.port.map(|port| port.to_string()).unwrap_or_default())
-                    .push_bind(name(count.verdict))
-                    .push_bind(moment(count.moment))
-                    .push_bind(count.directed)
+                    .push_bind(bytes(count.source))
+                    .push_bind(bytes(count.destination))
+                    .push_bind(port(count.port))
+                    .push_bind(told(count))
                     .push_bind(whole(count.events))
                     .push_bind(count.first)
                     .push_bind(count.last);
@@ -199,8 +197,9 @@ impl Store {
     pub async fn log_counts(&self, stream: &str) -> Result<Vec<LogCount>, StoreError> {
         let failed = self.failed("read what a log told");
         let rows = sqlx::query(
-            "SELECT hour, source, destination, port, verdict, moment, directed, events, first, last FROM log_count
-             WHERE stream = ? ORDER BY hour, source, destination, port, verdict, moment, directed",
+            "SELECT hour, source, destination, port, told, events, first, last FROM log_count
+             WHERE stream = (SELECT id FROM log_stream WHERE name = ?)
+             ORDER BY hour, source, destination, port, told",
         )
         .bind(stream)
         .fetch_all(&self.pool)
@@ -222,62 +221,87 @@ impl Store {
     }
 }
 
+const VERDICTS: [Verdict; 3] = [Verdict::Allowed, Verdict::Blocked, Verdict::Unknown];
+const MOMENTS: [LogMoment; 4] = [
+    LogMoment::Packet,
+    LogMoment::Begin,
+    LogMoment::End,
+    LogMoment::Within,
+];
+const DIRECTED: i64 = 16;
+const UDP: i64 = 1 << 16;
+
 fn count(row: &SqliteRow) -> Result<LogCount, sqlx::Error> {
     let hour: i64 = row.try_get(0)?;
-    let port: String = row.try_get(3)?;
-    let verdict: String = row.try_get(4)?;
-    let told: String = row.try_get(5)?;
+    let told: i64 = row.try_get(4)?;
+    let wrong = |what: &'static str| sqlx::Error::Decode(what.into());
     Ok(LogCount {
         hour: (hour >= 0).then_some(hour),
-        source: parsed(&row.try_get::<String, _>(1)?)?,
-        destination: parsed(&row.try_get::<String, _>(2)?)?,
-        port: if port.is_empty() {
-            None
-        } else {
-            Some(parsed(&port)?)
+        source: address(row.try_get(1)?)?,
+        destination: address(row.try_get(2)?)?,
+        port: match row.try_get(3)? {
+            0 => None,
+            number => Some(Port {
+                transport: if number < UDP {
+                    Transport::Tcp
+                } else {
+                    Transport::Udp
+                },
+                number: u16::try_from(number % UDP).map_err(|_| wrong("it is no port"))?,
+            }),
         },
-        verdict: [Verdict::Allowed, Verdict::Blocked, Verdict::Unknown]
-            .into_iter()
-            .find(|known| name(*known) == verdict)
-            .ok_or_else(|| sqlx::Error::Decode("it is no verdict".into()))?,
-        moment: [
-            LogMoment::Packet,
-            LogMoment::Begin,
-            LogMoment::End,
-            LogMoment::Within,
-        ]
-        .into_iter()
-        .find(|known| moment(*known) == told)
-        .ok_or_else(|| sqlx::Error::Decode("it is no moment of a conversation".into()))?,
-        directed: row.try_get(6)?,
-        events: natural(row.try_get(7)?),
-        first: row.try_get(8)?,
-        last: row.try_get(9)?,
+        verdict: *usize::try_from(told & 3)
+            .ok()
+            .and_then(|verdict| VERDICTS.get(verdict))
+            .ok_or_else(|| wrong("it is no verdict"))?,
+        moment: *usize::try_from(told >> 2 & 3)
+            .ok()
+            .and_then(|moment| MOMENTS.get(moment))
+            .ok_or_else(|| wrong("it is no moment of a conversation"))?,
+        directed: told & DIRECTED != 0,
+        events: natural(row.try_get(5)?),
+        first: row.try_get(6)?,
+        last: row.try_get(7)?,
     })
 }
 
-fn parsed<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(
-    text: &str,
-) -> Result<T, sqlx::Error> {
-    text.parse()
-        .map_err(|error: T::Err| sqlx::Error::Decode(error.into()))
-}
-
-fn name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Allowed => "allowed",
-        Verdict::Blocked => "blocked",
-        Verdict::Unknown => "unknown",
+/// The four or sixteen bytes of an address.
+pub(crate) fn bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
     }
 }
 
-fn moment(moment: LogMoment) -> &'static str {
-    match moment {
-        LogMoment::Packet => "packet",
-        LogMoment::Begin => "begin",
-        LogMoment::End => "end",
-        LogMoment::Within => "within",
+fn address(bytes: &[u8]) -> Result<IpAddr, sqlx::Error> {
+    match (<[u8; 4]>::try_from(bytes), <[u8; 16]>::try_from(bytes)) {
+        (Ok(four), _) => Ok(four.into()),
+        (_, Ok(sixteen)) => Ok(sixteen.into()),
+        _ => Err(sqlx::Error::Decode("it is no address".into())),
     }
+}
+
+fn port(port: Option<Port>) -> i64 {
+    port.map_or(0, |port| match port.transport {
+        Transport::Tcp => port.number.into(),
+        Transport::Udp => i64::from(port.number) + UDP,
+    })
+}
+
+/// Verdict, moment and direction in one number.
+fn told(count: &LogCount) -> i64 {
+    let verdict = match count.verdict {
+        Verdict::Allowed => 0,
+        Verdict::Blocked => 1,
+        Verdict::Unknown => 2,
+    };
+    let moment = match count.moment {
+        LogMoment::Packet => 0,
+        LogMoment::Begin => 1,
+        LogMoment::End => 2,
+        LogMoment::Within => 3,
+    };
+    verdict + 4 * moment + if count.directed { DIRECTED } else { 0 }
 }
 
 /// SQLite's integers have a sign.
@@ -291,6 +315,8 @@ fn natural(number: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use sqlx::{ConnectOptions, Connection};
+
     use super::*;
     use crate::Settings;
 
@@ -353,6 +379,97 @@ mod tests {
         );
         assert_eq!(store.log_gaps("file:kern.log").await.unwrap(), ["x"]);
         assert_eq!(store.log_stream("other").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn whatever_was_counted_is_read_back() {
+        let (_folder, store) = store(Settings::default()).await;
+        let mut counts = Vec::new();
+        for (number, port) in [
+            None,
+            Some(Port::tcp(65535)),
+            Some(Port::udp(65535)),
+            Some(Port::udp(1)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            for verdict in VERDICTS {
+                for moment in MOMENTS {
+                    for directed in [false, true] {
+                        counts.push(LogCount {
+                            hour: (number > 0).then_some(500_000),
+                            source: "2001:db8::7".parse().unwrap(),
+                            port,
+                            verdict,
+                            moment,
+                            directed,
+                            ..count(7, 9, 1)
+                        });
+                    }
+                }
+            }
+        }
+        let all = batch(None, "10", counts.clone());
+        assert!(store.add_log_counts(&all).await.unwrap());
+        let read = store.log_counts("file:kern.log").await.unwrap();
+        assert_eq!(read.len(), counts.len());
+        for count in counts {
+            assert!(read.contains(&count), "{count:?}");
+        }
+    }
+
+    /// Rows as the fourth migration had them.
+    #[tokio::test]
+    async fn what_was_counted_before_addresses_were_bytes_is_kept() {
+        let (folder, store) = store(Settings::default()).await;
+        store.close().await;
+        let path = folder.path().join("x.db");
+        let old = include_str!("../migrations/2026-11-29T1700-log-counts.sql");
+        let mut raw = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(&path)
+            .connect()
+            .await
+            .unwrap();
+        let rows = "DROP TABLE log_stream; DROP TABLE log_count; DROP TABLE log_gap;";
+        sqlx::raw_sql(rows).execute(&mut raw).await.unwrap();
+        sqlx::raw_sql(old).execute(&mut raw).await.unwrap();
+        let rows = "INSERT INTO log_stream VALUES ('file:other', '1', 0, 1, 0, 0), ('file:kern.log', '10', 5, 9, 1, 2);
+            INSERT INTO log_count VALUES
+                ('file:other', 1, '192.0.2.9', '10.7.10.4', 'tcp/1', 'allowed', 'packet', 1, 1, 1, 1),
+                ('file:kern.log', 1, '192.0.2.7', '10.7.10.4', 'tcp/54321', 'blocked', 'packet', 1, 3, 100, 105),
+                ('file:kern.log', 1, '2001:db8::7', '2001:db8::1', 'udp/161', 'unknown', 'within', 0, 4, 100, 105),
+                ('file:kern.log', -1, '192.0.2.7', '10.7.10.4', '', 'allowed', 'end', 1, 2, NULL, NULL);";
+        sqlx::raw_sql(rows).execute(&mut raw).await.unwrap();
+        raw.close().await.unwrap();
+        let store = Store::open(&path.to_string_lossy()).await.unwrap();
+        let stream = store.log_stream("file:kern.log").await.unwrap().unwrap();
+        assert_eq!((stream.position.as_str(), stream.lines), ("10", 9));
+        let expected = [
+            LogCount {
+                hour: None,
+                port: None,
+                verdict: Verdict::Allowed,
+                moment: LogMoment::End,
+                first: None,
+                last: None,
+                ..count(7, 2, 0)
+            },
+            LogCount {
+                source: "2001:db8::7".parse().unwrap(),
+                destination: "2001:db8::1".parse().unwrap(),
+                port: Some(Port::udp(161)),
+                verdict: Verdict::Unknown,
+                moment: LogMoment::Within,
+                directed: false,
+                ..count(7, 4, 100)
+            },
+            count(7, 3, 100),
+        ];
+        assert_eq!(store.log_counts("file:kern.log").await.unwrap(), expected);
+        let more = batch(Some("10"), "20", vec![count(7, 2, 50)]);
+        assert!(store.add_log_counts(&more).await.unwrap());
+        assert_eq!(store.log_counts("file:kern.log").await.unwrap()[2].events, 5);
     }
 
     #[tokio::test]
