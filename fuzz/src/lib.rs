@@ -18,7 +18,7 @@ use portcullis_model::LogFormat;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their seeds in `seeds` and of their programs in `fuzz_targets`.
-pub const TARGETS: [(&str, Target); 36] = [
+pub const TARGETS: [(&str, Target); 37] = [
     ("judge", judges::judge),
     ("datagram", packets::datagram),
     ("syn-answer", packets::syn_answer),
@@ -53,6 +53,7 @@ pub const TARGETS: [(&str, Target); 36] = [
     ("log-suricata", |data| texts::log_of(LogFormat::Suricata, data)),
     ("log-zeek-tsv", |data| texts::log_of(LogFormat::ZeekTsv, data)),
     ("log-zeek-json", |data| texts::log_of(LogFormat::ZeekJson, data)),
+    ("syslog-framing", texts::syslog_framing),
     ("site", texts::site),
     ("permission", texts::permission),
     ("service-file", texts::service_file),

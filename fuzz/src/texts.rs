@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use portcullis_firewall::reach::{Host, HostInterface, Question, Ruleset, TextKind, reach};
 use portcullis_knowledge::{Knowledge, Version, advisory};
-use portcullis_logs::{Prefixes, Settings, Shared, Summary, TimeContext, decoded, read_log};
+use portcullis_logs::{Frame, Framing, Prefixes, Settings, Shared, Summary, TimeContext, decoded, read_log};
 use portcullis_model::{Digest, LogFormat, MacAddress, Permission, Port, PortRange, Site, Vantage};
 use portcullis_scan::{checkpoint, guard::Guard, host, import, listing, targets};
 
@@ -134,6 +134,38 @@ fn logged(data: &[u8], format: Option<LogFormat>, threads: usize) -> (u64, u64, 
         "more outcomes than lines"
     );
     (report.attempts, report.unreadable, report.unrelated)
+}
+
+/// A connection of syslog: however its bytes are cut, the same messages come out of it, and no byte is in two of them.
+pub(crate) fn syslog_framing(data: &[u8]) {
+    const LONGEST: usize = 64;
+    let read = |parts: &[&[u8]]| {
+        let mut framing = Framing::new(LONGEST);
+        let mut all: Vec<(u8, Vec<u8>)> = Vec::new();
+        let mut each = |frame: Frame<'_>| {
+            all.push(match frame {
+                Frame::Message(message) => (0, message.to_vec()),
+                Frame::TooLong => (1, Vec::new()),
+                Frame::Unfinished(message) => (2, message.to_vec()),
+            });
+        };
+        let whole = parts.iter().all(|part| framing.push(part, &mut each).is_ok());
+        framing.finish(&mut each);
+        (whole, all)
+    };
+    let (whole, all) = read(&[data]);
+    let length = 1 + usize::from(data.first().copied().unwrap_or_default() & 15);
+    assert_eq!(
+        read(&data.chunks(length).collect::<Vec<_>>()),
+        (whole, all.clone()),
+        "pieces of {length}"
+    );
+    assert!(all.iter().all(|(_, message)| message.len() <= LONGEST));
+    let bytes: usize = all.iter().map(|(_, message)| message.len()).sum();
+    assert!(
+        bytes <= data.len() && all.len() <= data.len(),
+        "more comes out than went in"
+    );
 }
 
 pub(crate) fn site(data: &[u8]) {

@@ -4,7 +4,8 @@
 //! assumed about a time is said; what cannot be read is an outcome of its own, with the reason.
 //!
 //! Verbs: read a line ([`LineReader`]), read a log with as many threads as there are sinks ([`read_log`]), read a packet
-//! ([`read_packet`], [`read_frame`]), resolve a time ([`Clock`]), sum up ([`Summary`], [`Shared`]) with what
+//! ([`read_packet`], [`read_frame`]), cut a stream of syslog
+//! ([`Framing`]), resolve a time ([`Clock`]), sum up ([`Summary`], [`Shared`]) with what
 //! no log tells ([`Facts`]), infer sessions ([`Sessions`]), unpack
 //! ([`decoded`]), order rotated files ([`in_order`]), look for signs ([`detection::Detector`]).
 //!
@@ -37,6 +38,7 @@ pub mod detection;
 mod digits;
 mod event;
 mod format;
+mod framing;
 mod pairs;
 mod prefix;
 mod read;
@@ -55,6 +57,7 @@ pub use columns::Columns;
 pub use decode::decoded;
 pub use event::{Event, Line, TCP, UDP};
 pub use format::{LineReader, LoggedPacket, read_frame, read_packet, sign};
+pub use framing::{Frame, Framing, NoFrame};
 pub use prefix::Prefixes;
 pub use read::{LogRead, Place, Sink, read_log};
 pub use reason::Reason;

@@ -33,6 +33,10 @@ pub enum Reason {
     EventsLost,
     /// The file could not be read further.
     Stopped,
+    /// A connection of syslog ended within the message.
+    Unfinished,
+    /// A connection of syslog does not say how long the message is.
+    NoFrame,
 }
 
 impl fmt::Display for Reason {
@@ -52,6 +56,8 @@ impl fmt::Display for Reason {
             Self::NotIp => f.write_str("the packet does not begin with an IP header"),
             Self::EventsLost => f.write_str("the firewall says that it lost events here"),
             Self::Stopped => f.write_str("the log could not be read further"),
+            Self::Unfinished => f.write_str("the connection ended within the message"),
+            Self::NoFrame => f.write_str("no length stands before the message: the connection was closed"),
         }
     }
 }
