@@ -466,7 +466,7 @@ pub(crate) struct Verify {
 }
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("input").required(true).args(["files", "nflog"]))]
+#[command(group = clap::ArgGroup::new("input").required(true).args(["files", "nflog", "journal", "syslog"]))]
 #[command(group = clap::ArgGroup::new("live").multiple(true).args(["nflog", "follow"]))]
 pub(crate) struct Logs {
     /// Firewall logs, perhaps compressed with gzip or zstd; - reads standard input
@@ -478,17 +478,32 @@ pub(crate) struct Logs {
     /// Listen to a netfilter log group; 54 is the one that Portcullis' own rules write to
     #[arg(long, value_name = "GROUP")]
     pub(crate) nflog: Option<u16>,
+    /// Read what the kernel wrote to systemd's journal, by journalctl: that of this system, or one in a folder or file
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) journal: Option<PathBuf>,
+    /// Listen for syslog at udp://ADDRESS:PORT, tcp://… or tls://…; may be repeated
+    #[arg(long, value_name = "URL", requires = "follow")]
+    pub(crate) syslog: Vec<String>,
+    /// The certificate for tls://, with those that lead to its authority (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key", requires = "syslog")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Let in only senders with a certificate of one of these authorities (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
     /// How long to listen, e.g. 30s [default: until Ctrl-C]
     #[arg(long = "for", value_name = "TIME", value_parser = time_span, requires = "live")]
     pub(crate) patience: Option<Duration>,
-    /// Print each event as it is read; of files also what is written to them from now on, and keep counts and place in the store
+    /// Print each event as it is read, go on with what comes from now on, and keep counts and place in the store
     #[arg(long, short)]
     pub(crate) follow: bool,
     /// Follow without printing events
     #[arg(long, requires = "follow")]
     pub(crate) no_events: bool,
     /// Print, in the place of the summary, those who show signs (list, crowdsec, stix) or each event (ocsf, cef)
-    #[arg(long, value_name = "FORM", conflicts_with = "live")]
+    #[arg(long, value_name = "FORM", conflicts_with_all = ["live", "journal"])]
     pub(crate) export: Option<Form>,
     /// Tell of signs such as guessed passwords, sweeps, and traffic to a port that should be closed
     #[arg(long)]

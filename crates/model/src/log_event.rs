@@ -48,6 +48,18 @@ pub enum LogSource {
         /// Group number.
         group: u16,
     },
+    /// An entry of systemd's journal.
+    Journal {
+        /// When it came, by the journal's own account, in microseconds since 1970 (UTC).
+        realtime: u64,
+    },
+    /// A message of syslog that was received.
+    Syslog {
+        /// Where it was listened for, such as `udp://192.0.2.1:514`.
+        listener: String,
+        /// Who sent it, or handed it on.
+        from: IpAddr,
+    },
 }
 
 /// Which moment of a conversation a line tells of. A firewall that logs the beginning and the end of a session writes two

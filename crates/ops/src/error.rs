@@ -16,7 +16,7 @@ use portcullis_scan::{
 use portcullis_store::StoreError;
 use portcullis_sys::SysError;
 
-use crate::{capture::LiveError, learn::LearnError};
+use crate::{capture::LiveError, learn::LearnError, logs::FollowError};
 
 /// An error of a use-case.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +165,12 @@ pub enum OpsError {
     /// Two follow the same log into the same store.
     #[error("somebody else follows {} into the same store", sanitize(.0))]
     FollowedTwice(String),
+    /// A source of log lines that cannot be followed.
+    #[error(transparent)]
+    Follow(FollowError),
+    /// How far a log was followed cannot be written down.
+    #[error("how far the log was followed cannot be written down")]
+    Position(#[source] serde_json::Error),
     /// The targets of a scan.
     #[error(transparent)]
     Targets(TargetError),
@@ -332,6 +338,7 @@ impl OpsError {
             Self::Capture { source, .. } => source,
             Self::Live(error) => error,
             Self::Learn(error) => error,
+            Self::Follow(error) => error,
             Self::Knowledge(error) => error,
             Self::Listing { source, .. } => source,
             Self::Rules { source, .. } => source,
@@ -358,6 +365,8 @@ impl Fault for OpsError {
             Self::Capture { source, .. } => source.code(),
             Self::Live(error) => error.code(),
             Self::Learn(error) => error.code(),
+            Self::Follow(error) => error.code(),
+            Self::Position(_) => "OP031",
             Self::SeenFrom(_) => "IM004",
             Self::Checkpoint { .. } => "OP019",
             Self::NotKept { .. } => "OP020",
@@ -388,7 +397,7 @@ impl Fault for OpsError {
             Self::ExposureElsewhere { .. } => "OP012",
             Self::Vantage { .. } => "OP013",
             Self::NotProvable(_) => "OP014",
-            Self::NothingToVerify(_) => "OP031",
+            Self::NothingToVerify(_) => "OP025",
             Self::TrialLength => "OP015",
             Self::OtherSite { .. } => "OP016",
             Self::Signature { .. } => "OP017",

@@ -24,19 +24,21 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use portcullis_capture::{self as capture, Link};
 use portcullis_logs::{
-    Clock, Facts, Line, LogReport, LoggedPacket, Place, Sessions, Settings, Shared, Sink, Summary,
-    TimeContext, Years, decoded, in_order, read_frame, read_log, read_packet,
+    Clock, Facts, Line, LogReport, Place, Sessions, Settings, Shared, Sink, Summary, TimeContext, Years,
+    decoded, in_order, read_frame, read_log,
 };
-use portcullis_model::{LogEvent, LogFormat, LogSource, Port};
-use portcullis_sys::nflog::{self, Group};
+use portcullis_model::{LogEvent, LogFormat, Port, sanitize};
 
+use portcullis_sys::feed::Feed;
+
+use self::follow::nflog::Listening;
 use crate::{OpsError, Stop};
 
 pub use block::{Proposal, proposals};
 pub use countries::countries;
 pub use facts::facts;
+pub use follow::{Carrier, FollowError, Followed, How, Listener, Tell, TlsFiles, Told, follow};
 pub use limited::counters;
-pub use follow::{Followed, How, Tell, Told, follow};
 pub use portcullis_logs::{
     ChangeReport, GroupCount, LogReport as Report, PhaseCounts, PortCount, SourceReport, TimeSpan,
     TimelineReport, VerdictCounts, Way,
@@ -46,6 +48,9 @@ pub use signs::detector;
 
 /// More threads than that wait for the disk.
 const MOST_THREADS: usize = 16;
+
+/// Losses that are told one by one where nothing is kept.
+const MOST_NOTES: usize = 100;
 
 /// Link type of a capture of a log group.
 const NFLOG: Link = Link::Unknown(239);
@@ -85,19 +90,13 @@ pub type Each<'e> = &'e mut (dyn FnMut(&LogEvent) + Send);
 pub fn files(request: &Request, paths: &[PathBuf], each: Option<Each<'_>>) -> LogsRead {
     let shared = Shared::new(summary(request));
     let mut failures = Vec::new();
-    let mut takers = Takers {
-        each,
-        sessions: request.sessions.then(Sessions::default),
-    };
+    let mut takers = Takers::new(request, each);
     for path in in_order(paths) {
         if let Err(source) = file(request, &path, &shared, &mut takers) {
             failures.push(OpsError::Read { path, source });
         }
     }
-    let mut report = shared.into_summary().report(request.top);
-    if let Some(sessions) = takers.sessions {
-        sessions.tell(&mut report);
-    }
+    let report = takers.report(shared.into_summary(), request.top);
     LogsRead { report, failures }
 }
 
@@ -107,7 +106,22 @@ struct Takers<'e> {
     sessions: Option<Sessions>,
 }
 
-impl Takers<'_> {
+impl<'e> Takers<'e> {
+    fn new(request: &Request, each: Option<Each<'e>>) -> Self {
+        Self {
+            each,
+            sessions: request.sessions.then(Sessions::default),
+        }
+    }
+
+    fn report(self, summary: Summary, top: usize) -> LogReport {
+        let mut report = summary.report(top);
+        if let Some(sessions) = self.sessions {
+            sessions.tell(&mut report);
+        }
+        report
+    }
+
     fn want_order(&self) -> bool {
         self.each.is_some() || self.sessions.is_some()
     }
@@ -281,8 +295,41 @@ impl Sink for Ordered<'_, '_, '_> {
     }
 }
 
-/// Reads the live log of a netfilter group until the time is over or the operator stops it. `ready` is called when the
-/// kernel has begun to hand over packets.
+/// Reads what the kernel wrote to the journal once: that of this system, or one in a folder or a file.
+///
+/// # Errors
+/// When journalctl is not there, or does not show it.
+pub fn journal(
+    request: &Request,
+    place: Option<&Path>,
+    each: Option<Each<'_>>,
+) -> Result<LogReport, OpsError> {
+    let mut feed =
+        Feed::start("journalctl", &follow::journal::shown(place), || {}).map_err(OpsError::System)?;
+    let shared = Shared::new(summary(request));
+    let mut settings = settings(request, None);
+    settings.format = Some(LogFormat::JournalJson);
+    let mut takers = Takers::new(request, each);
+    let read = whole(&mut feed, "journal", &settings, &shared, &mut takers);
+    read.map_err(|source| OpsError::Read {
+        path: "journal".into(),
+        source,
+    })?;
+    let ended = feed.end().map_err(OpsError::System)?;
+    if !ended.success {
+        return Err(OpsError::Follow(FollowError::Journal(ended.complaint)));
+    }
+    let mut report = takers.report(shared.into_summary(), request.top);
+    if !ended.complaint.is_empty() {
+        report
+            .notes
+            .push(format!("journalctl says: {}", sanitize(&ended.complaint)));
+    }
+    Ok(report)
+}
+
+/// Reads the live log of a netfilter group until the time is over or the operator stops it, and keeps nothing. `ready` is
+/// called when the kernel has begun to hand over packets.
 ///
 /// # Errors
 /// When the group cannot be listened to.
@@ -294,47 +341,42 @@ pub fn live(
     ready: impl FnOnce(),
     each: &mut dyn FnMut(&LogEvent),
 ) -> Result<LogReport, OpsError> {
-    let mut socket = Group::open(group).map_err(OpsError::System)?;
+    let mut listening = Listening::open(group).map_err(OpsError::System)?;
     ready();
     let mut summary = summary(request);
     let mut sessions = request.sessions.then(Sessions::default);
     let settings = settings(request, None);
     let mut clock = Clock::new(&settings.time);
     let end = patience.map(|patience| Instant::now() + patience);
+    let mut notes = Vec::new();
     while !*stop.borrow() && end.is_none_or(|end| Instant::now() < end) {
-        for logged in socket
-            .receive(Duration::from_millis(100))
-            .map_err(OpsError::System)?
-        {
-            let interface = nflog::interface_name(logged.interface).unwrap_or_default();
-            let packet = LoggedPacket {
-                prefix: logged.prefix.as_bytes(),
-                payload: &logged.payload,
-                at: Some(Timestamp::now().as_microsecond()),
-                interface: interface.into_bytes().into(),
-                ..LoggedPacket::default()
-            };
-            match read_packet(&packet, &settings.prefixes) {
+        let received = listening.receive(
+            Duration::from_millis(100),
+            &settings.prefixes,
+            |line, bytes, place| match line {
                 Line::Event(event) => {
                     let at = clock.at(&event.time);
-                    if summary.add(&event, at) {
+                    if summary.add(event, at) {
                         if let Some(sessions) = &mut sessions {
-                            sessions.add(&event, at);
+                            sessions.add(event, at);
                         }
-                        each(&event.to_log_event(&mut clock, LogSource::Nflog { group }));
+                        each(&event.to_log_event(&mut clock, place));
                     }
                 }
                 Line::Unrelated => summary.add_unrelated(),
-                Line::Unreadable(reason) => {
-                    summary.add_unreadable(reason, &logged.payload, || LogSource::Nflog { group });
-                }
-            }
+                Line::Unreadable(reason) => summary.add_unreadable(*reason, bytes, || place),
+            },
+        );
+        let (_, gaps) = received.map_err(OpsError::System)?;
+        if notes.len() < MOST_NOTES {
+            notes.extend(gaps);
         }
     }
     let mut report = summary.report(request.top);
     if let Some(sessions) = sessions {
         sessions.tell(&mut report);
     }
+    report.notes.extend(notes);
     Ok(report)
 }
 

@@ -136,6 +136,7 @@ pub(crate) fn package_of(program: &str) -> &str {
         "ip" | "ss" => "iproute2",
         "firewall-cmd" => "firewalld",
         "ssh" | "ssh-keygen" => "openssh-client",
+        "journalctl" => "systemd",
         "iptables"
         | "iptables-save"
         | "ip6tables-save"

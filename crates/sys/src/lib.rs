@@ -1,10 +1,10 @@
-//! The operating system: sockets by netlink, processes and packages, network namespaces, child processes, NFLOG.
+//! The operating system: sockets by netlink, processes and packages, network namespaces, child processes, NFLOG, datagrams.
 //!
 //! It alone may hold unsafe code. It decides nothing: it reads what is there, starts what it is told to start, and
 //! says in an error what the system said.
 //!
 //! Verbs: [`sockets`], [`owners`], [`run`], [`namespace::in_network_of`], [`nflog::Group::open`], [`lock::Lock::take`],
-//! [`ruleset_events::Events::open`], [`doer::trace`].
+//! [`ruleset_events::Events::open`], [`doer::trace`], [`feed::Feed::start`], [`datagrams::Datagrams::listen`].
 //!
 //! ```
 //! // Reading the socket table needs no privileges.
@@ -15,8 +15,10 @@
 
 mod command;
 pub mod conntrack;
+pub mod datagrams;
 pub mod doer;
 mod error;
+pub mod feed;
 pub mod host;
 pub mod isolation;
 mod link;

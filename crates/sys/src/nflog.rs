@@ -9,10 +9,16 @@ use std::{
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_netfilter::{
     NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
-    nflog::{ConfigCmd, ConfigMode, PacketNla, Timeout, ULogMessage, config_request},
+    nflog::{ConfigCmd, ConfigFlags, ConfigMode, ConfigNla, PacketNla, Timeout, ULogMessage, config_request},
 };
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{
+        setsockopt,
+        sockopt::{RcvBuf, RcvBufForce},
+    },
+};
 
 use crate::{SysError, link};
 
@@ -25,6 +31,17 @@ pub struct Logged {
     pub payload: Vec<u8>,
     /// Index of the interface it came in by; 0 when it has none.
     pub interface: u32,
+    /// Its number among those of the group since it is listened to: one that is missing was lost.
+    pub sequence: Option<u32>,
+}
+
+/// What came, and whether the kernel had to throw packets away before it, because they were not fetched fast enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Received {
+    /// In their order.
+    pub packets: Vec<Logged>,
+    /// `ENOBUFS`: how many is told by [`Logged::sequence`] of the next one.
+    pub overrun: bool,
 }
 
 /// A log group that is being listened to.
@@ -36,6 +53,9 @@ pub struct Group {
 
 /// Enough of each packet for the IP and transport headers with their options.
 const COPY_BYTES: u32 = 256;
+
+/// Bytes that the kernel shall keep for us while we are busy.
+const BUFFER: usize = 16 << 20;
 
 impl Group {
     /// Begins to listen. Needs CAP_NET_ADMIN in the network namespace.
@@ -49,6 +69,12 @@ impl Group {
         };
         let mut socket = Socket::new(NETLINK_NETFILTER).map_err(fail)?;
         socket.bind_auto().map_err(fail)?;
+        // SAFETY: the descriptor belongs to `socket`, which outlives this borrow.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) };
+        // Without the right to more there is at most what the system allows everybody.
+        if setsockopt(&descriptor, RcvBufForce, &BUFFER).is_err() {
+            setsockopt(&descriptor, RcvBuf, &BUFFER).map_err(|error| fail(error.into()))?;
+        }
         let mut group = Self {
             number,
             socket,
@@ -59,6 +85,7 @@ impl Group {
             ConfigMode::new_packet(COPY_BYTES).into(),
             // Hand over each packet soon: an operator watches.
             Timeout::from(Duration::from_millis(10)).into(),
+            ConfigNla::Flags(ConfigFlags::SEQ),
         ];
         group
             .configure(config_request(NetfilterProtoFamily::Unspec, number, settings))
@@ -85,12 +112,11 @@ impl Group {
         Ok(())
     }
 
-    /// Waits up to `patience` for packets and hands over those that came; an empty list when none did.
+    /// Waits up to `patience` for packets and hands over those that came.
     ///
     /// # Errors
-    /// When the kernel had to throw packets away because they were not fetched fast enough (`ENOBUFS`), or the
-    /// socket failed.
-    pub fn receive(&mut self, patience: Duration) -> Result<Vec<Logged>, SysError> {
+    /// When the socket failed.
+    pub fn receive(&mut self, patience: Duration) -> Result<Received, SysError> {
         let fail = |source| SysError::LogGroup {
             group: self.number,
             source,
@@ -103,23 +129,26 @@ impl Group {
             Err(nix::Error::EINTR) => 0,
             Err(error) => return Err(fail(error.into())),
         };
-        let mut packets = Vec::new();
+        let mut received = Received::default();
         if ready > 0 {
-            link::receive(
+            let outcome = link::receive(
                 &self.socket,
                 &mut self.buffer,
                 |payload: NetlinkPayload<NetfilterMessage>| {
                     if let NetlinkPayload::InnerMessage(message) = payload
                         && let NetfilterMessageInner::ULog(ULogMessage::Packet(attributes)) = message.inner
                     {
-                        packets.push(logged(attributes));
+                        received.packets.push(logged(attributes));
                     }
                     Ok(())
                 },
-            )
-            .map_err(fail)?;
+            );
+            match outcome {
+                Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => received.overrun = true,
+                outcome => outcome.map_err(fail)?,
+            }
         }
-        Ok(packets)
+        Ok(received)
     }
 }
 
@@ -128,12 +157,14 @@ fn logged(attributes: Vec<PacketNla>) -> Logged {
         prefix: String::new(),
         payload: Vec::new(),
         interface: 0,
+        sequence: None,
     };
     for attribute in attributes {
         match attribute {
             PacketNla::Prefix(prefix) => packet.prefix = prefix.to_string_lossy().into_owned(),
             PacketNla::Payload(payload) => packet.payload = payload,
             PacketNla::IfIndexInDev(index) => packet.interface = index,
+            PacketNla::Seq(number) => packet.sequence = Some(number),
             _ => {}
         }
     }

@@ -57,23 +57,29 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
     }
     let format = frame.format();
     let mut signs = signs::Signs::wanted(frame, arguments.signs || arguments.block).await?;
-    let (report, failures) = match arguments.nflog {
-        Some(group) => {
-            let ready = || frame.say(&format!("listening to netfilter log group {group}; Ctrl-C ends"));
-            let mut each = |event: &LogEvent| {
-                signs.add(event, arguments.follow.then_some(format));
-                if arguments.follow {
-                    print(event, format);
-                }
-            };
-            let report = logs::live(&request, group, arguments.patience, &frame.stop, ready, &mut each);
-            (report.map_err(fault)?, Vec::new())
-        }
-        None if arguments.follow && !arguments.files.iter().any(|file| file.as_os_str() == "-") => {
+    let (report, failures) = match (&arguments.journal, arguments.nflog) {
+        _ if arguments.follow && !arguments.files.iter().any(|file| file.as_os_str() == "-") => {
             let report = follow::run(frame, arguments, &request, &mut signs).await?;
             (report, Vec::new())
         }
-        None => {
+        (_, Some(group)) => {
+            let ready = || frame.say(&format!("listening to netfilter log group {group}; Ctrl-C ends"));
+            let mut each = |event: &LogEvent| signs.add(event, None);
+            let report = logs::live(&request, group, arguments.patience, &frame.stop, ready, &mut each);
+            (report.map_err(fault)?, Vec::new())
+        }
+        (Some(place), None) => {
+            let mut each = |event: &LogEvent| signs.add(event, None);
+            let each: Option<logs::Each<'_>> = if arguments.signs || arguments.block {
+                Some(&mut each)
+            } else {
+                None
+            };
+            let place = follow::folder(place.clone());
+            let report = logs::journal(&request, place.as_deref(), each);
+            (report.map_err(fault)?, Vec::new())
+        }
+        (None, None) => {
             let mut both = |event: &LogEvent| {
                 signs.add(event, arguments.follow.then_some(format));
                 if arguments.follow {

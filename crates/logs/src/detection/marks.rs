@@ -29,7 +29,8 @@ impl Marks {
     pub(super) fn mark(&mut self, read_from: &LogSource, at: Timestamp) -> Mark {
         let (name, line, offset) = match read_from {
             LogSource::File { line, offset, .. } => (self.name(read_from), *line, *offset),
-            LogSource::Nflog { .. } => (self.name(read_from), 0, 0),
+            LogSource::Journal { realtime } => (self.name(read_from), 0, *realtime),
+            LogSource::Nflog { .. } | LogSource::Syslog { .. } => (self.name(read_from), 0, 0),
         };
         Mark {
             at,
@@ -52,6 +53,7 @@ impl Marks {
                 line: 0,
                 offset: 0,
             },
+            LogSource::Journal { .. } => LogSource::Journal { realtime: 0 },
             other => other.clone(),
         };
         let name = match self.places.get(&plain) {
@@ -77,6 +79,9 @@ impl Marks {
                 line: mark.line,
                 offset: mark.offset,
             },
+            LogSource::Journal { .. } => LogSource::Journal {
+                realtime: mark.offset,
+            },
             other => other.clone(),
         })
     }
@@ -85,6 +90,7 @@ impl Marks {
 fn same_name(a: &LogSource, b: &LogSource) -> bool {
     match (a, b) {
         (LogSource::File { path: a, .. }, LogSource::File { path: b, .. }) => a == b,
+        (LogSource::Journal { .. }, LogSource::Journal { .. }) => true,
         (a, b) => a == b,
     }
 }

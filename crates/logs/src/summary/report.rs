@@ -284,7 +284,8 @@ impl UnreadableLine {
     pub(super) fn place(&self) -> (&str, u64) {
         match &self.read_from {
             LogSource::File { path, offset, .. } => (path, *offset),
-            LogSource::Nflog { .. } => ("", 0),
+            LogSource::Journal { realtime } => ("", *realtime),
+            LogSource::Nflog { .. } | LogSource::Syslog { .. } => ("", 0),
         }
     }
 }

@@ -1,12 +1,16 @@
-//! `portcullis logs --follow FILE…`
+//! `portcullis logs --follow`
+
+use std::path::PathBuf;
 
 use portcullis_model::{Fault, sanitize};
-use portcullis_ops::logs::{self, Followed, How, Report, Request, Told};
+use portcullis_ops::logs::{
+    self, Carrier, FollowError, Followed, How, Listener, Report, Request, TlsFiles, Told,
+};
 
 use super::{Frame, fault, print, signs::Signs};
 use crate::{arguments::Logs, report};
 
-/// Follows the files until the time is over or Ctrl-C.
+/// Follows what was named until the time is over or Ctrl-C.
 pub(super) async fn run(
     frame: &Frame<'_>,
     arguments: &Logs,
@@ -18,8 +22,13 @@ pub(super) async fn run(
         patience: arguments.patience,
         events: !arguments.no_events || arguments.signs,
     };
-    frame.say("following; Ctrl-C ends, and the next time goes on from there");
+    let what = what(arguments).map_err(fault)?;
+    let live: Vec<String> = what.iter().filter_map(live).collect();
     let mut told = |told: Told<'_>| match told {
+        Told::Begun if live.is_empty() => {
+            frame.say("following; Ctrl-C ends, and the next time goes on from there");
+        }
+        Told::Begun => frame.say(&format!("listening to {}; Ctrl-C ends", live.join(", "))),
         Told::Event(event) => {
             signs.add(event, Some(format));
             if !arguments.no_events {
@@ -33,8 +42,50 @@ pub(super) async fn run(
         }
         Told::Waiting(None) => report::eprintln_all("the store takes more again"),
     };
-    let what: Vec<Followed> = arguments.files.iter().cloned().map(Followed::File).collect();
     logs::follow(frame.desk, request, &what, how, &frame.stop, &mut told)
         .await
         .map_err(fault)
+}
+
+fn what(arguments: &Logs) -> Result<Vec<Followed>, FollowError> {
+    let files = arguments.files.iter().cloned().map(Followed::File);
+    let journal = arguments
+        .journal
+        .clone()
+        .map(|place| Followed::Journal(folder(place)));
+    let nflog = arguments.nflog.map(Followed::Nflog);
+    let mut what: Vec<Followed> = files.chain(journal).chain(nflog).collect();
+    let tls = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
+    let tls = tls.map(|(certificate, key)| TlsFiles {
+        certificate,
+        key,
+        client_authority: arguments.tls_client_ca.clone(),
+    });
+    let listeners = arguments.syslog.iter().map(|text| text.parse::<Listener>());
+    let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>()?;
+    if tls.is_some() && !listeners.iter().any(|listener| listener.carrier == Carrier::Tls) {
+        return Err(FollowError::Tls(
+            "a certificate was given, and nothing is listened for by TLS",
+        ));
+    }
+    what.extend(
+        listeners
+            .into_iter()
+            .map(|listener| Followed::Syslog(listener, tls.clone())),
+    );
+    Ok(what)
+}
+
+/// Without a path it is the journal of this system.
+pub(super) fn folder(place: PathBuf) -> Option<PathBuf> {
+    (!place.as_os_str().is_empty()).then_some(place)
+}
+
+/// What is heard only while it is listened to.
+fn live(followed: &Followed) -> Option<String> {
+    match followed {
+        Followed::File(_) | Followed::Journal(_) => None,
+        Followed::Nflog(group) => Some(format!("netfilter log group {group}")),
+        Followed::Syslog(listener, _) => Some(listener.to_string()),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use portcullis_model::{LogSource, sanitize};
 use portcullis_ops::logs::{ChangeReport, Report, VerdictCounts};
 
@@ -125,10 +126,25 @@ fn unreadable(text: &mut String, report: &Report) {
         let _ = writeln!(text, "  {}: {}", reason.lines, reason.reason);
     }
     for line in &report.unreadable_lines {
-        let place = match &line.read_from {
-            LogSource::File { path, line, .. } => format!("{}:{line}", sanitize(path)),
-            LogSource::Nflog { group } => format!("log group {group}"),
-        };
+        let place = sanitize(&place(&line.read_from));
         let _ = writeln!(text, "  {place}: {}: {}", line.reason, line.text);
     }
+}
+
+/// Where a line was read, as it stands there: who shows it makes it harmless.
+pub(super) fn place(source: &LogSource) -> String {
+    match source {
+        LogSource::File { path, line, .. } => format!("{path}:{line}"),
+        LogSource::Nflog { group } => format!("log group {group}"),
+        LogSource::Journal { realtime } => format!("journal, {}", journal_time(*realtime)),
+        LogSource::Syslog { listener, from } => format!("{listener} from {from}"),
+    }
+}
+
+/// As `journalctl --since` takes it.
+fn journal_time(realtime: u64) -> String {
+    let at = i64::try_from(realtime)
+        .ok()
+        .and_then(|realtime| Timestamp::from_microsecond(realtime).ok());
+    clock(at)
 }

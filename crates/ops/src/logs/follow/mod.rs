@@ -3,30 +3,41 @@
 //! Each kind of source has a file of its own. Memory is bounded: a piece of the log and the counts since the last commit. When
 //! the store takes nothing, nothing more is read, and what is written waits where it is.
 
+mod error;
 mod file;
+pub(super) mod journal;
+mod live;
+pub(super) mod nflog;
 mod rotating;
 mod source;
 mod stream;
+mod syslog;
 mod tally;
 
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use portcullis_model::LogEvent;
 use portcullis_store::StoreError;
+use tokio::sync::Notify;
 
-use self::{file::LogFile, stream::Stream};
+pub use error::FollowError;
+pub use syslog::{Carrier, Listener, TlsFiles};
+
+use self::{file::LogFile, journal::Journal, nflog::NflogGroup, stream::Stream, syslog::Syslog};
 use super::{LogReport, Request, settings, summary};
 use crate::{Desk, OpsError, Stop};
 
 /// At least so often what was counted is committed: what a reader of the store waits for.
 const COMMIT: Duration = Duration::from_secs(1);
 
-/// Different counts that are held before they are committed: some ten megabytes.
-const MOST_COUNTS: usize = 50_000;
+/// Different counts that are held before they are committed: some forty megabytes. The more there are, the more lines of one
+/// source come together in a row, and the better the rows are in the order of their table.
+const MOST_COUNTS: usize = 150_000;
 
 /// How long nothing is read where nothing was.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -36,11 +47,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub enum Followed {
     /// A file, with those that it is rotated to.
     File(PathBuf),
+    /// What the kernel writes to systemd's journal: that of this system, or the one in a folder.
+    Journal(Option<PathBuf>),
+    /// A netfilter log group.
+    Nflog(u16),
+    /// Syslog that others send, and with what TLS is spoken.
+    Syslog(Listener, Option<TlsFiles>),
 }
+
+/// Called by a source when it has something.
+type Wake = Arc<Notify>;
 
 /// What is told while a log is followed.
 #[derive(Debug)]
 pub enum Told<'t> {
+    /// All sources are open: what comes from now on is not missed.
+    Begun,
     /// An event to one of the ports that were asked for. After a restart, those that were not yet committed are told again.
     Event(&'t LogEvent),
     /// What may be missing, in plain words.
@@ -74,9 +96,11 @@ pub async fn follow(
     told: &mut Tell<'_>,
 ) -> Result<LogReport, OpsError> {
     let mut streams = Vec::new();
+    let wake = Wake::default();
     for followed in what {
-        streams.push(open(desk, followed).await?);
+        streams.push(open(desk, followed, &wake).await?);
     }
+    told(Told::Begun);
     let mut settings = settings(request, None);
     let mut summary = summary(request);
     let end = how.patience.map(|patience| Instant::now() + patience);
@@ -89,10 +113,10 @@ pub async fn follow(
             read |= stream.read(&settings, &mut summary, how.events, &mut *told)?;
         }
         let over = *stop.borrow() || end.is_some_and(|end| Instant::now() >= end);
-        let many = streams.iter().any(|stream| stream.counts() >= MOST_COUNTS);
+        let many = streams.iter().map(Stream::counts).sum::<usize>() >= MOST_COUNTS;
         if over || many || !read || committed.elapsed() >= COMMIT {
             for stream in &mut streams {
-                stream.commit(desk, &mut stop, told).await?;
+                stream.commit(desk, over, &mut stop, told).await?;
             }
             committed = Instant::now();
         }
@@ -100,17 +124,37 @@ pub async fn follow(
             return Ok(summary.report(request.top));
         }
         if !read {
-            // A stop is heard at once.
-            let _ = tokio::time::timeout(PAUSE, stop.changed()).await;
+            // A stop is heard at once, and so is a source that can call.
+            tokio::select! {
+                _ = stop.changed() => {}
+                () = wake.notified() => {}
+                () = tokio::time::sleep(PAUSE) => {}
+            }
         }
     }
 }
 
-async fn open(desk: &Desk, followed: &Followed) -> Result<Stream, OpsError> {
+async fn open(desk: &Desk, followed: &Followed, wake: &Wake) -> Result<Stream, OpsError> {
     match followed {
         Followed::File(path) => {
             let file = |kept: Option<&str>| Ok(Box::new(LogFile::open(path, kept)?) as Box<_>);
             Stream::open(desk, LogFile::name(path)?, file).await
+        }
+        Followed::Journal(place) => {
+            let place = place.as_deref();
+            let journal =
+                |kept: Option<&str>| Ok(Box::new(Journal::open(place, kept, wake.clone())) as Box<_>);
+            Stream::open(desk, Journal::name(place)?, journal).await
+        }
+        Followed::Nflog(group) => {
+            let nflog = |kept: Option<&str>| Ok(Box::new(NflogGroup::open(*group, kept)?) as Box<_>);
+            Stream::open(desk, NflogGroup::name(*group), nflog).await
+        }
+        Followed::Syslog(listener, tls) => {
+            let tls = tls.as_ref();
+            let syslog =
+                |kept: Option<&str>| Ok(Box::new(Syslog::open(*listener, tls, kept, wake)?) as Box<_>);
+            Stream::open(desk, Syslog::name(*listener), syslog).await
         }
     }
 }

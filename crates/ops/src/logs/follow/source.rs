@@ -1,5 +1,7 @@
 //! What a source of log lines is to the one who follows it, and where its lines go.
 
+use std::time::Duration;
+
 use portcullis_logs::{Clock, Event, Line, Settings, Summary, detection::lines_lost};
 use portcullis_model::LogSource;
 
@@ -20,6 +22,11 @@ pub(super) trait Source: Send {
     /// # Errors
     /// When it cannot be written down.
     fn position(&mut self) -> Result<Option<String>, OpsError>;
+
+    /// How often the position is kept though nothing came, where it moves all the same.
+    fn beat(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Takes what a source hands over: counts it, tells it, and notices what is said to be missing.
@@ -46,7 +53,7 @@ impl Taking<'_> {
                 if let Some(lost) = lines_lost(bytes) {
                     let at = match place() {
                         LogSource::File { offset, .. } => format!(" at byte {offset}"),
-                        LogSource::Nflog { .. } => String::new(),
+                        _ => String::new(),
                     };
                     self.gap(format!("the log itself says{at} that {lost} lines were left out"));
                 }

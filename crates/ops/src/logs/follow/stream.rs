@@ -1,5 +1,7 @@
 //! A source and what the store holds of it.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use portcullis_logs::{Clock, Settings, Summary};
 use portcullis_store::{LogBatch, StoreError};
@@ -20,6 +22,7 @@ pub(super) struct Stream {
     kept: Option<String>,
     tally: Tally,
     gaps: Vec<String>,
+    committed: Instant,
 }
 
 impl Stream {
@@ -40,6 +43,7 @@ impl Stream {
             kept,
             tally: Tally::default(),
             gaps: Vec::new(),
+            committed: Instant::now(),
         })
     }
 
@@ -70,17 +74,22 @@ impl Stream {
         self.tally.len()
     }
 
-    /// Commits what was counted. While the store takes nothing, it is waited for: nothing is thrown away.
+    /// Commits what was counted; `last` where nothing will be read after it. While the store takes nothing, it is waited for: nothing is thrown away.
     ///
     /// # Errors
     /// A store that is broken, or somebody else who follows the same into it.
     pub(super) async fn commit(
         &mut self,
         desk: &Desk,
+        last: bool,
         stop: &mut Stop,
         told: &mut Tell<'_>,
     ) -> Result<(), OpsError> {
-        if self.tally.lines == 0 && self.gaps.is_empty() {
+        let beat = self
+            .source
+            .beat()
+            .is_some_and(|beat| last || self.kept.is_none() || self.committed.elapsed() >= beat);
+        if self.tally.lines == 0 && self.gaps.is_empty() && !beat {
             return Ok(());
         }
         let Some(to) = self.source.position()? else {
@@ -120,6 +129,7 @@ impl Stream {
             told(Told::Waiting(None));
         }
         self.kept = Some(to);
+        self.committed = Instant::now();
         self.tally = Tally::default();
         self.gaps.clear();
         Ok(())

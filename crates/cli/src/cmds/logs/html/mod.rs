@@ -9,7 +9,7 @@ mod tests;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use portcullis_model::{LogSource, sanitize};
+use portcullis_model::sanitize;
 use portcullis_ops::logs::{Findings, Report};
 
 use super::{
@@ -216,11 +216,11 @@ fn unreadable(page: &mut String, report: &Report) {
         return;
     }
     let rows = report.unreadable_lines.iter().map(|line| {
-        let place = match &line.read_from {
-            LogSource::File { path, line, .. } => format!("{path}:{line}"),
-            LogSource::Nflog { group } => format!("log group {group}"),
-        };
-        vec![place, line.reason.clone(), line.text.to_string()]
+        vec![
+            text::place(&line.read_from),
+            line.reason.clone(),
+            line.text.to_string(),
+        ]
     });
     let table = Table {
         header: vec!["where", "why", "text"],

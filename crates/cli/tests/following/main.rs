@@ -1,5 +1,16 @@
 //! `portcullis logs --follow`: nothing is counted twice and nothing is lost, whoever kills, rotates, truncates or fills the disk.
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up its log has failed")]
+//!
+//! Files are here; what else is followed has a file of its own. Others' programs write and send: journald's own writer of
+//! journals, `journalctl`, `logger`, rsyslog, `openssl`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot set up its log has failed"
+)]
+
+mod journal;
+mod nflog;
+mod syslog;
 
 use std::{
     fs::{self, OpenOptions},
@@ -80,7 +91,7 @@ impl Place {
 
     /// What the store holds: the stream, and the events that were counted.
     fn stored(&self) -> Option<(LogStream, u64)> {
-        stored(&self.store(), &self.log)
+        stored(&self.store(), &format!("file:{}", self.log.display()))
     }
 
     /// Waits until as many lines are counted as were written, and looks whether each was counted once.
@@ -100,15 +111,7 @@ impl Place {
     }
 
     fn gaps(&self) -> Vec<String> {
-        block_on(async {
-            let store = Store::open_read_only(&self.store().to_string_lossy())
-                .await
-                .unwrap();
-            store
-                .log_gaps(&format!("file:{}", self.log.display()))
-                .await
-                .unwrap()
-        })
+        gaps(&self.store(), &format!("file:{}", self.log.display()))
     }
 }
 
@@ -131,19 +134,76 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-fn stored(store: &Path, log: &Path) -> Option<(LogStream, u64)> {
+/// What the store holds of a stream, and the events that were counted of it.
+fn stored(store: &Path, name: &str) -> Option<(LogStream, u64)> {
     if !store.exists() {
         return None;
     }
     block_on(async {
         let store = Store::open_read_only(&store.to_string_lossy()).await.ok()?;
-        let name = format!("file:{}", log.display());
-        let before = store.log_stream(&name).await.ok()??;
-        let counts = store.log_counts(&name).await.ok()?;
+        let before = store.log_stream(name).await.ok()??;
+        let counts = store.log_counts(name).await.ok()?;
         // Two questions are not one moment.
-        let after = store.log_stream(&name).await.ok()??;
+        let after = store.log_stream(name).await.ok()??;
         (before == after).then(|| (after, counts.iter().map(|count| count.events).sum()))
     })
+}
+
+fn gaps(store: &Path, name: &str) -> Vec<String> {
+    block_on(async {
+        let store = Store::open_read_only(&store.to_string_lossy()).await.unwrap();
+        store.log_gaps(name).await.unwrap()
+    })
+}
+
+/// Waits until as many lines of a stream are counted.
+fn counted(store: &Path, name: &str, lines: u64) -> (LogStream, u64) {
+    let mut found = None;
+    until(|| {
+        found = stored(store, name);
+        found.as_ref().is_some_and(|(stream, _)| stream.lines >= lines)
+    });
+    let found = found.unwrap();
+    assert_eq!(found.0.lines, lines);
+    found
+}
+
+/// Waits until something holds.
+fn until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came to hold");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A line of the kernel about a packet that was blocked; each is another.
+fn line(n: u64) -> String {
+    format!(
+        "[UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.{} DST=10.7.10.4 LEN=60 TTL=64 ID={n} PROTO=TCP SPT=40000 DPT=54321 SYN",
+        n % 250
+    )
+}
+
+/// The folder into which `scripts/setup` unpacks what others wrote.
+const UNPACKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/debian");
+
+/// A program that was unpacked, and not installed, with its libraries.
+fn unpacked(program: &str) -> Command {
+    let inside = |path: &str| Path::new(UNPACKED).join(path);
+    let path = ["", "usr/"].map(|folder| inside(&format!("{folder}{program}")));
+    let path = path.iter().find(|path| path.exists());
+    let mut command = Command::new(path.expect("`scripts/setup` unpacks it"));
+    let libraries: Vec<String> = ["lib", "usr/lib"]
+        .iter()
+        .filter_map(|folder| fs::read_dir(inside(folder)).ok())
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().to_string_lossy().into_owned())
+        .filter(|path| path.ends_with("-linux-gnu") || path.ends_with("-linux-gnueabihf"))
+        .collect();
+    command.env("LD_LIBRARY_PATH", libraries.join(":"));
+    command
 }
 
 #[test]
