@@ -128,7 +128,11 @@ impl Source for Journal {
                 }
                 Printed::Nothing => break,
                 Printed::Ended(ended) if self.following || !ended.success => {
-                    return Err(OpsError::Follow(FollowError::Journal(ended.complaint)));
+                    let why = match ended.complaint {
+                        nothing if nothing.is_empty() => "it ended, and does not say why".into(),
+                        complaint => complaint,
+                    };
+                    return Err(OpsError::Follow(FollowError::Journal(why)));
                 }
                 Printed::Ended(ended) => {
                     if !ended.complaint.is_empty() {

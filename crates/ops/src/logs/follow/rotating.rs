@@ -51,19 +51,27 @@ pub(super) struct Rotating {
     /// been told yet.
     linger: Duration,
     reading: Option<Reading>,
-    /// Files that come before the one under the name, oldest first.
-    before: Vec<PathBuf>,
     gaps: Vec<String>,
     /// The file was lost or truncated, so that the next one is read from its beginning.
     position: Option<Position>,
+    /// Until a line of the file that is read now was seen, by which it could be known: where the one before it ended, and what
+    /// lay beside it then.
+    former: Option<(Position, Beside)>,
 }
+
+/// The files of a series, with their inodes.
+type Beside = Vec<(PathBuf, u64)>;
 
 struct Reading {
     reader: Box<dyn Read + Send>,
     /// The file itself, where it is not compressed.
     file: Option<File>,
     path: PathBuf,
+    /// Device and inode, which stay when it is renamed.
+    identity: (u64, u64),
     offset: u64,
+    /// The first bytes of what was read: the name may lead elsewhere by the time that they are wanted.
+    head: Vec<u8>,
     partial: Vec<u8>,
     columns: Vec<u8>,
     grew: Instant,
@@ -76,9 +84,9 @@ impl Rotating {
             path,
             linger,
             reading: None,
-            before: Vec::new(),
             gaps: Vec::new(),
             position,
+            former: None,
         }
     }
 
@@ -100,6 +108,14 @@ impl Rotating {
         if self.reading.is_none() && !self.open()? {
             return Ok(Piece::default());
         }
+        if let Some((_, beside)) = &self.former
+            && *beside != self.beside()?
+        {
+            // Rotated or copied and truncated before a line of it was seen: it is looked for behind the one before it.
+            self.position = self.former.take().map(|(position, _)| position);
+            self.reading = None;
+            return Ok(Piece::default());
+        }
         let Some(mut reading) = self.reading.take() else {
             return Ok(Piece::default());
         };
@@ -111,7 +127,8 @@ impl Rotating {
         }
         let piece = reading.next()?;
         if !piece.bytes.is_empty() {
-            self.position = Some(position(&reading, self.position.as_ref(), &piece)?);
+            self.position = Some(position(&reading, self.position.as_ref(), &piece));
+            self.former = None;
             self.reading = Some(reading);
             return Ok(piece);
         }
@@ -127,7 +144,7 @@ impl Rotating {
         }
         let rest = reading.last();
         if !rest.bytes.is_empty() {
-            self.position = Some(position(&reading, self.position.as_ref(), &rest)?);
+            self.position = Some(position(&reading, self.position.as_ref(), &rest));
             self.reading = Some(reading);
             return Ok(rest);
         }
@@ -137,38 +154,43 @@ impl Rotating {
 
     /// Whether the name leads to another file than the one that is read; not when it leads nowhere.
     fn replaced(&self, reading: &Reading) -> bool {
-        let (Some(file), Ok(named)) = (&reading.file, fs::metadata(&self.path)) else {
-            return false;
-        };
-        file.metadata()
-            .is_ok_and(|own| (own.dev(), own.ino()) != (named.dev(), named.ino()))
+        fs::metadata(&self.path)
+            .is_ok_and(|named| reading.file.is_some() && reading.identity != (named.dev(), named.ino()))
     }
 
     /// Goes to the file behind the one that is done.
     fn advance(&mut self, done: &Reading) -> io::Result<()> {
-        if done.path == self.path {
-            // More than one may have been rotated meanwhile: they are found by looking for the one that is done.
-            let series = self.series()?;
-            let found = self
-                .position
-                .as_ref()
-                .and_then(|position| find(&series, position));
-            self.before = found.map_or_else(Vec::new, |place| series.into_iter().skip(place + 1).collect());
+        // More may have been rotated meanwhile, and what lay beside it has other names then: it is looked for anew.
+        let known = self
+            .position
+            .take()
+            .or_else(|| self.former.take().map(|(position, _)| position));
+        let beside = self.beside()?;
+        let series: Vec<PathBuf> = beside.iter().map(|(path, _)| path.clone()).collect();
+        let found = known.as_ref().and_then(|position| find(&series, position));
+        if found.is_none() && done.path != self.path {
+            self.gaps.push(format!(
+                "{} went while it was read: what was written behind it may be missing",
+                done.path.display()
+            ));
         }
-        self.before.retain(|path| *path != self.path);
-        let next = if self.before.is_empty() {
-            self.path.clone()
-        } else {
-            self.before.remove(0)
-        };
+        let mut behind = found
+            .and_then(|place| series.get(place + 1..))
+            .unwrap_or_default();
+        // One of which no line was seen is not known by its bytes.
+        if let Some(own) = behind.iter().position(|path| done.is_at(path)) {
+            behind = behind.get(own + 1..).unwrap_or_default();
+        }
+        let next = behind.first().unwrap_or(&self.path).clone();
         match Reading::open(&next, 0) {
             Ok(reading) => {
-                self.position = None;
+                self.former = known.map(|position| (position, beside));
                 self.reading = Some(reading);
                 Ok(())
             }
             // It was rotated in this moment: looked for again next time.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.position = known;
                 self.reading = None;
                 Ok(())
             }
@@ -196,7 +218,6 @@ impl Rotating {
             && let Some(path) = series.get(place)
         {
             self.reading = Some(Reading::open(path, position.offset)?);
-            self.before = series.iter().skip(place + 1).cloned().collect();
             return Ok(true);
         }
         self.gaps.push(format!(
@@ -205,6 +226,17 @@ impl Rotating {
         ));
         self.position = None;
         Ok(false)
+    }
+
+    fn beside(&self) -> io::Result<Beside> {
+        let series = self.series()?.into_iter();
+        Ok(series
+            .map(|path| {
+                // One that went in this moment is another next time.
+                let inode = fs::metadata(&path).map_or(0, |data| data.ino());
+                (path, inode)
+            })
+            .collect())
     }
 
     /// The followed file and those that it was rotated to, oldest first.
@@ -260,47 +292,41 @@ fn is(file: &File, position: &Position) -> bool {
 }
 
 /// Where the reading stands behind a piece. The head grows with what was read, up to its full length.
-fn position(reading: &Reading, before: Option<&Position>, piece: &Piece) -> io::Result<Position> {
+fn position(reading: &Reading, before: Option<&Position>, piece: &Piece) -> Position {
     let offset = piece.offset + piece.bytes.len() as u64;
     if let Some(before) = before
         && before.head == HEAD
     {
-        return Ok(Position {
+        return Position {
             offset,
             ..before.clone()
-        });
+        };
     }
-    let head = offset.min(HEAD);
-    let mut bytes = Vec::new();
-    File::open(&reading.path).and_then(|named| match &reading.file {
-        // The name may lead elsewhere by now.
-        Some(file) => {
-            let mut head = vec![0; usize::try_from(head).unwrap_or_default()];
-            file.read_exact_at(&mut head, 0)?;
-            bytes = head;
-            Ok(0)
-        }
-        None => decoded(named)?.take(head).read_to_end(&mut bytes),
-    })?;
-    Ok(Position {
-        head,
-        digest: Digest::of(&bytes),
+    Position {
+        head: reading.head.len() as u64,
+        digest: Digest::of(&reading.head),
         offset,
-    })
+    }
 }
 
 impl Reading {
     fn open(path: &Path, offset: u64) -> io::Result<Self> {
         let mut file = File::open(path)?;
+        let data = file.metadata()?;
+        let identity = (data.dev(), data.ino());
         let mut magic = [0; 4];
         let compressed =
             file.read_at(&mut magic, 0)? == 4 && matches!(magic, [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd]);
         let columns = if offset > 0 { columns(path)? } else { Vec::new() };
+        let mut head = Vec::new();
         let (reader, file): (Box<dyn Read + Send>, _) = if compressed {
             let mut reader = decoded(file)?;
-            io::copy(&mut reader.by_ref().take(offset), &mut io::sink())?;
+            reader.by_ref().take(offset.min(HEAD)).read_to_end(&mut head)?;
+            let rest = offset.saturating_sub(HEAD);
+            io::copy(&mut reader.by_ref().take(rest), &mut io::sink())?;
             (reader, None)
         } else {
+            file.by_ref().take(offset.min(HEAD)).read_to_end(&mut head)?;
             file.seek(SeekFrom::Start(offset))?;
             (Box::new(file.try_clone()?), Some(file))
         };
@@ -308,11 +334,18 @@ impl Reading {
             reader,
             file,
             path: path.into(),
+            identity,
             offset,
+            head,
             partial: Vec::new(),
             columns,
             grew: Instant::now(),
         })
+    }
+
+    /// Whether this is the file that a path leads to.
+    fn is_at(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|there| self.identity == (there.dev(), there.ino()))
     }
 
     /// Whole lines, as many as there are now and fit.
@@ -345,6 +378,11 @@ impl Reading {
     fn piece(&mut self, bytes: Vec<u8>) -> Piece {
         let offset = self.offset;
         self.offset += bytes.len() as u64;
+        let missing = usize::try_from(HEAD)
+            .unwrap_or_default()
+            .saturating_sub(self.head.len());
+        self.head
+            .extend_from_slice(bytes.get(..missing.min(bytes.len())).unwrap_or_default());
         let columns = if bytes.is_empty() {
             Vec::new()
         } else {
@@ -371,5 +409,7 @@ fn columns(path: &Path) -> io::Result<Vec<u8>> {
         .concat())
 }
 
+#[cfg(test)]
+mod any_order;
 #[cfg(test)]
 mod tests;
