@@ -1,6 +1,6 @@
 #!/bin/bash
 # Speed and peak memory of `portcullis logs` over logs that are made here, of mixed lines and of each format, beside `rg -c`,
-# `wc -l`, a mawk group-by and fail2ban-regex over the kernel's. Prints `figure NAME VALUE`. Not a timed test: it fails only when
+# `wc -l`, a mawk group-by and fail2ban-regex over the kernel's, and of following into a store. Prints `figure NAME VALUE`. Not a timed test: it fails only when
 # it cannot measure.
 #   BENCH_SIZE    bytes of the kernel's and of the mixed log [1073741824]; the others have a quarter, at most
 #   ROUNDS        how often each runs [5]; the best is told, with the spread
@@ -38,7 +38,7 @@ folder=$(mktemp -d "$base/bench-logs.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 
 python3 - "$program" "$folder" "$ROUNDS" "$SIZE" "$target" "$make" <<'P'
-import json, os, shutil, subprocess, sys, time
+import contextlib, json, os, shutil, signal, sqlite3, subprocess, sys, time
 program, folder, rounds, size, target = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 make = sys.argv[6]
 
@@ -129,6 +129,46 @@ _, peak = measure("kernel", path, 1)
 memory.append(peak)
 os.remove(path)
 
+# Into the store, from the start of the program until the last line is counted: sources in turn, so that where they are many each
+# commit has a row for nearly every line.
+def follow(name, sources):
+    count, path, store = 2_000_000, f"{folder}/follow.log", f"{folder}/{name}.sqlite"
+    with open(path, "w") as out:
+        for n in range(count):
+            s = n % sources
+            out.write(f"2026-11-22T12:{n // 60 % 60:02}:{n % 60:02}+00:00 gw kernel: [UFW BLOCK] IN=eth0 OUT= SRC=10.{s >> 16}.{s >> 8 & 255}.{s & 255} "
+                      f"DST=10.7.10.4 LEN=60 TTL=64 ID={n % 65536} PROTO=TCP SPT=40000 DPT=54321 SYN\n")
+    def once():
+        for end in ["", "-wal", "-shm"]:
+            if os.path.exists(store + end):
+                os.remove(store + end)
+        begun = time.monotonic()
+        child = subprocess.Popen([program, "--quiet", "--store", store, "logs", "--follow", "--no-events", path], stdout=subprocess.DEVNULL)
+        lines = 0
+        while lines < count:
+            time.sleep(0.01)
+            if child.poll() is not None or time.monotonic() - begun > 600:
+                sys.exit(f"{name}: it ended or hung at {lines} lines")
+            try:
+                with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as reader:
+                    lines = (reader.execute("SELECT lines FROM log_stream").fetchone() or [0])[0]
+            except sqlite3.Error:
+                pass
+        took = time.monotonic() - begun
+        child.send_signal(signal.SIGINT)
+        _, _, usage = os.wait4(child.pid, 0)
+        return took, usage.ru_maxrss / 1024
+    results = [once() for _ in range(max(2, rounds - 2))]
+    os.remove(path)
+    took, peak = min(took for took, _ in results), max(peak for _, peak in results)
+    print(f"{name:30} {count / took / 1e6:8.3f} Mlines/s (worst {count / max(took for took, _ in results) / 1e6:.3f}) {peak:8.1f} MiB", flush=True)
+    return count / took, peak
+
+followed, peak = follow("follow", 1000)
+followed_100k, peak_100k = follow("follow_100k_sources", 100_000)
+print(f"figure follow_lines_per_s {followed:.0f}")
+print(f"figure follow_100k_sources_lines_per_s {followed_100k:.0f}")
+print(f"figure follow_memory_mib {max(peak, peak_100k):.1f}")
 print(f"figure kernel_gb_per_s {speed['portcullis'] / 1e9:.3f}")
 for name, figure in [("mawk group-by", "vs_mawk"), ("rg -c", "vs_rg"), ("wc -l", "vs_wc"), ("fail2ban-regex", "vs_fail2ban")]:
     if name in speed:

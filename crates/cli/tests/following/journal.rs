@@ -59,7 +59,7 @@ impl Journal {
                     1_000_000 + n * 1000
                 );
             };
-            if n % 10 == 0 {
+            if n.is_multiple_of(10) {
                 entry("syslog", &line(n));
             }
             entry("kernel", &line(n));

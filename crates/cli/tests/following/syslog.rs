@@ -540,7 +540,7 @@ fn what_cannot_be_listened_at_is_an_error_that_says_why() {
         ("tcp://192.0.2.1:6514".into(), "FO002", 5, "ip address"),
         (place.url("tcp"), "FO002", 5, "another program"),
     ] {
-        let refused = place.command(&[url.clone()], &[]).output().unwrap();
+        let refused = place.command(std::slice::from_ref(&url), &[]).output().unwrap();
         let said = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(exit), "{url:?}: {said}");
         assert!(

@@ -35,9 +35,9 @@ use crate::{Desk, OpsError, Stop};
 /// At least so often what was counted is committed: what a reader of the store waits for.
 const COMMIT: Duration = Duration::from_secs(1);
 
-/// Different counts that are held before they are committed: some forty megabytes. The more there are, the more lines of one
+/// Different counts that are held before they are committed: some tens of megabytes. The more there are, the more lines of one
 /// source come together in a row, and the better the rows are in the order of their table.
-const MOST_COUNTS: usize = 150_000;
+const MOST_COUNTS: usize = 110_000;
 
 /// How long nothing is read where nothing was.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -72,7 +72,7 @@ impl Tally {
                 last: span.map(|(_, last)| last),
             })
             .collect();
-        counts.sort_by_key(|count| (count.hour, count.source, count.destination, count.port));
+        counts.sort_unstable_by_key(|count| (count.hour, count.source, count.destination, count.port));
         counts
     }
 }

@@ -183,7 +183,7 @@ impl World {
     }
 
     /// Reads until nothing comes any more; each rotation takes some rounds without lines.
-    fn to_the_end(&mut self) {
+    fn read_on(&mut self) {
         let mut quiet = 0;
         while quiet < 120 {
             quiet = if self.read() == 0 { quiet + 1 } else { 0 };
@@ -204,7 +204,7 @@ proptest! {
             world.take(step);
         }
         world.append(1);
-        world.to_the_end();
+        world.read_on();
         let seen = &world.committed;
         prop_assert!(seen.windows(2).all(|two| two[0] < two[1]), "twice, or out of order: {seen:?}");
         let all = seen.len() == world.written as usize;
