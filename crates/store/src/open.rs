@@ -21,6 +21,10 @@ use crate::{StoreError, audit::Sidecar, location, schema, sqlite::failed};
 /// One store of a process is opened after the other, see [`make_file`].
 static OPENING: Mutex<()> = Mutex::const_new(());
 
+/// Pages that a connection keeps, in KiB below 0. A commit of a followed log goes through the rows of an hour, which are more than
+/// SQLite's own 2 MiB where sources are many; with these it took a tenth more rows a second.
+const CACHE: &str = "-16384";
+
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How patient and how large a store may be.
@@ -149,7 +153,8 @@ async fn connect(path: &Path, settings: Settings) -> Result<SqlitePool, StoreErr
     let mut ours = plain
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true);
+        .foreign_keys(true)
+        .pragma("cache_size", CACHE);
     if let Some(pages) = settings.max_pages {
         ours = ours.pragma("max_page_count", pages.to_string());
     }
