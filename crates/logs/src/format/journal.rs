@@ -18,6 +18,19 @@ struct Entry<'a> {
     message: Option<Message<'a>>,
     #[serde(borrow, rename = "__REALTIME_TIMESTAMP")]
     time: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "_TRANSPORT")]
+    transport: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "SYSLOG_IDENTIFIER")]
+    program: Option<Cow<'a, str>>,
+}
+
+/// Whether an entry is of the kernel. `_TRANSPORT` is what the journal itself vouches for; who may log anything may call himself
+/// anything, and so what calls itself otherwise is not the kernel where the journal says nothing.
+fn is_of_kernel(transport: Option<&[u8]>, program: Option<&[u8]>) -> bool {
+    match transport {
+        Some(transport) => transport == b"kernel",
+        None => program.is_none_or(|program| program == b"kernel"),
+    }
 }
 
 #[derive(Deserialize)]
@@ -41,6 +54,10 @@ pub(crate) fn read_json<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
     let Ok(entry) = serde_json::from_slice::<Entry<'a>>(object) else {
         return Line::Unreadable(Reason::NotJson);
     };
+    let transport = entry.transport.as_deref().map(str::as_bytes);
+    if !is_of_kernel(transport, entry.program.as_deref().map(str::as_bytes)) {
+        return Line::Unrelated;
+    }
     let time = entry.time.as_deref().map(str::as_bytes).and_then(number);
     let line = match entry.message {
         Some(Message::Text(Cow::Borrowed(text))) => kernel::read(text.as_bytes(), true, prefixes),
@@ -54,6 +71,7 @@ pub(crate) fn read_json<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
 /// Reads one entry of the export form, which is many lines.
 pub(crate) fn read_export<'a>(entry: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
     let (mut message, mut time) = (None, None);
+    let (mut transport, mut program) = (None, None);
     let mut rest = entry;
     while !rest.is_empty() {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
@@ -63,6 +81,10 @@ pub(crate) fn read_export<'a>(entry: &'a [u8], prefixes: &Prefixes) -> Line<'a> 
             message = Some(text);
         } else if let Some(text) = line.strip_prefix(b"__REALTIME_TIMESTAMP=") {
             time = number(text);
+        } else if let Some(text) = line.strip_prefix(b"_TRANSPORT=") {
+            transport = Some(text);
+        } else if let Some(text) = line.strip_prefix(b"SYSLOG_IDENTIFIER=") {
+            program = Some(text);
         } else if memchr(b'=', line).is_none() && !line.is_empty() {
             let Some((value, behind)) = binary(rest) else {
                 return Line::Unreadable(Reason::CutOffBefore("the end of a value"));
@@ -72,6 +94,9 @@ pub(crate) fn read_export<'a>(entry: &'a [u8], prefixes: &Prefixes) -> Line<'a> 
             }
             rest = behind;
         }
+    }
+    if !is_of_kernel(transport, program) {
+        return Line::Unrelated;
     }
     let line = message.map_or(Line::Unrelated, |text| kernel::read(text, true, prefixes));
     dated(line, LogFormat::JournalExport, time)

@@ -24,7 +24,7 @@ use std::{
 };
 
 use memchr::memmem;
-use portcullis_model::LogFormat;
+use portcullis_model::{LogFormat, Verdict};
 
 pub use nflog::{LoggedPacket, read_frame, read_packet};
 pub use recognise::sign;
@@ -80,7 +80,7 @@ impl<'p> LineReader<'p> {
             self.columns = Some(Arc::new(columns));
             return Line::Unrelated;
         }
-        let read = self.read_as(self.last, line, ended);
+        let read = self.vouched(self.last, line, ended);
         let is_open = matches!(read, Line::Unrelated | Line::Unreadable(Reason::BeginningMissing));
         if self.fixed.is_some() || !is_open {
             return read;
@@ -88,7 +88,7 @@ impl<'p> LineReader<'p> {
         let columns = self.columns.as_deref().map(|columns| columns.format);
         match recognise::format(line).or(columns) {
             Some(format) if format != self.last => {
-                let read = self.read_as(format, line, ended);
+                let read = self.vouched(format, line, ended);
                 if matches!(read, Line::Event(_)) {
                     self.last = format;
                 }
@@ -96,6 +96,19 @@ impl<'p> LineReader<'p> {
             }
             _ => read,
         }
+    }
+
+    /// A line as one of a format. What stands behind another program's tag is what that program was told, by whoever reaches it:
+    /// it proves no verdict.
+    fn vouched<'a>(&mut self, format: LogFormat, line: &'a [u8], ended: bool) -> Line<'a> {
+        let mut read = self.read_as(format, line, ended);
+        if let Line::Event(event) = &mut read
+            && event.verdict != Verdict::Unknown
+            && recognise::is_told_to_another(format, line)
+        {
+            event.verdict = Verdict::Unknown;
+        }
+        read
     }
 
     fn read_as<'a>(&mut self, format: LogFormat, line: &'a [u8], ended: bool) -> Line<'a> {

@@ -3,8 +3,10 @@
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use portcullis_model::LogFormat;
+
+use crate::words::find;
 
 /// The signs in lines that are no JSON, in the order of [`TEXT_FORMATS`].
 const TEXTS: [&str; 16] = [
@@ -73,6 +75,29 @@ fn of_object(object: &[u8]) -> Option<LogFormat> {
     } else {
         None
     }
+}
+
+/// Whether a line of a format stands behind the tag of another program, as in `sshd[5]: Invalid user %ASA-…`.
+pub(super) fn is_told_to_another(format: LogFormat, line: &[u8]) -> bool {
+    let begins = match format {
+        LogFormat::Asa | LogFormat::Ios => memchr(b'%', line),
+        LogFormat::Fortigate => memchr(b'=', line),
+        LogFormat::PaloAlto => memchr(b',', line),
+        LogFormat::Filterlog => find(line, b"filterlog"),
+        LogFormat::Junos => find(line, b"RT_FLOW"),
+        LogFormat::Suricata | LogFormat::ZeekJson | LogFormat::UlogdJson => {
+            // An object has no name of its own: only the tag itself may stand before it.
+            return memchr(b'{', line)
+                .and_then(|begins| line.get(..begins))
+                .is_some_and(|before| !matches!(before.trim_ascii_end(), [] | [.., b':' | b'-']));
+        }
+        _ => return false,
+    };
+    let before = begins.and_then(|begins| line.get(..begins)).unwrap_or_default();
+    // `sshd[5]: ` and `dnsmasq: `, and not the colon of a time, of a number or of a zone.
+    before
+        .windows(3)
+        .any(|three| matches!(three, [b']' | b'a'..=b'z', b':', b' ']))
 }
 
 /// What a format is recognised by, in words.

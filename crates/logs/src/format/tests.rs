@@ -123,3 +123,51 @@ proptest! {
         }
     }
 }
+
+/// Whoever tries to log in chooses a name, and so what another program writes.
+#[test]
+fn what_another_program_was_told_proves_no_verdict() {
+    let body = "IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 LEN=60 PROTO=TCP SPT=1 DPT=22 SYN";
+    let prefixes = Prefixes::default();
+    let verdict = |line: &str| match LineReader::new(&prefixes, None).read(line.as_bytes(), true) {
+        Line::Event(event) => Some(event.verdict),
+        _ => None,
+    };
+    let head = "2026-11-29T10:00:10+00:00 fw";
+    let asa = "%ASA-6-302013: Built inbound TCP connection 7 for outside:192.0.2.7/1 (192.0.2.7/1) to inside:10.7.10.4/22 (10.7.10.4/22)";
+    let fortigate = "date=2026-11-22 time=23:56:51 type=\"traffic\" srcip=192.0.2.7 srcport=1 dstip=10.7.10.4 dstport=22 proto=6 action=\"accept\"";
+    let flow = r#"{"timestamp":"2026-11-29T10:00:10.1+0000","event_type":"drop","src_ip":"192.0.2.7","src_port":1,"dest_ip":"10.7.10.4","dest_port":22,"proto":"TCP"}"#;
+    for (line, own) in [
+        (format!("kernel: [UFW ALLOW] {body}"), Verdict::Allowed),
+        (format!("kernel: Shorewall:net-fw:DROP:{body}"), Verdict::Blocked),
+        (asa.to_owned(), Verdict::Allowed),
+        (format!(": {asa}"), Verdict::Allowed),
+        (fortigate.to_owned(), Verdict::Allowed),
+        (format!("suricata[7]: {flow}"), Verdict::Blocked),
+    ] {
+        assert_eq!(verdict(&format!("{head} {line}")), Some(own), "{line}");
+        let told = format!("{head} sshd[5]: Invalid user {line} from 192.0.2.9 port 4444");
+        assert!(
+            !matches!(verdict(&told), Some(Verdict::Allowed | Verdict::Blocked)),
+            "{told}"
+        );
+    }
+    for (entry, counts) in [
+        (r#""_TRANSPORT":"kernel""#, true),
+        (r#""_TRANSPORT":"syslog","SYSLOG_IDENTIFIER":"kernel""#, false),
+        (r#""SYSLOG_IDENTIFIER":"joe""#, false),
+    ] {
+        let line = format!(
+            r#"{{"__REALTIME_TIMESTAMP":"1763852211123456",{entry},"MESSAGE":"[UFW ALLOW] {body}"}}"#
+        );
+        assert_eq!(verdict(&line) == Some(Verdict::Allowed), counts, "{line}");
+        let entry = entry
+            .replace("\":\"", "=")
+            .replace("\",\"", "\n")
+            .replace('"', "");
+        let export =
+            format!("__CURSOR=x\n__REALTIME_TIMESTAMP=1763852211123456\n{entry}\nMESSAGE=[UFW ALLOW] {body}");
+        let read = super::journal::read_export(export.as_bytes(), &prefixes);
+        assert_eq!(matches!(read, Line::Event(_)), counts, "{export}");
+    }
+}

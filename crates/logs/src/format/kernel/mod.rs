@@ -253,25 +253,22 @@ fn time_and_prefix(head: &[u8]) -> (RawTime<'_>, &[u8]) {
     (head.time, without_uptime(message).trim_ascii())
 }
 
-/// The message behind the tag `kernel:`, or behind the fields of RFC 5424 that follow `kernel`.
+/// The message behind the tag `kernel:`, or behind the fields of RFC 5424 that follow `kernel`. The tag is the first word behind the host
+/// name, or the first of all: further behind it is what another program was told to write.
 fn after_kernel_tag(text: &[u8]) -> Option<&[u8]> {
-    // Most often the tag follows the host name.
-    let host = text
-        .iter()
-        .skip(1)
-        .take(64)
-        .position(|byte| *byte == b' ')
-        .map(|length| length + 1);
-    if let Some(message) = host
-        .and_then(|end| text.get(end..))
-        .and_then(|text| text.strip_prefix(b" kernel:"))
-    {
-        return Some(message);
-    }
-    let tag = find(text, b" kernel")?;
-    let behind = text.get(tag + b" kernel".len()..)?;
+    let text = text.trim_ascii_start();
+    let behind = match text.strip_prefix(b"kernel") {
+        Some(behind) => behind,
+        None => {
+            let (_host, rest) = word(text)?;
+            rest.trim_ascii_start().strip_prefix(b"kernel")?
+        }
+    };
     if let Some(message) = behind.strip_prefix(b":") {
         return Some(message);
+    }
+    if !behind.starts_with(b" ") {
+        return None;
     }
     let (process, behind) = word(behind)?;
     let (message_id, behind) = word(behind)?;
