@@ -479,8 +479,8 @@ pub(crate) struct Logs {
     #[arg(long, value_name = "GROUP")]
     pub(crate) nflog: Option<u16>,
     /// Read what the kernel wrote to systemd's journal, by journalctl: that of this system, or one in a folder or file
-    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub(crate) journal: Option<PathBuf>,
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
+    pub(crate) journal: Option<Option<PathBuf>>,
     /// Listen for syslog at udp://ADDRESS:PORT, tcp://… or tls://…; may be repeated
     #[arg(long, value_name = "URL", requires = "follow")]
     pub(crate) syslog: Vec<String>,

@@ -75,7 +75,6 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             } else {
                 None
             };
-            let place = follow::folder(place.clone());
             let report = logs::journal(&request, place.as_deref(), each);
             (report.map_err(fault)?, Vec::new())
         }

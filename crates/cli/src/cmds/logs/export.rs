@@ -22,7 +22,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs, request: &Request, 
             Form::List | Form::Crowdsec | Form::Stix => return signs.add(event, None),
             Form::Cef => cef::line(event),
             Form::Ocsf => match ocsf::event(event) {
-                Some(event) => event.to_string(),
+                Some(event) => output::harmless_json(&event.to_string()),
                 None => return without_time += 1,
             },
         };
@@ -76,6 +76,5 @@ fn write_offenders(out: &mut impl Write, form: Form, offenders: &[Offender]) -> 
         Form::Crowdsec => crowdsec::decisions(offenders),
         Form::Stix => stix::bundle(offenders),
     };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)
+    output::write_json(out, &document)
 }

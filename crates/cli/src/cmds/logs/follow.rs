@@ -1,7 +1,5 @@
 //! `portcullis logs --follow`
 
-use std::path::PathBuf;
-
 use portcullis_model::{Fault, sanitize};
 use portcullis_ops::logs::{
     self, Carrier, FollowError, Followed, How, Listener, Report, Request, TlsFiles, Told,
@@ -49,10 +47,7 @@ pub(super) async fn run(
 
 fn what(arguments: &Logs) -> Result<Vec<Followed>, FollowError> {
     let files = arguments.files.iter().cloned().map(Followed::File);
-    let journal = arguments
-        .journal
-        .clone()
-        .map(|place| Followed::Journal(folder(place)));
+    let journal = arguments.journal.clone().map(Followed::Journal);
     let nflog = arguments.nflog.map(Followed::Nflog);
     let mut what: Vec<Followed> = files.chain(journal).chain(nflog).collect();
     let tls = arguments.tls_cert.clone().zip(arguments.tls_key.clone());
@@ -74,11 +69,6 @@ fn what(arguments: &Logs) -> Result<Vec<Followed>, FollowError> {
             .map(|listener| Followed::Syslog(listener, tls.clone())),
     );
     Ok(what)
-}
-
-/// Without a path it is the journal of this system.
-pub(super) fn folder(place: PathBuf) -> Option<PathBuf> {
-    (!place.as_os_str().is_empty()).then_some(place)
 }
 
 /// What is heard only while it is listened to.

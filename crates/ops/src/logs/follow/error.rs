@@ -38,6 +38,14 @@ pub enum FollowError {
     /// `journalctl` failed.
     #[error("journalctl does not show the journal: {}", sanitize(.0))]
     Journal(String),
+    /// A part of a log that was rotated away already: nothing more is written to it.
+    #[error("{} is no log that is written to: {why}", path.display())]
+    RotatedAway {
+        /// The file.
+        path: PathBuf,
+        /// How that is known.
+        why: String,
+    },
     /// `journalctl` cannot follow a single file.
     #[error("the journal file {} can be read once, and not followed", .0.display())]
     JournalFile(PathBuf),
@@ -52,6 +60,7 @@ impl Fault for FollowError {
             Self::Tls(_) => "FO004",
             Self::Journal(_) => "FO005",
             Self::JournalFile(_) => "FO006",
+            Self::RotatedAway { .. } => "FO007",
         }
     }
 
@@ -76,6 +85,10 @@ impl Fault for FollowError {
             Self::Journal(_) => {
                 "run `journalctl -k` by hand; the system's journal is shown to root and to members of the group \
                  systemd-journal"
+            }
+            Self::RotatedAway { .. } => {
+                "name only the log that is written to: what it was rotated to is found beside it, and read first; without \
+                 --follow all are read once"
             }
             Self::JournalFile(_) => "leave --follow out, or name the folder that it lies in",
         };

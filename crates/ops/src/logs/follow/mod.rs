@@ -97,6 +97,11 @@ pub async fn follow(
 ) -> Result<LogReport, OpsError> {
     let mut streams = Vec::new();
     let wake = Wake::default();
+    let files = what.iter().filter_map(|followed| match followed {
+        Followed::File(path) => Some(path.as_path()),
+        _ => None,
+    });
+    file::written_to(&files.collect::<Vec<_>>()).map_err(OpsError::Follow)?;
     for followed in what {
         streams.push(open(desk, followed, &wake).await?);
     }
