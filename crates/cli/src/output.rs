@@ -84,12 +84,11 @@ impl View {
         match format {
             Format::Text => writeln!(out, "{}", self.text.trim_end())?,
             Format::Json => {
-                serde_json::to_writer_pretty(&mut *out, &self.records)?;
-                writeln!(out)?;
+                write_json(&mut *out, &self.records)?;
             }
             Format::Jsonl => {
                 for record in &self.records {
-                    writeln!(out, "{record}")?;
+                    writeln!(out, "{}", harmless_json(&record.to_string()))?;
                 }
             }
             Format::Csv => self.write_csv(out)?,
@@ -216,8 +215,18 @@ fn harmless_cell(text: &str) -> String {
     }
 }
 
+/// One JSON document, laid out for people, and harmless to show.
+pub(crate) fn write_json(out: &mut (impl Write + ?Sized), value: &impl Serialize) -> io::Result<()> {
+    let json = serde_json::to_string_pretty(value)?;
+    // The line ends of its layout are the only control characters that stand in it as they are.
+    for line in json.split('\n') {
+        writeln!(out, "{}", harmless_json(line))?;
+    }
+    Ok(())
+}
+
 /// JSON in which what reorders or hides text is escaped, as control characters are already.
-fn harmless_json(json: &str) -> String {
+pub(crate) fn harmless_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for character in json.chars() {
         if sanitize(character.encode_utf8(&mut [0; 4])).starts_with("\\u") {

@@ -38,10 +38,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Assets) -> Outcome {
 }
 
 fn print(document: &Value) -> Result<(), Box<dyn Fault>> {
-    output::print(|out| {
-        serde_json::to_writer_pretty(&mut *out, document)?;
-        writeln!(out)
-    })
+    output::print(|out| output::write_json(out, document))
 }
 
 /// No advisory says anything of any asset.

@@ -55,6 +55,8 @@ pub(crate) fn offenders(findings: &[Finding]) -> Vec<Offender> {
         let (Some(address), true) = (finding.source, is_an_offence(finding.kind)) else {
             continue;
         };
+        // No block list takes an address of IPv4 in the form of IPv6.
+        let address = address.to_canonical();
         let offender = all.entry(address).or_insert_with(|| Offender {
             address,
             first: finding.first,
