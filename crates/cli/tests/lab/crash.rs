@@ -4,7 +4,7 @@
 //! `make crash-firewall` runs it with 200 moments and every step for each firewall system; without being told, there are
 //! a few of both.
 
-use std::{fs, os::unix::fs::PermissionsExt, thread, time::Duration};
+use std::{fmt, fs, os::unix::fs::PermissionsExt, thread, time::Duration};
 
 use crate::{
     backends::{GATEWAY6, rules},
@@ -18,6 +18,16 @@ struct Figures {
     locked_out: u32,
     half_applied: u32,
     foreign_changed: u32,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} kills, {} locked out, {} half applied, {} foreign changed",
+            self.kills, self.locked_out, self.half_applied, self.foreign_changed
+        )
+    }
 }
 
 const BACKENDS: [&str; 5] = ["nftables", "iptables-nft", "iptables-legacy", "firewalld", "ufw"];
@@ -185,6 +195,9 @@ fn matrix(backend: &'static str, moments: u32, every: u32) -> Figures {
     for (moment, verb) in (0..moments).zip(VERBS.into_iter().cycle()) {
         // Spread over the second that a command takes at most, each at another place.
         host.kill(verb, Moment::After(5 + (moment * 37 + 11) % 400), &mut figures);
+        if moment % 50 == 49 {
+            println!("{backend}, after {} moments: {figures}", moment + 1);
+        }
     }
     for (offset, verb) in (0..).zip(VERBS) {
         // A command starts some dozen tools; the bound is for one that never ends.
@@ -194,6 +207,7 @@ fn matrix(backend: &'static str, moments: u32, every: u32) -> Figures {
             }
         }
     }
+    println!("{backend}: {figures}");
     figures
 }
 
