@@ -145,6 +145,13 @@ fn load(place: &Place, rules: &Rules) -> Option<Ruleset> {
             }
         }
     }
+    let beside = place.run("nft", &["-f", "-"], &rules.nft_beside());
+    if !beside.status.success() {
+        if std::env::var_os("PORTCULLIS_TEST_REACH_SHOW").is_some() {
+            println!("refused: {}", String::from_utf8_lossy(&beside.stderr));
+        }
+        return None;
+    }
     let mut model = Ruleset::default();
     let text = |program: &str, arguments: &[&str]| {
         let output = place.run(program, arguments, "");
@@ -159,19 +166,25 @@ fn load(place: &Place, rules: &Rules) -> Option<Ruleset> {
         .add(&text("nft", &["-j", "list", "ruleset"]), Some(TextKind::NftJson))
         .unwrap();
     for (v6, legacy, program) in PROGRAMS {
-        if rules.save(v6, legacy).is_none() {
-            continue;
-        }
-        let saved = text(&format!("{program}-save"), &[]);
-        let kind = if v6 {
-            TextKind::Ip6tablesSave
-        } else {
-            TextKind::IptablesSave
+        let (kind, own) = match v6 {
+            true => (TextKind::Ip6tablesSave, "ip6"),
+            false => (TextKind::IptablesSave, "ip"),
         };
-        if legacy {
-            model.add(&saved, Some(kind)).unwrap();
-        } else {
-            model.add_instead(&saved, kind).unwrap();
+        let save = format!("{program}-save");
+        if legacy && rules.save(v6, legacy).is_some() {
+            model.add(&text(&save, &[]), Some(kind)).unwrap();
+        } else if !legacy {
+            for (family, table) in model.tables_to_save() {
+                if family == own {
+                    // It fails for what it does not understand.
+                    let saved = place.run(&save, &["-t", &table], "");
+                    if saved.status.success() {
+                        model
+                            .add_shown(&String::from_utf8(saved.stdout).unwrap(), kind)
+                            .unwrap();
+                    }
+                }
+            }
         }
     }
     Some(model)
@@ -372,6 +385,13 @@ fn smaller(place: &Place, host: &Host, rules: Rules, one: Try, turn: &mut u16, p
                 (rules, changed) = (fewer, true);
             }
         }
+        for at in (0..rules.beside.len()).rev() {
+            let mut fewer = rules.clone();
+            fewer.beside.remove(at);
+            if differ(&fewer).is_some() {
+                (rules, changed) = (fewer, true);
+            }
+        }
         for at in (0..rules.saves.len()).rev() {
             let mut fewer = rules.clone();
             fewer.saves.remove(at);
@@ -407,7 +427,12 @@ fn shown(rules: &Rules) -> String {
     let saves = PROGRAMS.iter().filter_map(|(v6, legacy, program)| {
         Some(format!("{program}-restore:\n{}", rules.save(*v6, *legacy)?))
     });
-    format!("{}{}", rules.nft(), saves.collect::<String>())
+    format!(
+        "{}{}{}",
+        rules.nft(),
+        saves.collect::<String>(),
+        rules.nft_beside()
+    )
 }
 
 fn renumbered(rules: &Rules, from: Ports, to: Ports) -> Rules {
@@ -422,6 +447,7 @@ fn renumbered(rules: &Rules, from: Ports, to: Ports) -> Rules {
     rules
         .tables
         .iter_mut()
+        .chain(&mut rules.beside)
         .flat_map(|table| &mut table.sets)
         .for_each(renumber);
     rules

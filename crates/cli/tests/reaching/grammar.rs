@@ -11,6 +11,10 @@ pub(crate) struct Rules {
     pub(crate) plain: String,
     pub(crate) tables: Vec<Table>,
     pub(crate) saves: Vec<Save>,
+    /// Tables of nftables in the places of iptables, which are loaded when those of iptables are there.
+    pub(crate) beside: Vec<Table>,
+    /// The same, as somebody has written it down.
+    pub(crate) plain_beside: String,
 }
 
 #[derive(Debug, Clone)]
@@ -39,22 +43,12 @@ pub(crate) struct Save {
 
 impl Rules {
     pub(crate) fn nft(&self) -> String {
-        let mut text = self.plain.clone();
-        for table in &self.tables {
-            let _ = writeln!(text, "table {} {{", table.head);
-            table.sets.iter().for_each(|set| text += &format!("  {set}\n"));
-            // Every chain must be there before a rule enters it.
-            table.chains.iter().rev().for_each(|chain| {
-                let _ = writeln!(text, "  chain {}", chain.head);
-                chain
-                    .rules
-                    .iter()
-                    .for_each(|rule| text += &format!("    {rule}\n"));
-                text += "  }\n";
-            });
-            text += "}\n";
-        }
-        text
+        format!("{}{}", self.plain, text_of(&self.tables))
+    }
+
+    /// What is loaded after everything else.
+    pub(crate) fn nft_beside(&self) -> String {
+        format!("{}{}", self.plain_beside, text_of(&self.beside))
     }
 
     pub(crate) fn save(&self, v6: bool, legacy: bool) -> Option<String> {
@@ -77,12 +71,32 @@ impl Rules {
         let of_tables = self
             .tables
             .iter_mut()
+            .chain(&mut self.beside)
             .flat_map(|table| &mut table.chains)
             .map(|chain| &mut chain.rules);
         of_tables
             .chain(self.saves.iter_mut().map(|save| &mut save.rules))
             .collect()
     }
+}
+
+fn text_of(tables: &[Table]) -> String {
+    let mut text = String::new();
+    for table in tables {
+        let _ = writeln!(text, "table {} {{", table.head);
+        table.sets.iter().for_each(|set| text += &format!("  {set}\n"));
+        // Every chain must be there before a rule enters it.
+        table.chains.iter().rev().for_each(|chain| {
+            let _ = writeln!(text, "  chain {}", chain.head);
+            chain
+                .rules
+                .iter()
+                .for_each(|rule| text += &format!("    {rule}\n"));
+            text += "  }\n";
+        });
+        text += "}\n";
+    }
+    text
 }
 
 /// What a ruleset is asked for.
@@ -93,28 +107,33 @@ pub(crate) struct Ports {
 }
 
 /// What the model once had wrong, as small as it could be made. They come before all that is random.
-const KEPT: [(&str, &str); 12] = [
+const KEPT: [(&str, &str, &str); 16] = [
     // A reject by ICMP is for IPv4 only, which its listing does not say; a reset is for TCP only.
     (
         "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta nfproto ipv4 reject\n}\n}",
+        "",
         "",
     ),
     (
         "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta nfproto ipv6 reject\n}\n}",
         "",
+        "",
     ),
     (
         "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta l4proto tcp reject with tcp reset\n}\n}",
+        "",
         "",
     ),
     // Chains of kind nat are asked only where connections are tracked.
     (
         "table inet t { chain c { type nat hook prerouting priority 1; policy drop;\n}\n}",
         "",
+        "",
     ),
     (
         "table inet t { chain c { type nat hook prerouting priority 1; policy drop;\n}\n\
          chain d { type filter hook input priority 0; policy accept;\n ct state invalid drop\n}\n}",
+        "",
         "",
     ),
     // A translation of the source is for its family only.
@@ -122,11 +141,13 @@ const KEPT: [(&str, &str); 12] = [
         "table inet t { chain c { type nat hook postrouting priority 100; policy accept;\n snat ip to 203.0.119.1\n\
          oifname docker0 drop\n}\n}",
         "",
+        "",
     ),
     // An answer to a translated source is for this host until it is translated back.
     (
         "table inet t { chain c { type filter hook prerouting priority -310; policy drop;\n fib daddr type != local accept\n}\n\
          chain d { type nat hook postrouting priority 0; policy accept;\n oifname docker0 masquerade\n}\n}",
+        "",
         "",
     ),
     // A third packet that is not tracked is not translated as the first one was.
@@ -134,21 +155,25 @@ const KEPT: [(&str, &str); 12] = [
         "table inet t { chain c { type filter hook prerouting priority -300; policy accept;\n tcp flags & syn == 0 notrack\n}\n\
          chain d { type nat hook prerouting priority -100; policy accept;\n tcp dport ASKED redirect to :OTHER\n}\n}",
         "",
+        "",
     ),
     // A connection whose third packet is stopped does not stand.
     (
         "table inet t { chain c { type filter hook input priority 0; policy accept;\n\
          tcp flags & (fin|syn|rst|ack) == syn accept\n ct direction original reject\n}\n}",
         "",
+        "",
     ),
     (
         "",
         "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m state --state ESTABLISHED -j REJECT\nCOMMIT\n",
+        "",
     ),
     // A translation to where the packet goes anyway is none.
     (
         "table inet t { chain c { type filter hook input priority 50; policy accept;\n ct status & dnat == 0 accept\n drop\n}\n\
          chain d { type nat hook prerouting priority -100; policy accept;\n tcp dport ASKED dnat ip to 203.0.111.1\n}\n}",
+        "",
         "",
     ),
     // The third packet of a connection that is not tracked is taken for a first one.
@@ -156,19 +181,45 @@ const KEPT: [(&str, &str); 12] = [
         "table inet t { chain c { type filter hook prerouting priority -300; policy accept;\n tcp flags syn notrack\n}\n\
          chain d { type filter hook input priority 0; policy accept;\n ct state new drop\n}\n}",
         "",
+        "",
+    ),
+    // Chains of nftables in the tables of iptables, alone and beside those of iptables.
+    (
+        "",
+        "",
+        "table ip filter { chain in { type filter hook input priority 0; policy drop;\n}\n}",
+    ),
+    (
+        "",
+        "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m state --state NEW -m comment --comment x -j ACCEPT\nCOMMIT\n",
+        "table ip filter { chain in { type filter hook input priority 5; policy accept;\n tcp dport ASKED ip saddr 10.0.0.0/10 drop\n}\n}\n\
+         table ip nat { chain pre { type nat hook prerouting priority -100; policy accept;\n udp dport ASKED redirect to :OTHER\n}\n}",
+    ),
+    // Rules of nftables in a chain of iptables, of which its save leaves out what it does not understand.
+    (
+        "",
+        "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p udp -m state --state ESTABLISHED -j ACCEPT\nCOMMIT\n",
+        "table ip filter { chain INPUT {\n tcp dport { OTHER, 80 } drop\n ip saddr 10.0.0.0-10.0.0.254 drop\n\
+         ip saddr . tcp dport { 10.128.0.0/10 . ASKED } drop\n}\n}",
+    ),
+    (
+        "",
+        "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p udp -m state --state ESTABLISHED -j ACCEPT\nCOMMIT\n",
+        "table ip filter { chain INPUT {\n iifname { eth0, docker0 } ip saddr > 10.0.0.9 drop\n\
+         ip saddr vmap { 10.0.0.1 : drop, 10.0.0.2-10.0.0.4 : accept }\n}\n}",
     ),
 ];
 
 /// The rules that are kept.
 pub(crate) fn kept(number: usize, ports: Ports) -> Option<Rules> {
-    let (plain, save) = KEPT.get(number)?;
+    let (plain, save, beside) = KEPT.get(number)?;
+    let of_ports = |text: &str| {
+        let text = text.replace("ASKED", &ports.asked.to_string());
+        format!("{}\n", text.replace("OTHER", &ports.other.to_string()))
+    };
     let mut rules = Rules {
-        plain: format!(
-            "{}\n",
-            plain
-                .replace("ASKED", &ports.asked.to_string())
-                .replace("OTHER", &ports.other.to_string())
-        ),
+        plain: of_ports(plain),
+        plain_beside: of_ports(beside),
         ..Rules::default()
     };
     let lines = |keep: fn(&str) -> bool| {
@@ -199,7 +250,47 @@ pub(crate) fn rules(chance: &mut Chance, ports: Ports) -> Rules {
             rules.saves.extend(saves(chance, ports, v6, legacy));
         }
     }
+    for (family, name) in [("ip", "filter"), ("ip6", "filter"), ("ip", "nat"), ("ip6", "nat")] {
+        if chance.one_in(8) {
+            rules.beside.push(beside(chance, ports, family, name));
+        }
+    }
     rules
+}
+
+/// A table of nftables with the name of one of iptables.
+fn beside(chance: &mut Chance, ports: Ports, family: &str, name: &str) -> Table {
+    let mut maker = Maker {
+        chance,
+        ports,
+        v4: family == "ip",
+        v6: family == "ip6",
+        family: None,
+        transport: None,
+        compared: false,
+    };
+    let sets = maker.sets();
+    let (kind, hook, priority) = match name {
+        "nat" => ("nat", "prerouting", -100),
+        _ => ("filter", *maker.chance.of(&["input", "forward", "prerouting"]), 0),
+    };
+    // Chains of one priority are another matter.
+    let priority = priority + 1 + maker.chance.below(20) as i32;
+    let policy = if maker.chance.one_in(6) { "drop" } else { "accept" };
+    let rules = (0..1 + maker.chance.below(4))
+        .map(|_| match kind {
+            "nat" => maker.nat_rule(),
+            _ => maker.rule(0, hook),
+        })
+        .collect();
+    Table {
+        head: format!("{family} {name}"),
+        sets,
+        chains: vec![Chain {
+            head: format!("beside {{ type {kind} hook {hook} priority {priority}; policy {policy};"),
+            rules,
+        }],
+    }
 }
 
 struct Maker<'a> {
@@ -210,6 +301,8 @@ struct Maker<'a> {
     /// What the rule in hand is for, if it has said so: a rule for two protocols is refused.
     family: Option<bool>,
     transport: Option<&'static str>,
+    /// It has compared something: nft 1.0.6 lists two comparisons that follow each other as one range.
+    compared: bool,
 }
 
 fn table(chance: &mut Chance, ports: Ports, number: u64) -> Table {
@@ -222,6 +315,7 @@ fn table(chance: &mut Chance, ports: Ports, number: u64) -> Table {
         v6,
         family: None,
         transport: None,
+        compared: false,
     };
     let sets = maker.sets();
     let mut chains = Vec::new();
@@ -333,12 +427,22 @@ fn apart(chance: &mut Chance, is_v4: bool) -> Vec<String> {
     all
 }
 
+/// Now and then an element for all that has no other.
+fn all_else(chance: &mut Chance, elements: Vec<String>, one: impl Fn(&mut Chance) -> String) -> Vec<String> {
+    let mut elements = elements;
+    if chance.one_in(4) {
+        elements.push(one(chance));
+    }
+    elements
+}
+
 impl Maker<'_> {
     fn sets(&mut self) -> Vec<String> {
         let Ports { asked, other } = self.ports;
         let mut sets = Vec::new();
         if self.v4 {
-            let elements = apart(self.chance, true).join(", ");
+            let elements = apart(self.chance, true);
+            let elements = all_else(self.chance, elements, |_| "*".into()).join(", ");
             sets.push(format!(
                 "set s4 {{ type ipv4_addr; flags interval; elements = {{ {elements} }} }}"
             ));
@@ -407,6 +511,17 @@ impl Maker<'_> {
             self.transport = Some("tcp");
         }
         match kind {
+            4 if !self.compared && self.chance.one_in(2) => {
+                self.compared = true;
+                let address = loop {
+                    let address = if is_v4 { v4(self.chance) } else { v6(self.chance) };
+                    if !address.contains(['-', '/']) {
+                        break address;
+                    }
+                };
+                let operator = self.chance.of(&["<", "<=", ">", ">="]);
+                format!("{ip} {source} {operator} {address}")
+            }
             0..=4 => {
                 let address = if is_v4 { v4(self.chance) } else { v6(self.chance) };
                 format!("{ip} {source} {not}{address}")
@@ -415,6 +530,11 @@ impl Maker<'_> {
             6 => {
                 let elements = apart(self.chance, is_v4).join(", ");
                 format!("{ip} {source} {not}{{ {elements} }}")
+            }
+            7 if !self.compared && self.chance.one_in(4) => {
+                self.compared = true;
+                let operator = self.chance.of(&["<", "<=", ">", ">="]);
+                format!("tcp {near_port} {operator} {}", self.chance.of(&[asked, other]))
             }
             7 => format!("tcp {near_port} {not}{asked}"),
             8 => format!("udp {near_port} {not}{{ {asked}, 100-200 }}"),
@@ -446,10 +566,12 @@ impl Maker<'_> {
                 self.chance.below(2)
             ),
             17 => {
-                let name = *self.chance.of(&["eth0", "eth1", "eth*", "docker0", "\"e*\""]);
+                let name = *self
+                    .chance
+                    .of(&["eth0", "eth1", "eth*", "docker0", "\"e*\"", "wg0"]);
                 format!("iifname {not}{name}")
             }
-            18 => format!("iifname {not}{{ eth0, docker0 }}"),
+            18 => format!("iifname {not}{{ eth0, {} }}", self.chance.of(&["docker0", "wg0"])),
             19 => format!(
                 "fib daddr type {}",
                 self.chance.of(&["local", "{ local, broadcast }", "!= local"])
@@ -497,7 +619,7 @@ impl Maker<'_> {
     }
 
     fn rule(&mut self, chains: u64, hook: &str) -> String {
-        (self.family, self.transport) = (None, None);
+        (self.family, self.transport, self.compared) = (None, None, false);
         let mut words = Vec::new();
         for _ in 0..*self.chance.of(&[0, 1, 1, 1, 1, 2, 2, 3]) {
             words.push(self.matching(hook));
@@ -557,6 +679,7 @@ impl Maker<'_> {
                     .into_iter()
                     .map(|network| format!("{network} : {}", verdict(self.chance)))
                     .collect();
+                let elements = all_else(self.chance, elements, |chance| format!("* : {}", verdict(chance)));
                 let (ip, end) = (
                     if is_v4 { "ip" } else { "ip6" },
                     if reply { "daddr" } else { "saddr" },
@@ -573,17 +696,20 @@ impl Maker<'_> {
                 "ct state vmap {{ new : {}, established : accept, invalid : drop }}",
                 verdict(self.chance)
             ),
-            _ => format!(
-                "iifname vmap {{ eth0 : {}, eth1 : {} }}",
-                verdict(self.chance),
-                verdict(self.chance)
-            ),
+            _ => {
+                let elements = vec![
+                    format!("eth0 : {}", verdict(self.chance)),
+                    format!("eth1 : {}", verdict(self.chance)),
+                ];
+                let elements = all_else(self.chance, elements, |chance| format!("* : {}", verdict(chance)));
+                format!("iifname vmap {{ {} }}", elements.join(", "))
+            }
         }
     }
 
     /// Another source for what goes on to the inner network.
     fn source_rule(&mut self) -> String {
-        (self.family, self.transport) = (None, None);
+        (self.family, self.transport, self.compared) = (None, None, false);
         let mut words = Vec::new();
         if self.chance.one_in(2) {
             words.push(self.matching("any"));
@@ -600,7 +726,7 @@ impl Maker<'_> {
 
     fn nat_rule(&mut self) -> String {
         let Ports { asked, other } = self.ports;
-        (self.family, self.transport) = (None, None);
+        (self.family, self.transport, self.compared) = (None, None, false);
         let mut words = Vec::new();
         if self.chance.one_in(2) {
             words.push(self.matching("prerouting"));
@@ -619,6 +745,12 @@ impl Maker<'_> {
             5 if may_v6 => format!("dnat ip6 to [fd09::2]:{other}"),
             3 if may_v6 => "dnat ip6 to fd09::2".into(),
             6 => "accept".into(),
+            7 if may_v4 && self.chance.one_in(2) => {
+                let elements = apart(self.chance, true);
+                let elements = elements.iter().map(|network| format!("{network} : 203.0.119.2"));
+                let elements = all_else(self.chance, elements.collect(), |_| "* : 203.0.111.1".into());
+                format!("dnat ip to ip saddr map {{ {} }}", elements.join(", "))
+            }
             7 if may_v4 => {
                 format!("dnat ip to {transport} dport map {{ {asked} : 203.0.119.2, {other} : 203.0.110.1 }}")
             }

@@ -90,6 +90,8 @@ pub enum Because {
         chain: String,
         /// `handle 7`, `line 12`, or the name that Windows has for it.
         at: String,
+        /// As its system writes it, cut short; where that is at hand.
+        text: Option<String>,
         /// What was not understood in it, where that is why nothing is concluded.
         unclear: Option<String>,
     },
@@ -112,9 +114,13 @@ impl fmt::Display for Because {
                 table,
                 chain,
                 at,
+                text,
                 unclear,
             } => {
                 write!(f, "{} / {} / {}", sanitize(table), sanitize(chain), sanitize(at))?;
+                if let Some(text) = text {
+                    write!(f, " `{}`", sanitize(text))?;
+                }
                 match unclear {
                     Some(unclear) => write!(f, ": {}", sanitize(unclear)),
                     None => Ok(()),
@@ -449,6 +455,9 @@ pub(super) fn one_cause(linked: &Linked<'_>, cause: CauseId, is_unclear: bool) -
             At::Line(line) => format!("line {line}"),
             At::Named(name) => name.to_string(),
         },
+        text: linked
+            .rule(cause)
+            .and_then(|rule| rule.text.as_deref().map(str::to_owned)),
         unclear: is_unclear.then(|| unclear(linked, cause)).flatten(),
     })
 }

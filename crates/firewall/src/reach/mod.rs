@@ -28,6 +28,7 @@ mod journey;
 mod link;
 mod nft;
 mod packet;
+mod paired;
 mod place;
 mod question;
 mod ranges;

@@ -288,8 +288,13 @@ impl Reader {
         if is_new {
             self.undeclared.insert((table, name.to_owned()));
         }
+        let parts = body.get("expr").and_then(Value::as_array);
+        let needs_save = parts.is_some_and(|parts| parts.iter().any(|part| part.get("xt").is_some()));
         if let Some(chain) = self.chain_of(table, name) {
-            chain.rules.push(Rule { at, steps });
+            chain.rules.push(Rule {
+                needs_save,
+                ..Rule::new(at, steps)
+            });
         }
     }
 

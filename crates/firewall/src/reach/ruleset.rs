@@ -93,6 +93,21 @@ pub(super) enum Hook {
 pub(super) struct Rule {
     pub(super) at: At,
     pub(super) steps: Vec<Step>,
+    /// It has parts of iptables, which `nft` names and does not show.
+    pub(super) needs_save: bool,
+    /// As its system writes it, cut short; where that is at hand.
+    pub(super) text: Option<Box<str>>,
+}
+
+impl Rule {
+    pub(super) fn new(at: At, steps: Vec<Step>) -> Self {
+        Self {
+            at,
+            steps,
+            needs_save: false,
+            text: None,
+        }
+    }
 }
 
 /// How a rule is found again.

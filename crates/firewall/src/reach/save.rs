@@ -11,6 +11,7 @@ use super::{
     ruleset::{At, Rule, Ruleset, Table},
 };
 use crate::family::Family;
+pub(super) use target::decides_nothing;
 use words::Word;
 
 /// The longest name of a chain, in bytes (`NFT_NAME_MAXLEN` in `linux/netfilter/nf_tables.h`, less the byte that ends it).
@@ -40,6 +41,9 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
                 }
                 if let Some(of) = variant(line) {
                     program = format!("{}-{of}", name_of(family));
+                }
+                if line.starts_with("# Table `") && line.contains("incompatible") {
+                    ruleset.strangers.push(format!("`{}`", shown(line)));
                 }
             }
             (None, _) => {}
@@ -151,10 +155,9 @@ fn command(line: &str, number: usize, table: &mut Table, family: Family) -> Resu
             if let Some(word) = addresses::stranger(rest, family) {
                 return Err(Damage::of(word, "an address of the other family"));
             }
-            known.rules.push(Rule {
-                at: At::Line(number),
-                steps: rule::steps(rest, family),
-            });
+            known
+                .rules
+                .push(Rule::new(At::Line(number), rule::steps(rest, family)));
         }
         "-N" | "--new-chain" => {
             table.chains.entry(chain.text.clone().into_owned()).or_default();

@@ -4,6 +4,7 @@ mod all_else;
 mod compared;
 mod damaged;
 mod listed;
+mod paired;
 mod practice;
 mod property;
 mod windows;

@@ -77,28 +77,6 @@ impl Ruleset {
         Ok(())
     }
 
-    /// Adds what `iptables-save` of iptables-nft says, in place of what `nft` said of the same tables: it has the same rules
-    /// there, and says less of them.
-    ///
-    /// # Errors
-    /// As [`Self::add`].
-    pub fn add_instead(&mut self, text: &str, kind: TextKind) -> Result<(), ReachError> {
-        let (read, family) = match kind {
-            TextKind::NftJson | TextKind::WindowsJson => return self.add(text, Some(kind)),
-            TextKind::IptablesSave => (save::read(text, Family::V4)?, "ip"),
-            TextKind::Ip6tablesSave => (save::read(text, Family::V6)?, "ip6"),
-        };
-        let names: Vec<String> = read
-            .tables
-            .iter()
-            .filter_map(|table| table.name.split_once(' '))
-            .map(|(_, name)| format!("{family} {name}"))
-            .collect();
-        self.tables.retain(|table| !names.contains(&table.name));
-        self.tables.extend(read.tables);
-        Ok(())
-    }
-
     /// Says that there are rules that could not be read.
     pub fn add_unreadable(&mut self, what: impl Into<String>) {
         self.strangers.push(what.into());

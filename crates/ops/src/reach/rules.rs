@@ -59,14 +59,14 @@ pub(super) fn of_files(files: &[PathBuf]) -> Result<Ruleset, OpsError> {
             texts.entry(is_save(&text)).or_default().push((file, text));
         }
     }
-    // What iptables-nft has saved stands in place of what nft says of it, so it comes after.
+    // What iptables-nft has saved tells of rules that nft has listed what is not shown there, so it comes after.
     for (file, text) in texts.into_values().flatten() {
         let damaged = |source| OpsError::Rules {
             path: file.into(),
             source,
         };
         match TextKind::of(&text) {
-            Some(kind) if is_save(&text) && is_of_nft(&text) => ruleset.add_instead(&text, kind),
+            Some(kind) if is_save(&text) && is_of_nft(&text) => ruleset.add_shown(&text, kind),
             kind => ruleset.add(&text, kind),
         }
         .map_err(damaged)?;
@@ -129,8 +129,9 @@ pub(crate) fn live(machine: &Machine) -> Result<Ruleset, OpsError> {
         move |source| OpsError::Rules { path, source }
     };
     let has = |program: &str| machine.has(program).map_err(OpsError::System);
-    // Where iptables is installed and `nft` is not, there are no rules of nftables to be seen.
-    if has("nft")? || !has("iptables-save")? {
+    // Where iptables is installed and `nft` is not, the rules of iptables are all that can be seen.
+    let is_listed = has("nft")? || !has("iptables-save")?;
+    if is_listed {
         let text = said(machine, "nft", &["-j", "list", "ruleset"])?;
         // Where nothing was ever loaded, some versions print nothing.
         if !text.trim().is_empty() {
@@ -146,7 +147,11 @@ pub(crate) fn live(machine: &Machine) -> Result<Ruleset, OpsError> {
         for (program, kind) in ONLY_SAVES {
             if has(program)? {
                 let text = said(machine, program, &[])?;
-                ruleset.add(&text, Some(kind)).map_err(damaged(program))?;
+                let added = match is_of_nft(&text) {
+                    true => ruleset.add_shown(&text, kind),
+                    false => ruleset.add(&text, Some(kind)),
+                };
+                added.map_err(damaged(program))?;
             }
         }
     }
@@ -154,12 +159,12 @@ pub(crate) fn live(machine: &Machine) -> Result<Ruleset, OpsError> {
         if !has(program)? {
             continue;
         }
-        let text = said(machine, program, &[])?;
-        if is_nft {
-            ruleset.add_instead(&text, kind).map_err(damaged(program))?;
-        } else {
-            ruleset.add(&text, Some(kind)).map_err(damaged(program))?;
+        if is_nft && is_listed {
+            show(machine, &mut ruleset, program, kind)?;
+            continue;
         }
+        let text = said(machine, program, &[])?;
+        ruleset.add(&text, Some(kind)).map_err(damaged(program))?;
     }
     for (program, tables) in [
         ("iptables-legacy-save", "/proc/net/ip_tables_names"),
@@ -174,6 +179,33 @@ pub(crate) fn live(machine: &Machine) -> Result<Ruleset, OpsError> {
         }
     }
     Ok(ruleset)
+}
+
+/// Has iptables-nft show those tables whose rules `nft` has not shown whole. It fails for a table with rules that it does not
+/// understand; what depends on such a rule is then not concluded.
+fn show(machine: &Machine, ruleset: &mut Ruleset, program: &str, kind: TextKind) -> Result<(), OpsError> {
+    let own = if kind == TextKind::IptablesSave {
+        "ip"
+    } else {
+        "ip6"
+    };
+    for (family, table) in ruleset.tables_to_save() {
+        if family != own {
+            continue;
+        }
+        let saved = machine
+            .run(program, &["-t", &table], "", PATIENCE)
+            .map_err(|source| OpsError::Firewall(FirewallError::Tool { act: "read", source }))?;
+        if saved.success {
+            ruleset
+                .add_shown(&saved.stdout, kind)
+                .map_err(|source| OpsError::Rules {
+                    path: program.into(),
+                    source,
+                })?;
+        }
+    }
+    Ok(())
 }
 
 fn said(machine: &Machine, program: &str, arguments: &[&str]) -> Result<String, OpsError> {

@@ -12,6 +12,7 @@ use crate::{
         Field, Key, Lookup, MarkSource, MarkValue, Match, NewAddress, NewPort, Scope, Step, Test,
         Translation, Value as Number, Verdict,
     },
+    reach::save::decides_nothing,
 };
 
 /// The name of the set that a statement changes.
@@ -78,6 +79,7 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
         "snat" | "masquerade" => steps.push(Step::TranslateSource(family_of(text(body, "family"), scope))),
         // Of packets that go on by themselves later: the first one takes the whole way.
         "flow" => {}
+        "xt" => steps.extend(of_iptables(text(body, "type"), text(body, "name"))),
         other => {
             let detail = text(body, "name");
             steps.push(Step::Opaque(match detail {
@@ -85,6 +87,25 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
                 detail => format!("`{other} {detail}`"),
             }));
         }
+    }
+}
+
+/// A part of iptables, of which nft tells the name only.
+fn of_iptables(kind: &str, name: &str) -> Option<Step> {
+    let shown = crate::reach::error::shown(name);
+    match (kind, name) {
+        ("match", "comment") => None,
+        ("match", _) => Some(Step::Perhaps(format!(
+            "`-m {shown}`, which only a save of iptables shows"
+        ))),
+        ("target", "REJECT") => Some(Step::Verdict(Verdict::Drop)),
+        ("target", name) if decides_nothing(name) => None,
+        ("target", _) => Some(Step::Opaque(format!(
+            "`-j {shown}`, which only a save of iptables shows"
+        ))),
+        _ => Some(Step::Opaque(
+            "something that only a save of iptables shows".into(),
+        )),
     }
 }
 

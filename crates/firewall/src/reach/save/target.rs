@@ -27,10 +27,7 @@ pub(super) fn read(words: &[Word<'_>], is_goto: bool, family: Family, steps: &mu
         "ACCEPT" => verdict(Verdict::Accept),
         "DROP" | "REJECT" => verdict(Verdict::Drop),
         "RETURN" => verdict(Verdict::Return),
-        // They neither decide nor change what any rule looks at.
-        "LOG" | "NFLOG" | "ULOG" | "TCPMSS" | "TOS" | "DSCP" | "ECN" | "CLASSIFY" | "SECMARK"
-        | "CONNSECMARK" | "TTL" | "HL" | "CHECKSUM" | "AUDIT" | "TRACE" | "IDLETIMER" | "LED" | "RATEEST"
-        | "TEE" | "SET" | "TCPOPTSTRIP" => None,
+        name if decides_nothing(name) => None,
         "MARK" => Some(Step::SetMark(
             new_mark(&options, MarkSource::Mark).unwrap_or(MarkValue::UNKNOWN),
         )),
@@ -54,6 +51,34 @@ pub(super) fn read(words: &[Word<'_>], is_goto: bool, family: Family, steps: &mu
         }
         chain => verdict(Verdict::Jump(chain.into())),
     });
+}
+
+/// Targets that neither decide nor change what any rule looks at.
+pub(in crate::reach) fn decides_nothing(name: &str) -> bool {
+    matches!(
+        name,
+        "LOG"
+            | "NFLOG"
+            | "ULOG"
+            | "TCPMSS"
+            | "TOS"
+            | "DSCP"
+            | "ECN"
+            | "CLASSIFY"
+            | "SECMARK"
+            | "CONNSECMARK"
+            | "TTL"
+            | "HL"
+            | "CHECKSUM"
+            | "AUDIT"
+            | "TRACE"
+            | "IDLETIMER"
+            | "LED"
+            | "RATEEST"
+            | "TEE"
+            | "SET"
+            | "TCPOPTSTRIP"
+    )
 }
 
 struct Options<'a>(&'a [Word<'a>]);

@@ -11,10 +11,7 @@ use crate::{
 };
 
 pub(super) fn rule(name: &str, steps: Vec<Step>) -> Rule {
-    Rule {
-        at: At::Named(name.into()),
-        steps,
-    }
+    Rule::new(At::Named(name.into()), steps)
 }
 
 pub(super) const ACCEPT: Step = Step::Verdict(Verdict::Accept);
