@@ -117,6 +117,8 @@ struct Record<'a> {
     interfaces: &'a [String],
     destinations: Vec<String>,
     passage: &'static str,
+    /// A port of this host as in `:81`, or one of another; of what is led elsewhere.
+    led_to: Option<&'a str>,
     sources: Vec<String>,
     source_ports: Option<String>,
     because: Vec<String>,
@@ -131,6 +133,7 @@ fn records<'a>(reached: &'a Reached, view: &'a View) -> impl Iterator<Item = Rec
         interfaces: &view.interfaces,
         destinations: view.destinations.iter().map(ToString::to_string).collect(),
         passage: word(part.passage),
+        led_to: part.led_to.as_deref(),
         sources: part.sources.iter().map(ToString::to_string).collect(),
         source_ports: part.source_ports.as_ref().map(ToString::to_string),
         because: part.because.iter().map(ToString::to_string).collect(),
@@ -147,7 +150,8 @@ fn records<'a>(reached: &'a Reached, view: &'a View) -> impl Iterator<Item = Rec
 
 /// Whether one part is what is left of another.
 fn is_of(left: &Part, part: &Part) -> bool {
-    (left.passage, &left.because, &left.source_ports) == (part.passage, &part.because, &part.source_ports)
+    (left.passage, &left.led_to, &left.because, &left.source_ports)
+        == (part.passage, &part.led_to, &part.because, &part.source_ports)
 }
 
 fn family(view: &View) -> &'static str {
@@ -159,6 +163,7 @@ fn word(passage: Passage) -> &'static str {
         Passage::Through => "let through",
         Passage::Blocked => "blocked",
         Passage::Unknown => "cannot conclude",
+        Passage::Led => "led elsewhere",
     }
 }
 
@@ -237,7 +242,11 @@ fn row(part: &Part, is_ipv4: bool, everything: bool) -> [String; 3] {
         let _ = write!(from, " (source port {ports})");
     }
     let because: Vec<String> = part.because.iter().map(ToString::to_string).collect();
-    [from, word(part.passage).into(), because.join("; ")]
+    let fate = match &part.led_to {
+        Some(place) => format!("led to {place}"),
+        None => word(part.passage).into(),
+    };
+    [from, fate, because.join("; ")]
 }
 
 /// Sources as a person would say them: all but some, where that is shorter.

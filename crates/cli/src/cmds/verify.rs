@@ -100,6 +100,7 @@ fn fate(passage: Passage) -> &'static str {
         Passage::Through => "open",
         Passage::Blocked => "blocked",
         Passage::Unknown => "unclear",
+        Passage::Led => "led elsewhere",
     }
 }
 

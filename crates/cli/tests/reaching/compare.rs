@@ -60,7 +60,7 @@ pub(crate) fn run(place: &Place, seed: u64, pairs: u64) -> Tally {
                     tally.not_concluded += 1;
                     continue;
                 }
-                Passage::Through => true,
+                Passage::Through | Passage::Led => true,
                 Passage::Blocked => false,
             };
             tally.pairs += 1;
@@ -165,6 +165,10 @@ fn load(place: &Place, rules: &Rules) -> Option<Ruleset> {
     model
         .add(&text("nft", &["-j", "list", "ruleset"]), Some(TextKind::NftJson))
         .unwrap();
+    for (family, table) in model.tables_to_describe() {
+        let printed = text("nft", &["-t", "list", "table", &family, &table]);
+        model.add_description(&family, &table, &printed);
+    }
     for (v6, legacy, program) in PROGRAMS {
         let (kind, own) = match v6 {
             true => (TextKind::Ip6tablesSave, "ip6"),
@@ -364,7 +368,7 @@ fn smaller(place: &Place, host: &Host, rules: Rules, one: Try, turn: &mut u16, p
         let said = Asked::new(&model, host, fresh).says(&one);
         let done = listening.send(&[one], Duration::from_millis(60))[0];
         let differs = match said {
-            Passage::Through => !done,
+            Passage::Through | Passage::Led => !done,
             Passage::Blocked => done,
             Passage::Unknown => false,
         };

@@ -107,7 +107,7 @@ pub(crate) struct Ports {
 }
 
 /// What the model once had wrong, as small as it could be made. They come before all that is random.
-const KEPT: [(&str, &str, &str); 16] = [
+const KEPT: [(&str, &str, &str); 19] = [
     // A reject by ICMP is for IPv4 only, which its listing does not say; a reset is for TCP only.
     (
         "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta nfproto ipv4 reject\n}\n}",
@@ -180,6 +180,25 @@ const KEPT: [(&str, &str, &str); 16] = [
     (
         "table inet t { chain c { type filter hook prerouting priority -300; policy accept;\n tcp flags syn notrack\n}\n\
          chain d { type filter hook input priority 0; policy accept;\n ct state new drop\n}\n}",
+        "",
+        "",
+    ),
+    // A chain at one interface, before the network layer; a table without effect.
+    (
+        "table netdev n { chain ing { type filter hook ingress device eth0 priority 0; policy accept;\n\
+         ip saddr 10.0.0.0/10 tcp dport ASKED drop\n}\n}\n\
+         table inet t { chain c { type filter hook input priority 0; policy accept;\n ip saddr 10.64.0.0/11 drop\n}\n}",
+        "",
+        "",
+    ),
+    (
+        "table inet f { chain c { type filter hook ingress device eth1 priority 0; policy accept;\n\
+         tcp flags & (syn|ack) == ack drop\n udp dport ASKED drop\n}\n}",
+        "",
+        "",
+    ),
+    (
+        "table inet t { flags dormant;\n chain c { type filter hook input priority 0; policy drop;\n}\n}",
         "",
         "",
     ),

@@ -40,11 +40,13 @@ pub(super) fn effects(today: &Answer, allow: &NetworkSet) -> Vec<Effect> {
             let parts = view.parts.iter().filter(|part| part.passage == passage);
             parts.flat_map(|part| part.sources.iter().copied()).collect()
         };
-        let shut_out = [Passage::Through, Passage::Unknown].map(|passage| of(&others, passage));
+        // What is led elsewhere is so after a closing has been asked.
+        let shut_out = [Passage::Through, Passage::Led, Passage::Unknown].map(|passage| of(&others, passage));
+        let stay = [Passage::Through, Passage::Led].map(|passage| of(&allowed, passage));
         let effect = Effect {
             is_ipv4: view.is_ipv4,
             interfaces: view.interfaces.clone(),
-            stay: of(&allowed, Passage::Through),
+            stay: stay.iter().flat_map(|set| set.networks()).copied().collect(),
             shut_out: shut_out.iter().flat_map(|set| set.networks()).copied().collect(),
             unclear: of(&allowed, Passage::Unknown),
         };
@@ -92,7 +94,9 @@ pub(super) fn notes(today: &Answer, allow: &[AllowedSource]) -> Vec<Note> {
                 level: NoteLevel::Warning,
                 text: format!(
                     "{network} ({why}) does not get through today, and a closing opens nothing: {}",
-                    because(Passage::Blocked).unwrap_or_default()
+                    because(Passage::Blocked)
+                        .or_else(|| because(Passage::Led))
+                        .unwrap_or_default()
                 ),
             },
         })

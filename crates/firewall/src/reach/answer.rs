@@ -9,14 +9,14 @@ use serde::Serialize;
 use super::{
     applied::Applied,
     arrivals::Told,
-    journey::{Arrivals, Departure, explain, travel},
+    journey::{Arrivals, Departure, Led, explain, travel},
     link::Linked,
-    place::CauseId,
+    place::{CauseId, Tag},
     question::Question,
     ranges::{Range, Ranges},
     remark::{Remark, remarks},
     ruleset::{At, Ruleset, Step, Verdict},
-    space::{Piece, Pieces, Region},
+    space::{Pieces, Region},
     windows,
 };
 use crate::family::Family;
@@ -31,6 +31,8 @@ pub enum Passage {
     Blocked,
     /// That depends on something that is not known.
     Unknown,
+    /// It gets through, but is led to another port or another host, and does not reach what it was sent to.
+    Led,
 }
 
 /// Source ports, when not all of them have the same answer.
@@ -143,6 +145,9 @@ pub struct Part {
     pub source_ports: Option<SourcePorts>,
     /// Its fate.
     pub passage: Passage,
+    /// Where it is led instead, as in `:81` for a port of this host and `192.0.2.9:4840` for one of another; of [`Passage::Led`]
+    /// only.
+    pub led_to: Option<String>,
     /// What decides; for what is not concluded, all that is unclear.
     pub because: Vec<Because>,
 }
@@ -312,17 +317,34 @@ pub(super) fn joined(views: Vec<View>) -> Vec<View> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Fate {
     passage: Passage,
+    led: Option<Led>,
     causes: [CauseId; 2],
+}
+
+/// Who ends in one way.
+#[derive(Clone, Copy)]
+enum End {
+    Through,
+    Blocked,
+    Led(Led),
+}
+
+fn place_of(led: Led, family: Family) -> String {
+    match led.address {
+        None => format!(":{}", led.port),
+        Some(bits) => std::net::SocketAddr::new(family.address(bits), led.port).to_string(),
+    }
 }
 
 fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> {
     // Ports that no rule tells apart, each class with its own partition of the addresses.
     let mut of_fate: BTreeMap<Fate, Vec<(Ranges, Ranges)>> = BTreeMap::new();
     for ports in classes_of_ports(arrivals) {
-        let through = pieces_of(&arrivals.through, &ports);
-        let blocked = pieces_of(&arrivals.blocked, &ports);
+        let ends: Vec<(End, &Pieces)> = ends(arrivals)
+            .filter_map(|(end, region)| Some((end, pieces_of(region, &ports)?)))
+            .collect();
         let mut by_fate: BTreeMap<Fate, Vec<Range>> = BTreeMap::new();
-        for (first, last, fate) in merged(through, blocked) {
+        for (first, last, fate) in merged(&ends) {
             by_fate.entry(fate).or_default().push((first, last));
         }
         for (fate, ranges) in by_fate {
@@ -341,6 +363,7 @@ fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> 
                 sources: addresses.networks(family),
                 source_ports: SourcePorts::of(&ports),
                 passage: fate.passage,
+                led_to: fate.led.map(|led| place_of(led, family)),
                 because: because(linked, fate),
             });
         }
@@ -348,9 +371,19 @@ fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> 
     parts
 }
 
+fn ends(arrivals: &Arrivals) -> impl Iterator<Item = (End, &Region)> {
+    let led = arrivals.led.iter().map(|(led, region)| (End::Led(*led), region));
+    [
+        (End::Through, &arrivals.through),
+        (End::Blocked, &arrivals.blocked),
+    ]
+    .into_iter()
+    .chain(led)
+}
+
 fn classes_of_ports(arrivals: &Arrivals) -> Vec<Ranges> {
     let mut classes = vec![Ranges::all_ports()];
-    for slab in arrivals.through.slabs().iter().chain(arrivals.blocked.slabs()) {
+    for slab in ends(arrivals).flat_map(|(_, region)| region.slabs()) {
         if slab.ports == Ranges::all_ports() {
             continue;
         }
@@ -372,58 +405,63 @@ fn pieces_of<'a>(region: &'a Region, ports: &Ranges) -> Option<&'a Pieces> {
     slab.map(|slab| &slab.pieces)
 }
 
-/// Lays two partitions over each other.
-fn merged(through: Option<&Pieces>, blocked: Option<&Pieces>) -> Vec<(u128, u128, Fate)> {
-    let mut left = through.into_iter().flat_map(Pieces::iter).peekable();
-    let mut right = blocked.into_iter().flat_map(Pieces::iter).peekable();
+/// Lays partitions over each other.
+fn merged(ends: &[(End, &Pieces)]) -> Vec<(u128, u128, Fate)> {
+    // Where a piece begins, and where the first address after it is.
+    let mut marks: Vec<(u128, bool, usize, Tag)> = Vec::new();
+    let mut highest = 0;
+    for (number, (_, pieces)) in ends.iter().enumerate() {
+        for (first, last, tag) in pieces.iter() {
+            highest = highest.max(last);
+            marks.push((first, true, number, tag));
+            marks.extend(last.checked_add(1).map(|after| (after, false, number, tag)));
+        }
+    }
+    // What ends somewhere does so before another piece begins there.
+    marks.sort_by_key(|(at, begins, number, _)| (*at, *begins, *number));
+    let mut open: Vec<(usize, Tag)> = Vec::new();
     let mut all = Vec::new();
-    let mut at = 0;
-    loop {
-        let (a, b) = (left.peek().copied(), right.peek().copied());
-        let start = |piece: Option<Piece>| piece.map(|(first, ..)| first.max(at));
-        let begin = match (start(a), start(b)) {
-            (Some(a), Some(b)) => a.min(b),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => return all,
+    let mut marks = marks.into_iter().peekable();
+    while let Some((at, begins, number, tag)) = marks.next() {
+        match begins {
+            true => open.push((number, tag)),
+            false => open.retain(|(known, _)| *known != number),
+        }
+        let next = marks.peek().map(|(next, ..)| *next);
+        if next == Some(at) || open.is_empty() {
+            continue;
+        }
+        let last = next.map_or(highest, |next| next.saturating_sub(1));
+        all.push((at, last, fate(ends, &open)));
+    }
+    all
+}
+
+fn fate(ends: &[(End, &Pieces)], open: &[(usize, Tag)]) -> Fate {
+    if let [(number, tag)] = open {
+        let (passage, led) = match ends.get(*number) {
+            Some((End::Led(led), _)) => (Passage::Led, Some(*led)),
+            Some((End::Through, _)) => (Passage::Through, None),
+            Some((End::Blocked, _)) | None => (Passage::Blocked, None),
         };
-        let here = |piece: Option<Piece>| piece.filter(|(first, ..)| *first <= begin);
-        let end = [a, b]
-            .into_iter()
-            .flatten()
-            .map(|(first, last, _)| {
-                if first <= begin {
-                    last
-                } else {
-                    first.saturating_sub(1)
-                }
-            })
-            .min()
-            .unwrap_or(begin);
-        let fate = match (here(a), here(b)) {
-            (Some((.., tag)), None) => Fate {
-                passage: Passage::Through,
-                causes: [tag.decided, 0],
-            },
-            (None, Some((.., tag))) => Fate {
-                passage: Passage::Blocked,
-                causes: [tag.decided, 0],
-            },
-            (one, other) => {
-                let fork = |piece: Option<Piece>| piece.map_or(0, |(.., tag)| tag.fork);
-                let (a, b) = (fork(one), fork(other));
-                Fate {
-                    passage: Passage::Unknown,
-                    causes: if a == b { [a, 0] } else { [a.min(b), a.max(b)] },
-                }
-            }
+        return Fate {
+            passage,
+            led,
+            causes: [tag.decided, 0],
         };
-        all.push((begin, end, fate));
-        let Some(next) = end.checked_add(1) else {
-            return all;
-        };
-        at = next;
-        left.next_if(|(_, last, _)| *last < at);
-        right.next_if(|(_, last, _)| *last < at);
+    }
+    let mut forks: Vec<CauseId> = open
+        .iter()
+        .map(|(_, tag)| tag.fork)
+        .filter(|fork| *fork != 0)
+        .collect();
+    forks.sort_unstable();
+    forks.dedup();
+    let nth = |number: usize| forks.get(number).copied().unwrap_or_default();
+    Fate {
+        passage: Passage::Unknown,
+        led: None,
+        causes: [nth(0), nth(1)],
     }
 }
 

@@ -17,6 +17,8 @@ const MANY: usize = 64;
 pub(super) struct Told {
     names: BTreeSet<Arc<str>>,
     beginnings: BTreeSet<Arc<str>>,
+    /// Interfaces whose packets are looked at before the network layer.
+    devices: BTreeSet<Arc<str>>,
     /// Whether rules look at the destination, or at the source of answers.
     pub(super) destination: bool,
     /// Whether rules send packets to the interface by which they arrive.
@@ -44,8 +46,9 @@ impl Told {
         let mut sources = false;
         for chain in table.chains.values() {
             if let Some(base) = &chain.base {
-                self.names
-                    .extend(base.devices.iter().map(|name| Arc::from(name.as_str())));
+                let devices = base.devices.iter().map(|name| Arc::from(name.as_str()));
+                self.devices.extend(devices.clone());
+                self.names.extend(devices);
                 sends |= matches!(
                     base.hook,
                     Hook::Output | Hook::Postrouting | Hook::Forward | Hook::Unknown
@@ -133,7 +136,8 @@ impl Told {
             .iter()
             .map(|interface| Arc::from(interface.name.as_str()));
         let mut names: Vec<Arc<str>> = of_host.collect();
-        if names.is_empty() {
+        let is_known = !names.is_empty();
+        if !is_known {
             if self.names.len() > MANY {
                 return vec![Class {
                     names: vec!["any interface".into()],
@@ -143,6 +147,18 @@ impl Told {
             names = self.names.iter().cloned().collect();
         }
         names.retain(|name| **name != *"lo");
+        // Of these it is not known whether they are there, or may come.
+        let unlisted: Vec<Arc<str>> = match is_known {
+            false => Vec::new(),
+            true => {
+                let is_listed = |name: &Arc<str>| names.contains(name) || **name == *"lo";
+                self.names
+                    .iter()
+                    .filter(|name| !is_listed(name))
+                    .cloned()
+                    .collect()
+            }
+        };
         let mut classes: Vec<(Signature, Class)> = Vec::new();
         let mut add = |signature: Signature, name: String, interface: Interface| match classes
             .iter_mut()
@@ -163,11 +179,24 @@ impl Told {
             } else {
                 None
             };
-            let signature = (self.names.get(&name).cloned(), self.matched_by(&name), here);
+            let above = |device: &Arc<str>| is_above(&name, device).then(|| Arc::clone(&name));
+            let told = self.names.get(&name).cloned();
+            let told = told.or_else(|| self.devices.iter().find_map(above));
+            let signature = (told, self.matched_by(&name), here, false);
             add(signature, name.to_string(), Interface::Named(name));
         }
+        if unlisted.len() > MANY {
+            // Each of them would be asked for on its own.
+            let names = "any other that a rule names".to_owned();
+            add((None, Vec::new(), None, true), names, Interface::Unknown);
+        } else {
+            for name in unlisted {
+                let signature = (Some(Arc::clone(&name)), self.matched_by(&name), None, false);
+                add(signature, format!("any other {name}"), Interface::Named(name));
+            }
+        }
         for beginning in &self.beginnings {
-            let signature = (None, self.matched_by(beginning), None);
+            let signature = (None, self.matched_by(beginning), None, false);
             add(
                 signature,
                 format!("any other {beginning}*"),
@@ -175,7 +204,7 @@ impl Told {
             );
         }
         add(
-            (None, Vec::new(), None),
+            (None, Vec::new(), None, false),
             "any other".into(),
             Interface::Other("".into()),
         );
@@ -192,5 +221,12 @@ impl Told {
     }
 }
 
-/// Its name where a rule has it, the beginnings that match it, and its address where rules send packets there.
-type Signature = (Option<Arc<str>>, Vec<Arc<str>>, Option<u128>);
+/// Whether an interface is a VLAN of another one, by its name.
+pub(super) fn is_above(name: &str, device: &str) -> bool {
+    name.strip_prefix(device)
+        .is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Its name where a rule has it, the beginnings that match it, its address where rules send packets there, and whether it is
+/// several that rules tell apart.
+type Signature = (Option<Arc<str>>, Vec<Arc<str>>, Option<u128>, bool);

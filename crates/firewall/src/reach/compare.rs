@@ -142,6 +142,7 @@ impl Answer {
             .map_or(interface, |rest| rest.trim_matches([' ', '*']));
         let beginnings = (0..=plain.len()).rev().filter(|end| plain.is_char_boundary(*end));
         named(interface)
+            .or_else(|| named(&format!("{OTHER} {plain}")))
             .or_else(|| {
                 beginnings
                     .filter_map(|end| plain.get(..end))
@@ -156,7 +157,7 @@ impl Answer {
 /// How [`View::interfaces`] names those that no rule names.
 const OTHER: &str = "any other";
 
-const FATES: [Passage; 3] = [Passage::Through, Passage::Blocked, Passage::Unknown];
+const FATES: [Passage; 4] = [Passage::Through, Passage::Blocked, Passage::Unknown, Passage::Led];
 
 fn changed(before: &View, after: &View) -> Vec<Changed> {
     let family = if before.is_ipv4 { Family::V4 } else { Family::V6 };

@@ -1,15 +1,16 @@
 //! The way of a packet through the hooks of the kernel, and of the answer to it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     applied::Applied,
+    arrivals::is_above,
     flow::Flow,
-    link::{Linked, LinkedChain, LinkedTable, is_of_packets, special},
+    link::{Linked, LinkedChain, LinkedTable, is_followed, special},
     packet::{Interface, Sight, State, TCP, Tracking},
     place::{CauseId, Tag},
     ranges::Ranges,
-    ruleset::{Hook, Kind, Scope, priority},
+    ruleset::{Base, Hook, Kind, Scope, priority},
     space::Region,
     walk::{Walk, join},
 };
@@ -65,10 +66,20 @@ impl Places {
     }
 }
 
-/// Where sources end. Who is in both is somebody of whom nothing can be concluded.
+/// Where packets are led that were sent to what is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Led {
+    /// Without one it is this host.
+    pub(super) address: Option<u128>,
+    pub(super) port: u16,
+}
+
+/// Where sources end. Who is in more than one is somebody of whom nothing can be concluded.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     pub(super) through: Region,
+    /// Who gets through, but to something else.
+    pub(super) led: BTreeMap<Led, Region>,
     pub(super) blocked: Region,
     /// The rules that applied to anybody on the way.
     pub(super) applied: Applied,
@@ -105,6 +116,8 @@ pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<
         rules,
         departure,
         walk,
+        through: Region::default(),
+        led: BTreeMap::new(),
     };
     if strangers {
         journey.walk.give_up(everybody.clone(), special::STRANGER);
@@ -125,10 +138,12 @@ pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<
         answered: false,
     };
     let flow = journey.frames(state, everybody);
+    let flow = journey.hook(Hook::Ingress, flow);
     let flow = journey.hook(Hook::Prerouting, flow);
-    let through = journey.routed(flow);
+    journey.routed(flow);
     let mut arrivals = Arrivals {
-        through,
+        through: journey.through,
+        led: journey.led,
         blocked: std::mem::take(&mut journey.walk.blocked),
         applied: std::mem::take(&mut journey.walk.applied),
     };
@@ -140,6 +155,8 @@ pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<
 #[derive(Clone, Copy)]
 enum Station<'a> {
     Chain(&'a LinkedTable<'a>, &'a LinkedChain<'a>),
+    /// One of which it is not known whether it is there for the packets.
+    Perhaps(&'a LinkedTable<'a>, &'a LinkedChain<'a>, CauseId),
     /// Connection tracking.
     Tracking,
     /// All chains of kind nat, which have one place whatever their own priority is.
@@ -150,6 +167,8 @@ struct Journey<'a> {
     rules: &'a Linked<'a>,
     departure: &'a Departure<'a>,
     walk: Walk,
+    through: Region,
+    led: BTreeMap<Led, Region>,
 }
 
 impl<'a> Journey<'a> {
@@ -160,16 +179,12 @@ impl<'a> Journey<'a> {
             let Some(base) = &chain.chain.base else {
                 continue;
             };
-            let applies = match &self.walk.sight.arrives {
-                _ if base.devices.is_empty() => true,
-                Interface::Named(name) => base.devices.iter().any(|device| **device == **name),
-                Interface::Nothing | Interface::Other(_) => false,
-                Interface::Unknown => true,
-            };
-            let opaque = !is_of_packets(table.table.scope)
-                || matches!(base.hook, Hook::Ingress | Hook::Unknown)
-                    && table.table.scope.sees(self.walk.sight.family);
-            if !opaque || !applies || table.table.dormant {
+            let is_followed = is_followed(table.table.scope, base.hook);
+            if is_followed
+                || !table.table.scope.sees(self.walk.sight.family)
+                || self.comes_by(base) == Some(false)
+                || table.table.dormant == Some(true)
+            {
                 continue;
             }
             if chain.does.stops || table.table.scope == Scope::Unknown {
@@ -204,14 +219,40 @@ impl<'a> Journey<'a> {
             let base = chain.chain.base.as_ref()?;
             let is_here = base.hook == hook
                 && base.kind == kind
-                && !table.table.dormant
-                && is_of_packets(table.table.scope)
+                && is_followed(table.table.scope, hook)
                 && table.table.scope.sees(family);
-            is_here.then_some((base.priority, Station::Chain(table, chain)))
+            let comes_by = match hook {
+                Hook::Ingress => self.comes_by(base),
+                _ => Some(true),
+            };
+            let station = match (is_here, table.table.dormant, comes_by) {
+                (false, ..) | (_, Some(true), _) | (.., Some(false)) => return None,
+                (_, None, _) => Station::Perhaps(table, chain, special::DORMANT),
+                (.., None) => Station::Perhaps(table, chain, special::DEVICE),
+                _ => Station::Chain(table, chain),
+            };
+            Some((base.priority, station))
         };
         let mut chains: Vec<_> = self.base_chains().filter_map(here).collect();
         chains.sort_by_key(|(priority, _)| *priority);
         chains
+    }
+
+    /// Whether packets come by an interface of a chain that stands before the network layer.
+    fn comes_by(&self, base: &Base) -> Option<bool> {
+        let Interface::Named(name) = &self.walk.sight.arrives else {
+            let is_unknown = base.devices.is_empty() || self.walk.sight.arrives == Interface::Unknown;
+            return if is_unknown { None } else { Some(false) };
+        };
+        let mut devices = base.devices.iter();
+        if devices.clone().any(|device| **device == **name) {
+            return Some(true);
+        }
+        // What comes by a VLAN comes by the interface beneath it first.
+        if base.devices.is_empty() || devices.any(|device| is_above(name, device)) {
+            return None;
+        }
+        Some(false)
     }
 
     fn translates(&self) -> bool {
@@ -226,7 +267,7 @@ impl<'a> Journey<'a> {
         if matches!(hook, Hook::Prerouting | Hook::Output) {
             stations.push((priority::TRACKING, Station::Tracking));
         }
-        if hook != Hook::Forward && self.translates() {
+        if !matches!(hook, Hook::Ingress | Hook::Forward) && self.translates() {
             let at = match hook {
                 Hook::Prerouting | Hook::Output => priority::NEW_DESTINATION,
                 _ => priority::NEW_SOURCE,
@@ -243,7 +284,7 @@ impl<'a> Journey<'a> {
         for group in stations.chunk_by(|a, b| a.0 == b.0) {
             let group: Vec<Station<'a>> = group.iter().map(|(_, station)| *station).collect();
             let changes = group.iter().any(|station| match station {
-                Station::Chain(_, chain) => chain.does.changes,
+                Station::Chain(_, chain) | Station::Perhaps(_, chain, _) => chain.does.changes,
                 Station::Tracking | Station::Translation => true,
             });
             if group.len() == 1 || !changes {
@@ -304,6 +345,19 @@ impl<'a> Journey<'a> {
                     flow.into_iter().partition(|(state, _)| is_nat && state.bound);
                 let mut left = self.walk.base_chain(table, chain, open);
                 for (state, region) in bound {
+                    join(&mut left, state, region);
+                }
+                left
+            }
+            Station::Perhaps(table, chain, cause) => {
+                let fork = |tag| Tag { fork: cause, ..tag };
+                let perhaps = flow
+                    .clone()
+                    .into_iter()
+                    .map(|(state, region)| (state, region.tagged(fork)))
+                    .collect();
+                let mut left = flow;
+                for (state, region) in self.station(hook, Station::Chain(table, chain), perhaps) {
                     join(&mut left, state, region);
                 }
                 left
@@ -391,7 +445,7 @@ impl<'a> Journey<'a> {
                 region,
             );
         }
-        let stops = |(_, station): &(i64, Station<'_>)| matches!(station, Station::Chain(_, chain) if chain.does.stops);
+        let stops = |(_, station): &(i64, Station<'_>)| matches!(station, Station::Chain(_, chain) | Station::Perhaps(_, chain, _) if chain.does.stops);
         if !self.is_tracked() && chains.iter().any(stops) {
             // Without a rule that needs it nothing is tracked, and these chains are not asked.
             for (state, region) in open.clone() {
@@ -441,7 +495,7 @@ impl<'a> Journey<'a> {
     }
 
     /// What is for this host goes up, and the rest goes on.
-    fn routed(&mut self, flow: Flow) -> Region {
+    fn routed(&mut self, flow: Flow) {
         let (mut local, mut onward) = (Flow::new(), Flow::new());
         for (state, region) in flow {
             let is_loopback = match (self.departure.family, state.address) {
@@ -470,23 +524,43 @@ impl<'a> Journey<'a> {
         self.walk.decides = true;
         let arrived = self.hook(Hook::Input, local);
         self.walk.decides = false;
-        let mut through = self.answered_here(arrived);
+        self.answered_here(arrived);
         // Each destination has its own way out.
-        let mut by_address = std::collections::BTreeMap::<Option<u128>, Flow>::new();
+        let mut by_address = BTreeMap::<Option<u128>, Flow>::new();
         for (state, region) in onward {
             by_address.entry(state.address).or_default().join(state, region);
         }
         for (address, flow) in by_address {
-            through.absorb(self.forwarded(address, flow));
+            self.forwarded(address, flow);
         }
-        through
+    }
+
+    /// Packets, or connections, that have got to where they are led.
+    fn arrive(&mut self, flow: Flow, is_onward: bool) {
+        for (state, region) in flow {
+            let is_moved = match (is_onward, self.departure.forwarded) {
+                // Any address of this host is as good as another one.
+                (false, false) => false,
+                (true, true) => state.new_address != self.departure.address,
+                _ => true,
+            };
+            if is_moved || state.new_port != self.departure.port {
+                let led = Led {
+                    address: if is_onward { state.new_address } else { None },
+                    port: state.new_port,
+                };
+                self.led.entry(led).or_default().absorb(region);
+            } else {
+                self.through.absorb(region);
+            }
+        }
     }
 
     /// A connection stands when its answer gets back, and the packet after that arrives. A datagram has arrived when it
     /// has arrived.
-    fn answered_here(&mut self, arrived: Flow) -> Region {
+    fn answered_here(&mut self, arrived: Flow) {
         if self.departure.protocol != TCP {
-            return all_of(arrived);
+            return self.arrive(arrived, false);
         }
         let arrives = self.departure.arrives.clone();
         let flow = self.turned(arrived);
@@ -494,14 +568,16 @@ impl<'a> Journey<'a> {
         let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, arrives.clone());
         let flow = self.back(flow);
         if !self.rules.tells_later {
-            return all_of(flow);
+            return self.arrive(flow, false);
         }
+        let flow = self.third(Hook::Ingress, flow, arrives.clone(), Interface::Nothing);
         let flow = self.third(Hook::Prerouting, flow, arrives.clone(), Interface::Nothing);
         let flow = self.third(Hook::Input, flow, arrives, Interface::Nothing);
-        all_of(self.of_connection(flow))
+        let flow = self.of_connection(flow);
+        self.arrive(flow, false);
     }
 
-    fn forwarded(&mut self, address: Option<u128>, flow: Flow) -> Region {
+    fn forwarded(&mut self, address: Option<u128>, flow: Flow) {
         let onward = self.departure.host.way_to(address);
         let before = self.walk.sight.clone();
         self.walk.sight.leaves = onward.clone();
@@ -513,21 +589,24 @@ impl<'a> Journey<'a> {
         let flow = self.hook(Hook::Postrouting, flow);
         self.walk.sight = before;
         if self.departure.protocol != TCP {
-            return all_of(flow);
+            return self.arrive(flow, true);
         }
         let arrives = self.departure.arrives.clone();
         let flow = self.turned(flow);
+        let flow = self.reply(Hook::Ingress, flow, onward.clone(), Interface::Nothing);
         let flow = self.reply(Hook::Prerouting, flow, onward.clone(), Interface::Nothing);
         let flow = self.reply(Hook::Forward, flow, onward.clone(), arrives.clone());
         let flow = self.reply(Hook::Postrouting, flow, Interface::Unknown, arrives.clone());
         let flow = self.back(flow);
         if !self.rules.tells_later {
-            return all_of(flow);
+            return self.arrive(flow, true);
         }
+        let flow = self.third(Hook::Ingress, flow, arrives.clone(), Interface::Nothing);
         let flow = self.third(Hook::Prerouting, flow, arrives.clone(), Interface::Nothing);
         let flow = self.third(Hook::Forward, flow, arrives, onward.clone());
         let flow = self.third(Hook::Postrouting, flow, Interface::Unknown, onward);
-        all_of(self.of_connection(flow))
+        let flow = self.of_connection(flow);
+        self.arrive(flow, true);
     }
 
     /// Answers to packets that have arrived.
@@ -609,12 +688,6 @@ impl<'a> Journey<'a> {
     }
 }
 
-fn all_of(flow: Flow) -> Region {
-    let mut all = Region::default();
-    flow.into_iter().for_each(|(_, region)| all.absorb(region));
-    all
-}
-
 /// All orders of a few things.
 fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
     let mut orders = vec![Vec::new()];
@@ -645,6 +718,8 @@ pub(super) fn explain(cause: CauseId) -> Option<&'static str> {
         special::PICKED_UP => {
             "a connection whose first packet is not tracked, which depends on `nf_conntrack_tcp_loose`"
         }
+        special::DORMANT => "a table of which the listing does not tell whether it is dormant",
+        special::DEVICE => "a chain of which the listing does not tell of which interface it is",
         special::STRANGER => "an object that was not understood",
         special::LOOPBACK => "a translation to a loopback address, which depends on `route_localnet`",
         _ => return None,

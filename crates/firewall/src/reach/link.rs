@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     place::CauseId,
-    ruleset::{At, Chain, Field, Lookup, MarkSource, Ruleset, Scope, Set, Step, Table, Verdict},
+    ruleset::{At, Chain, Field, Hook, Lookup, MarkSource, Ruleset, Scope, Set, Step, Table, Verdict},
 };
 
 use crate::family::Family;
@@ -62,6 +62,8 @@ pub(super) mod special {
     pub(in crate::reach) const LOOPBACK: CauseId = CauseId::MAX - 4;
     pub(in crate::reach) const TRACKING: CauseId = CauseId::MAX - 5;
     pub(in crate::reach) const PICKED_UP: CauseId = CauseId::MAX - 6;
+    pub(in crate::reach) const DORMANT: CauseId = CauseId::MAX - 7;
+    pub(in crate::reach) const DEVICE: CauseId = CauseId::MAX - 8;
 }
 
 impl<'a> Linked<'a> {
@@ -255,7 +257,11 @@ fn targets<'a>(step: &'a Step, table: &'a Table) -> Vec<&'a str> {
     }
 }
 
-/// Whether a table has to do with packets of the network layer.
-pub(super) fn is_of_packets(scope: Scope) -> bool {
-    matches!(scope, Scope::V4 | Scope::V6 | Scope::Both)
+/// Whether packets can be followed through a base chain of a table. Others are asked only whether they stop or change anything.
+pub(super) fn is_followed(scope: Scope, hook: Hook) -> bool {
+    match scope {
+        Scope::V4 | Scope::V6 | Scope::Both => hook != Hook::Unknown,
+        Scope::Device => hook == Hook::Ingress,
+        Scope::Frames | Scope::Unknown => false,
+    }
 }

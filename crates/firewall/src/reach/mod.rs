@@ -24,6 +24,7 @@ mod arrivals;
 mod compare;
 mod error;
 mod flow;
+mod heads;
 mod journey;
 mod link;
 mod nft;

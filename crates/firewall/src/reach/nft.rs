@@ -149,16 +149,10 @@ impl Reader {
             "table" => {
                 let at = self.table(body, "name");
                 let flags = body.get("flags");
-                let dormant = mentions(flags, "dormant");
                 // nft 1.0.6 prints the name of the table in their place.
                 let known = ["dormant", "owner", "persist"];
-                if flags.is_some() && !known.iter().any(|flag| mentions(flags, flag)) {
-                    let name = text(body, "name");
-                    self.ruleset.strangers.push(format!(
-                        "the flags of the table `{}`, which may make it dormant",
-                        shown(name)
-                    ));
-                }
+                let is_known = flags.is_none() || known.iter().any(|flag| mentions(flags, flag));
+                let dormant = is_known.then(|| mentions(flags, "dormant"));
                 if let Some(table) = self.ruleset.tables.get_mut(at) {
                     table.dormant = dormant;
                 }
@@ -188,7 +182,7 @@ impl Reader {
         self.ruleset.tables.push(Table {
             scope: scope(text(body, "family")),
             name,
-            dormant: false,
+            dormant: Some(false),
             sets: Default::default(),
             chains: Default::default(),
         });
@@ -229,7 +223,7 @@ impl Reader {
             .ruleset
             .tables
             .get(table)
-            .is_some_and(|table| table.scope == Scope::Frames);
+            .is_some_and(|table| matches!(table.scope, Scope::Frames | Scope::Device));
         // Frames that leave (netdev).
         let is_known_hook = hook != Hook::Unknown || is_of_frames && hook_name == "egress";
         let is_known_kind = matches!(kind.as_str(), "filter" | "nat" | "route");
@@ -364,7 +358,8 @@ fn scope(family: &str) -> Scope {
         "ip" => Scope::V4,
         "ip6" => Scope::V6,
         "inet" => Scope::Both,
-        "bridge" | "netdev" | "arp" => Scope::Frames,
+        "netdev" => Scope::Device,
+        "bridge" | "arp" => Scope::Frames,
         _ => Scope::Unknown,
     }
 }

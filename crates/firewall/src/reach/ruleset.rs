@@ -21,7 +21,9 @@ pub(super) enum Scope {
     V4,
     V6,
     Both,
-    /// Frames, before or beside the network layer: `bridge`, `netdev`, `arp`.
+    /// Packets of both families on some interfaces, as they come in: `netdev`.
+    Device,
+    /// Frames, before or beside the network layer: `bridge`, `arp`.
     Frames,
     Unknown,
 }
@@ -31,7 +33,7 @@ impl Scope {
         match self {
             Self::V4 => family == Family::V4,
             Self::V6 => family == Family::V6,
-            Self::Both | Self::Frames | Self::Unknown => true,
+            Self::Both | Self::Device | Self::Frames | Self::Unknown => true,
         }
     }
 }
@@ -41,8 +43,8 @@ pub(super) struct Table {
     pub(super) scope: Scope,
     /// As an administrator would write it, e.g. `inet filter` or `iptables filter`.
     pub(super) name: String,
-    /// Switched off (`flags dormant`).
-    pub(super) dormant: bool,
+    /// Whether it is switched off (`flags dormant`), which not every listing tells.
+    pub(super) dormant: Option<bool>,
     pub(super) sets: BTreeMap<String, Arc<Set>>,
     pub(super) chains: BTreeMap<String, Chain>,
 }
@@ -56,7 +58,7 @@ pub(super) struct Chain {
 /// What makes a chain see packets by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Base {
-    /// Only packets that arrive by one of these; of tables that look at frames.
+    /// Only packets that arrive by one of these, where it stands before the network layer; without any, it is not known which.
     pub(super) devices: Vec<String>,
     pub(super) kind: Kind,
     pub(super) hook: Hook,

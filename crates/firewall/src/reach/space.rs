@@ -90,8 +90,23 @@ impl Pieces {
         common
     }
 
-    /// Adds a range; what is there already stays as it is.
+    /// Adds a range. What is there already stays as it is, unless it is there only in case that something applies of which
+    /// that is not known, and the new one in any other case: what decides for certain is what decides without it.
     pub(super) fn add(&mut self, (first, last, tag): Piece) {
+        if tag.fork == 0 {
+            let before = self.0.range(..first).next_back();
+            let before = before.filter(|(_, (end, _))| *end >= first);
+            let forked: Vec<Range> = before
+                .into_iter()
+                .chain(self.0.range(first..=last))
+                .filter(|(_, (_, own))| own.fork != 0)
+                .map(|(begin, (end, _))| ((*begin).max(first), (*end).min(last)))
+                .collect();
+            let mut replaced = Vec::new();
+            for range in forked {
+                self.take(range, &mut replaced);
+            }
+        }
         let mut begin = first;
         if let Some((_, (end, _))) = self.0.range(..=first).next_back()
             && *end >= first

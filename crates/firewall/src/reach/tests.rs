@@ -3,6 +3,9 @@
 mod all_else;
 mod compared;
 mod damaged;
+mod deciding;
+mod ingress;
+mod led;
 mod listed;
 mod paired;
 mod practice;

@@ -149,7 +149,7 @@ impl Policy {
         ruleset.tables.push(Table {
             scope: Scope::Both,
             name: "windows".into(),
-            dormant: false,
+            dormant: Some(false),
             sets: BTreeMap::new(),
             chains: BTreeMap::from([("inbound".to_owned(), chain)]),
         });

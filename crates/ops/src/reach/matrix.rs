@@ -161,7 +161,7 @@ fn cell(
     } else {
         match (
             passages.contains(&Passage::Through),
-            passages.contains(&Passage::Blocked),
+            passages.contains(&Passage::Blocked) || passages.contains(&Passage::Led),
         ) {
             (true, true) => Stance::Partly,
             (true, false) => Stance::Through,

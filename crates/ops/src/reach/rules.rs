@@ -138,6 +138,7 @@ pub(crate) fn live(machine: &Machine) -> Result<Ruleset, OpsError> {
             ruleset
                 .add(&text, Some(TextKind::NftJson))
                 .map_err(damaged("nft"))?;
+            describe(machine, &mut ruleset)?;
         }
     }
     let named = SAVES
@@ -179,6 +180,19 @@ pub(crate) fn live(machine: &Machine) -> Result<Ruleset, OpsError> {
         }
     }
     Ok(ruleset)
+}
+
+/// Has `nft` print what its JSON does not tell of tables and chains. Where it does not, nothing is concluded of that.
+fn describe(machine: &Machine, ruleset: &mut Ruleset) -> Result<(), OpsError> {
+    for (family, table) in ruleset.tables_to_describe() {
+        let printed = machine
+            .run("nft", &["-t", "list", "table", &family, &table], "", PATIENCE)
+            .map_err(|source| OpsError::Firewall(FirewallError::Tool { act: "read", source }))?;
+        if printed.success {
+            ruleset.add_description(&family, &table, &printed.stdout);
+        }
+    }
+    Ok(())
 }
 
 /// Has iptables-nft show those tables whose rules `nft` has not shown whole. It fails for a table with rules that it does not

@@ -41,7 +41,7 @@ pub(super) fn begin(line: &str, program: &str, family: Family) -> Result<Table, 
             Family::V6 => Scope::V6,
         },
         name: format!("{program} {name}"),
-        dormant: false,
+        dormant: Some(false),
         sets: Default::default(),
         chains: Default::default(),
     })
