@@ -512,7 +512,7 @@ impl Maker<'_> {
         let udp = self.transport.unwrap_or("udp") == "udp";
         // Neither can be asked for everywhere.
         let no_routes = hook == "postrouting" || hook == "any" && !self.chance.one_in(6);
-        let kind = match self.chance.below(27) {
+        let kind = match self.chance.below(30) {
             7 | 10 | 14 | 21 | 22 if !tcp => 8,
             8 if !udp => 7,
             9 if self.transport.is_some() => 11,
@@ -630,6 +630,49 @@ impl Maker<'_> {
                 })
             ),
             25 => format!("ct mark {not}{}", self.chance.below(3)),
+            27 if tcp => {
+                self.transport = Some("tcp");
+                format!(
+                    "tcp flags {}",
+                    self.chance.of(&[
+                        "{ syn, syn|ack }",
+                        "!= syn",
+                        "== syn|ack",
+                        "{ ack, psh|ack }",
+                        "!= { syn, ack }"
+                    ])
+                )
+            }
+            28 if is_v4 => {
+                self.family = Some(true);
+                (*self.chance.of(&[
+                    "ip hdrlength > 5",
+                    "ip hdrlength 5",
+                    "ip frag-off & 0x1fff != 0",
+                    "ip frag-off & 0x1fff == 0",
+                    "ip option lsrr exists",
+                    "ip option rr missing",
+                ]))
+                .into()
+            }
+            28 => {
+                self.family = Some(false);
+                (*self.chance.of(&[
+                    "exthdr hbh exists",
+                    "exthdr frag missing",
+                    "rt type 0",
+                    "rt type != 0",
+                    "frag more-fragments 0",
+                ]))
+                .into()
+            }
+            29 if is_v4 => {
+                self.family = Some(true);
+                let elements = apart(self.chance, true);
+                let elements = elements.iter().map(|network| format!("{network} : 2"));
+                let elements = all_else(self.chance, elements.collect(), |_| "* : 3".into());
+                format!("meta mark set ip saddr map {{ {} }}", elements.join(", "))
+            }
             _ => (*self
                 .chance
                 .of(&["limit rate 1000/second", "meta length 1-10000", "socket mark 0"]))

@@ -9,13 +9,14 @@ use serde::Serialize;
 use super::{
     applied::Applied,
     arrivals::Told,
+    error::shown,
     journey::{Arrivals, Departure, Led, explain, travel},
     link::Linked,
     place::{CauseId, Tag},
     question::Question,
     ranges::{Range, Ranges},
     remark::{Remark, remarks},
-    ruleset::{At, Ruleset, Step, Verdict},
+    ruleset::{At, Field, Lookup, Ruleset, Step, Table, Test, Value, Verdict},
     space::{Pieces, Region},
     windows,
 };
@@ -500,14 +501,80 @@ pub(super) fn one_cause(linked: &Linked<'_>, cause: CauseId, is_unclear: bool) -
     })
 }
 
-/// What was not understood in a rule.
+/// What was not understood in a rule, or is not known of the packets that it is asked for.
 fn unclear(linked: &Linked<'_>, cause: CauseId) -> Option<String> {
-    linked.rule(cause)?.steps.iter().find_map(|step| match step {
+    let (table, ..) = linked.place(cause)?;
+    let steps = &linked.rule(cause)?.steps;
+    let not_understood = steps.iter().find_map(|step| match step {
         Step::Perhaps(what) | Step::Opaque(what) | Step::Verdict(Verdict::Opaque(what)) => Some(what.clone()),
-        Step::Match(matching) => matching.key.fields().iter().find_map(|field| match field {
-            super::ruleset::Field::Unknown(what) => Some(what.clone()),
-            _ => None,
-        }),
+        Step::Match(matching) => fields_not_understood(matching.key.fields()),
+        Step::VerdictMap { key, .. } => fields_not_understood(key),
         _ => None,
+    });
+    let not_known = || {
+        steps.iter().find_map(|step| match step {
+            Step::Match(matching) => match &matching.test {
+                Test::In(lookup) => changing(lookup, table),
+                Test::Value(Value::Unknown) => Some("a value that was not understood".into()),
+                _ => None,
+            },
+            Step::VerdictMap { map, .. } | Step::SetMarkByMap { map, .. } => changing(map, table),
+            Step::Verdict(Verdict::Jump(name) | Verdict::Goto(name))
+                if !table.chains.contains_key(&**name) =>
+            {
+                Some(format!("the chain `{}`, which is not there", shown(name)))
+            }
+            _ => None,
+        })
+    };
+    let of_packets = || {
+        let fields = steps.iter().flat_map(|step| match step {
+            Step::Match(matching) => matching.key.fields(),
+            Step::VerdictMap { key, .. } | Step::SetMarkByMap { key, .. } => key,
+            _ => &[],
+        });
+        fields.filter_map(not_known_of_packets).next().map(str::to_owned)
+    };
+    let otherwise = || Some("something in it that is not known".to_owned());
+    not_understood
+        .or_else(not_known)
+        .or_else(of_packets)
+        .or_else(otherwise)
+}
+
+fn fields_not_understood(fields: &[Field]) -> Option<String> {
+    fields.iter().find_map(|field| match field {
+        Field::Unknown(what) | Field::UnknownOf(_, what) => Some(what.clone()),
+        _ => None,
+    })
+}
+
+/// A set or map of which it is not known what it holds.
+fn changing(lookup: &Lookup, table: &Table) -> Option<String> {
+    match lookup {
+        Lookup::Inline(set) => set.uncertain.then(|| "a set that was not understood".to_owned()),
+        Lookup::Named(name) => match table.sets.get(&**name) {
+            Some(set) if !set.uncertain => None,
+            Some(_) => Some(format!(
+                "the set `{}`, which changes or was not understood",
+                shown(name)
+            )),
+            None => Some(format!("the set `{}`, which is not listed", shown(name))),
+        },
+    }
+}
+
+/// What of packets is not always known.
+fn not_known_of_packets(field: &Field) -> Option<&'static str> {
+    Some(match field {
+        Field::Mark | Field::ConnectionMark => "a mark that is not known",
+        Field::ArrivesBy | Field::LeavesBy => "an interface that is not known",
+        Field::SourceKind | Field::DestinationKind => "what kind of address it is",
+        Field::ConnectionStatus | Field::ConnectionStateAndNat => "what the kernel knows of the connection",
+        Field::FragmentOffset => "whether the sender forbids fragments",
+        Field::Address(..) | Field::Port(..) | Field::ReplyAddress(..) | Field::ReplyPort(_) => {
+            "an address or a port that may be another one by then"
+        }
+        _ => return None,
     })
 }

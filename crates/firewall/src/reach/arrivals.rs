@@ -65,7 +65,7 @@ impl Told {
                             Test::Masked { .. } | Test::AnyBit(_) => {}
                         }
                     }
-                    Step::VerdictMap { key, map } => {
+                    Step::VerdictMap { key, map } | Step::SetMarkByMap { key, map, .. } => {
                         sources |= self.fields(key);
                         self.lookup(key, map, table);
                     }

@@ -7,7 +7,7 @@ use super::{
     arrivals::is_above,
     flow::Flow,
     link::{Linked, LinkedChain, LinkedTable, is_followed, special},
-    packet::{Interface, Sight, State, TCP, Tracking},
+    packet::{Flags, Interface, Sight, State, TCP, Tracking},
     place::{CauseId, Tag},
     ranges::Ranges,
     ruleset::{Base, Hook, Kind, Scope, priority},
@@ -87,6 +87,32 @@ pub(super) struct Arrivals {
 
 /// Sends everybody on the way.
 pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<'_>) -> Arrivals {
+    let [plain, notifying @ ..] = Flags::ALL;
+    let mut all = travel_with(rules, strangers, departure, plain);
+    if rules.tells_notification && departure.protocol == TCP {
+        // Each kind of connection has its way, and who does not arrive alike with all of them is not concluded.
+        for flags in notifying {
+            let fork = |tag: Tag| Tag {
+                fork: if tag.fork == 0 {
+                    special::NOTIFICATION
+                } else {
+                    tag.fork
+                },
+                ..tag
+            };
+            let other = travel_with(rules, strangers, departure, flags);
+            all.through.absorb(other.through.tagged(fork));
+            all.blocked.absorb(other.blocked.tagged(fork));
+            for (led, region) in other.led {
+                all.led.entry(led).or_default().absorb(region.tagged(fork));
+            }
+            all.applied.join(&other.applied);
+        }
+    }
+    all
+}
+
+fn travel_with(rules: &Linked<'_>, strangers: bool, departure: &Departure<'_>, flags: Flags) -> Arrivals {
     let sight = Sight {
         family: departure.family,
         protocol: departure.protocol,
@@ -102,6 +128,7 @@ pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<
         is_third: false,
         arrives: departure.arrives.clone(),
         leaves: Interface::Nothing,
+        flags,
     };
     let everybody = Region::everybody(sight.highest());
     let walk = Walk {
@@ -717,6 +744,9 @@ pub(super) fn explain(cause: CauseId) -> Option<&'static str> {
         special::TRACKING => "whether connections are tracked, for which no rule asks",
         special::PICKED_UP => {
             "a connection whose first packet is not tracked, which depends on `nf_conntrack_tcp_loose`"
+        }
+        special::NOTIFICATION => {
+            "whether a packet that opens a connection has ECE and CWR beside SYN, which it may (RFC 3168)"
         }
         special::DORMANT => "a table of which the listing does not tell whether it is dormant",
         special::DEVICE => "a chain of which the listing does not tell of which interface it is",

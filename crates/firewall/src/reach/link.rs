@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
+    packet::tells_flags_apart,
     place::CauseId,
     ruleset::{At, Chain, Field, Hook, Lookup, MarkSource, Ruleset, Scope, Set, Step, Table, Verdict},
 };
@@ -14,6 +15,8 @@ pub(super) struct Linked<'a> {
     pub(super) tables: Vec<LinkedTable<'a>>,
     /// Whether any rule can tell the first packet of a connection from a later one.
     pub(super) tells_later: bool,
+    /// Whether any rule can tell a packet with congestion notification from one without.
+    pub(super) tells_notification: bool,
     /// The first number of each chain, ascending.
     chains: Vec<(CauseId, &'a Table, &'a str, &'a Chain)>,
 }
@@ -64,6 +67,7 @@ pub(super) mod special {
     pub(in crate::reach) const PICKED_UP: CauseId = CauseId::MAX - 6;
     pub(in crate::reach) const DORMANT: CauseId = CauseId::MAX - 7;
     pub(in crate::reach) const DEVICE: CauseId = CauseId::MAX - 8;
+    pub(in crate::reach) const NOTIFICATION: CauseId = CauseId::MAX - 9;
 }
 
 impl<'a> Linked<'a> {
@@ -109,9 +113,21 @@ impl<'a> Linked<'a> {
                 .flat_map(|rule| &rule.steps);
             !table.tracks.is_empty() || steps.into_iter().any(looks_at_flags)
         });
+        let tells_notification = tables.iter().any(|table| {
+            let rules = table.table.chains.values().flat_map(|chain| &chain.rules);
+            let mut steps = rules.flat_map(|rule| &rule.steps);
+            steps.any(|step| match step {
+                Step::Match(matching) => tells_flags_apart(matching, table.sets),
+                Step::VerdictMap { key, .. } | Step::SetMarkByMap { key, .. } => {
+                    key.contains(&Field::TcpFlags)
+                }
+                _ => false,
+            })
+        });
         Self {
             tables,
             tells_later,
+            tells_notification,
             chains: numbered,
         }
     }
@@ -188,6 +204,7 @@ fn step_does(step: &Step) -> Doing {
         Step::Verdict(Verdict::Opaque(_)) | Step::Opaque(_) => (true, true),
         Step::Verdict(_) => (false, false),
         Step::SetMark(_)
+        | Step::SetMarkByMap { .. }
         | Step::SetConnectionMark(_)
         | Step::NoTrack
         | Step::Translate(_)
@@ -198,7 +215,7 @@ fn step_does(step: &Step) -> Doing {
 
 /// Whether the kernel tracks connections for the sake of this step. A chain of kind nat alone does not make it.
 fn tracks(step: &Step, family: Family) -> bool {
-    let of_connection = |fields: &[Field]| {
+    let of_fields = |fields: &[Field]| {
         fields.iter().any(|field| {
             matches!(
                 field,
@@ -215,10 +232,13 @@ fn tracks(step: &Step, family: Family) -> bool {
         })
     };
     match step {
-        Step::Match(matching) => of_connection(matching.key.fields()),
-        Step::VerdictMap { key, .. } => of_connection(key),
+        Step::Match(matching) => of_fields(matching.key.fields()),
+        Step::VerdictMap { key, .. } => of_fields(key),
         Step::SetMark(value) => value.from == MarkSource::ConnectionMark,
         Step::SetConnectionMark(_) => true,
+        Step::SetMarkByMap {
+            key, of_connection, ..
+        } => *of_connection || of_fields(key),
         // A translation is for the family that it names, also in a table of both.
         Step::Translate(translation) => translation.family.is_none_or(|of| of == family),
         Step::TranslateSource(of) => of.is_none_or(|of| of == family),

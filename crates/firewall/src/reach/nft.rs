@@ -5,7 +5,11 @@ mod statement;
 
 pub(super) use expression::{bits_of, number_of_word, other_protocol};
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use serde::de::{
     Deserialize as _, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -15,6 +19,7 @@ use serde_json::Value;
 
 use super::{
     error::{ReachError, shown},
+    ranges::Ranges,
     ruleset::{At, Base, Chain, Hook, Kind, Rule, Ruleset, Scope, Set, Step, Table},
 };
 
@@ -131,8 +136,8 @@ impl<'de> Visitor<'de> for Object<'_> {
 #[derive(Default)]
 struct Reader {
     ruleset: Ruleset,
-    /// Table and name of sets that rules change.
-    changed: BTreeSet<(usize, String)>,
+    /// Table and name of sets that rules change, with what they may add; `None` is anything.
+    changed: BTreeMap<(usize, String), Option<Ranges>>,
     /// Table and name of chains that have rules, and of which nothing else was said so far.
     undeclared: BTreeSet<(usize, String)>,
     /// What is wrong, where the text is JSON but no listing.
@@ -165,7 +170,7 @@ impl Reader {
             | "secmark" | "synproxy" | "flowtable" => {}
             "element" => {
                 let named = (self.table(body, "table"), text(body, "name").to_owned());
-                self.changed.insert(named);
+                self.changed.insert(named, None);
             }
             other => self.ruleset.strangers.push(shown(other)),
         }
@@ -265,7 +270,8 @@ impl Reader {
             Some(parts) => {
                 for part in parts {
                     if let Some(changed) = statement::changes_set(part) {
-                        self.changed.insert((table, changed.to_owned()));
+                        let added = statement::added(part, &steps);
+                        self.changes(table, changed, added);
                     }
                     statement::read(part, of, &mut steps);
                 }
@@ -292,6 +298,18 @@ impl Reader {
         }
     }
 
+    fn changes(&mut self, table: usize, set: &str, added: Option<Ranges>) {
+        let known = self.changed.entry((table, set.to_owned()));
+        known
+            .and_modify(|all| {
+                *all = match (all.take(), &added) {
+                    (Some(all), Some(added)) => Some(all.union(added)),
+                    _ => None,
+                }
+            })
+            .or_insert(added);
+    }
+
     fn set(&mut self, body: &Value) {
         let at = self.table(body, "table");
         let mut set = match body.get("elem") {
@@ -304,16 +322,27 @@ impl Reader {
         if statements.is_some_and(|statements| !statements.iter().all(counts_only)) {
             set = Set::unknown();
         }
-        set.uncertain |= mentions(body.get("flags"), "dynamic");
         if let Some(table) = self.ruleset.tables.get_mut(at) {
             table.sets.insert(text(body, "name").to_owned(), Arc::new(set));
         }
     }
 
     fn finish(mut self) -> Ruleset {
-        for (table, name) in self.changed {
+        for ((table, name), added) in self.changed {
             if let Some(table) = self.ruleset.tables.get_mut(table) {
-                table.sets.insert(name, Arc::new(Set::unknown()));
+                let known = table
+                    .sets
+                    .get(&name)
+                    .filter(|set| !set.uncertain && set.numbers.is_some());
+                let set = match (known, added) {
+                    (Some(set), Some(added)) => Set {
+                        uncertain: true,
+                        perhaps: Some(added),
+                        ..(**set).clone()
+                    },
+                    _ => Set::unknown(),
+                };
+                table.sets.insert(name, Arc::new(set));
             }
         }
         for (_, name) in self.undeclared {

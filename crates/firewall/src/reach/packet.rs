@@ -108,6 +108,29 @@ pub(super) struct Sight {
     pub(super) is_third: bool,
     pub(super) arrives: Interface,
     pub(super) leaves: Interface,
+    pub(super) flags: Flags,
+}
+
+/// The flags of the packets that open a connection of TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flags {
+    pub(super) first: u128,
+    pub(super) answer: u128,
+    pub(super) third: u128,
+}
+
+impl Flags {
+    const fn of(first: u128, answer: u128, third: u128) -> Self {
+        Self { first, answer, third }
+    }
+
+    /// Without congestion notification, and with it (RFC 3168, 6.1.1): whether the answer has it too is up to this host.
+    pub(super) const ALL: [Self; 4] = [
+        Self::of(0x02, 0x12, 0x10),
+        Self::of(0xc2, 0x52, 0x10),
+        Self::of(0xc2, 0x12, 0x10),
+        Self::of(0xc2, 0x52, 0x90),
+    ];
 }
 
 /// What a rule looks at, as one packet has it.
@@ -240,6 +263,8 @@ impl Sight {
             | Field::ProtocolOf(family)
             | Field::OriginalAddress(_, family)
             | Field::ReplyAddress(_, family)
+            | Field::Extension(family)
+            | Field::UnknownOf(family, _)
                 if *family != self.family =>
             {
                 Seen::Absent
@@ -308,7 +333,11 @@ impl Sight {
             Field::ReplyAddress(End::Destination, _) => Seen::Source,
             Field::ReplyPort(End::Destination) => Seen::SourcePort,
             Field::TcpFlags if self.protocol != TCP => Seen::Absent,
-            Field::TcpFlags => Seen::Number(0),
+            Field::TcpFlags => Seen::Number(match (self.is_reply, self.is_third) {
+                (true, _) => self.flags.answer,
+                (_, true) => self.flags.third,
+                _ => self.flags.first,
+            }),
             Field::DestinationKind => match self.is_reply {
                 // The address to which a source was translated is mostly one of this host.
                 true if state.hidden => Seen::Unsure,
@@ -320,7 +349,12 @@ impl Sight {
                 true => number(self.kind_of(state.address)),
                 false => Seen::Unsure,
             },
-            Field::Unknown(_) => Seen::Unsure,
+            Field::Extension(_) => Seen::Number(0),
+            Field::HeaderLength | Field::FragmentOffset if self.family != Family::V4 => Seen::Absent,
+            Field::HeaderLength => Seen::Number(5),
+            Field::FragmentOffset => Seen::Number(0),
+            Field::Missing => Seen::Absent,
+            Field::Unknown(_) | Field::UnknownOf(..) => Seen::Unsure,
         }
     }
 
@@ -350,17 +384,15 @@ impl Sight {
         match seen {
             Seen::Absent => Hit::No,
             Seen::Unsure => Hit::Unsure,
-            Seen::Source => self.open_end(test, sets, self.highest(), Hit::Addresses),
+            Seen::Source => match perhaps(test, sets) {
+                Some((yes, maybe)) => with_perhaps(yes, maybe),
+                None => self.open_end(test, sets, self.highest(), Hit::Addresses),
+            },
             Seen::SourcePort => self.open_end(test, sets, u16::MAX.into(), Hit::Ports),
-            Seen::Number(_) if matches!(field, Field::TcpFlags) => {
-                // With and without congestion notification (RFC 3168, 6.1.1).
-                let both: [u128; 2] = match (self.is_reply, self.is_third) {
-                    (true, _) => [0x12, 0x52],
-                    (_, true) => [0x10, 0x90],
-                    _ => [0x02, 0xc2],
-                };
-                let [plain, marked] = both.map(|flags| holds(field, flags, test, sets));
-                certain(if plain == marked { plain } else { None })
+            // The sender may forbid to divide it.
+            Seen::Number(_) if matches!(field, Field::FragmentOffset) => {
+                let [plain, whole] = [0, 0x4000].map(|flags| holds(field, flags, test, sets));
+                certain(if plain == whole { plain } else { None })
             }
             // Of the other bits it is not known which the kernel has set by then.
             Seen::Number(_) if matches!(field, Field::ConnectionStatus) && !is_of_known_bits(test) => {
@@ -451,7 +483,7 @@ impl Sight {
                 (Seen::Source, Value::Numbers(first, last)) => addresses = cut(addresses, *first, *last),
                 (Seen::SourcePort, Value::Numbers(first, last)) => ports = cut(ports, *first, *last),
                 (Seen::Number(number), value) => match (field, is_number(field, *number, value)) {
-                    (Field::TcpFlags | Field::ConnectionStatus, _) | (_, None) => certain = false,
+                    (Field::ConnectionStatus | Field::FragmentOffset, _) | (_, None) => certain = false,
                     (_, Some(true)) => {}
                     (_, Some(false)) => return None,
                 },
@@ -640,6 +672,41 @@ fn is_interface(interface: &Interface, value: &Value) -> Option<bool> {
         Value::Name(name, is_beginning) => interface.is(name, *is_beginning),
         Value::Numbers(..) | Value::Unknown => None,
     }
+}
+
+/// A set to which rules may add: what it holds in any case, and what perhaps.
+fn perhaps<'a>(test: &'a Test, sets: &'a BTreeMap<String, Arc<Set>>) -> Option<(&'a Ranges, &'a Ranges)> {
+    let Test::In(Lookup::Named(name)) = test else {
+        return None;
+    };
+    let set = sets.get(&**name)?;
+    match (&set.numbers, &set.perhaps, set.uncertain) {
+        (Some(yes), Some(maybe), true) => Some((yes, maybe)),
+        _ => None,
+    }
+}
+
+fn with_perhaps<'a>(yes: &Ranges, maybe: &Ranges) -> Hit<'a> {
+    let parts = |addresses: Ranges| {
+        vec![Rectangle {
+            addresses,
+            ports: Ranges::all_ports(),
+        }]
+    };
+    Hit::Parts {
+        yes: parts(yes.clone()),
+        maybe: parts(maybe.minus(yes)),
+    }
+}
+
+/// Whether the flags of a packet decide what a rule does, so that it makes a difference whether it has congestion notification.
+pub(super) fn tells_flags_apart(matching: &Match, sets: &BTreeMap<String, Arc<Set>>) -> bool {
+    if !matches!(matching.key, Key::One(Field::TcpFlags)) {
+        return matching.key.fields().contains(&Field::TcpFlags);
+    }
+    let of = |flags: u128| holds(&Field::TcpFlags, flags, &matching.test, sets);
+    let [plain, others @ ..] = Flags::ALL.map(|flags| [of(flags.first), of(flags.answer), of(flags.third)]);
+    others.iter().any(|other| *other != plain)
 }
 
 /// The range that a mask of leading bits stands for.

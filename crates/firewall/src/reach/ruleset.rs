@@ -133,6 +133,13 @@ pub(super) enum Step {
         key: Vec<Field>,
         map: Lookup,
     },
+    /// Changes a mark to what a map has for a key. Without one, the rule ends.
+    SetMarkByMap {
+        key: Vec<Field>,
+        map: Lookup,
+        /// The mark of the connection; otherwise that of the packet.
+        of_connection: bool,
+    },
     /// Changes the mark of the packet.
     SetMark(MarkValue),
     /// Changes the mark of the connection.
@@ -244,12 +251,22 @@ pub(super) enum Field {
     ReplyAddress(End, Family),
     ReplyPort(End),
     TcpFlags,
+    /// Whether an extension header of IPv6, or an option of IPv4, is there: none is (docs/reach.md).
+    Extension(Family),
+    /// Of such a header, or of another protocol than any question: no packet has it.
+    Missing,
+    /// The length of the header of IPv4, in units of 4 bytes, without options.
+    HeaderLength,
+    /// The place of a fragment and the flags beside it (RFC 791): of a whole packet, only one of them may be set.
+    FragmentOffset,
     /// A number of [`kind`].
     DestinationKind,
     /// The same for the source.
     SourceKind,
     /// Something that no question says.
     Unknown(String),
+    /// The same, of packets of this family only.
+    UnknownOf(Family, String),
 }
 
 /// States of connections as `ct state` has them, and two more that iptables has among them.
@@ -321,6 +338,8 @@ pub(super) struct Set {
     pub(super) otherwise: Option<Box<Element>>,
     /// Rules add or remove elements, or it was not understood: what it holds is not known.
     pub(super) uncertain: bool,
+    /// Numbers that rules may add: what else it holds is known.
+    pub(super) perhaps: Option<Ranges>,
 }
 
 #[derive(Debug, Clone)]
@@ -347,6 +366,7 @@ impl Set {
             numbers,
             otherwise: None,
             uncertain: false,
+            perhaps: None,
         }
     }
 

@@ -261,6 +261,17 @@ impl Walk {
                         let mark = new_mark(*value, &state);
                         join(&mut next, State { mark, ..state }, region);
                     }
+                    Step::SetMarkByMap {
+                        key,
+                        map,
+                        of_connection,
+                    } => {
+                        let elements = self.sight.elements(key, &state, map, frame.table.sets);
+                        let marked = marked_by(elements, id, (&state, region), *of_connection, after);
+                        for (state, region) in marked {
+                            join(&mut next, state, region);
+                        }
+                    }
                     Step::SetConnectionMark(value) => {
                         let connection_mark = match state.tracking {
                             Tracking::New | Tracking::Established => new_mark(*value, &state),
@@ -501,6 +512,49 @@ fn take(region: &mut Region, found: &Found<'_>) -> Region {
         Ranges::one(found.ports)
     };
     region.take(&Ranges::one(found.addresses), &ports)
+}
+
+/// Who gets which mark by a map. Who has none, or perhaps none, goes on to the next rule: `after`.
+fn marked_by(
+    elements: Elements<'_>,
+    id: CauseId,
+    (state, region): (&State, Region),
+    of_connection: bool,
+    after: &mut Flow,
+) -> Flow {
+    let mut marked = Flow::new();
+    let mut region = region;
+    let mut give = |mark: Option<u32>, region: Region| {
+        let mut state = state.clone();
+        if !of_connection {
+            state.mark = mark;
+        } else if matches!(state.tracking, Tracking::New | Tracking::Established) {
+            state.connection_mark = mark;
+        }
+        join(&mut marked, state, region);
+    };
+    let fork = |tag| Tag { fork: id, ..tag };
+    let Elements::Known { found, otherwise } = elements else {
+        give(None, region.clone().tagged(fork));
+        join(after, state.clone(), region);
+        return marked;
+    };
+    for one in found.iter().chain(&otherwise) {
+        let part = take(&mut region, one);
+        let mark = match one.element.data.as_slice() {
+            [Value::Numbers(mark, last)] if mark == last => u32::try_from(*mark).ok(),
+            _ => None,
+        };
+        if one.certain {
+            give(mark, part);
+        } else {
+            // Another element may be theirs instead.
+            give(None, part.clone().tagged(fork));
+            region.absorb(part);
+        }
+    }
+    join(after, state.clone(), region);
+    marked
 }
 
 fn new_mark(value: MarkValue, state: &State) -> Option<u32> {

@@ -30,13 +30,36 @@ fn field(expression: &Json) -> Field {
         "meta" => meta(text(body, "key")),
         "ct" => connection(text(body, "key"), text(body, "dir"), text(body, "family")),
         "fib" => fib(body),
+        // No packet has one of these (docs/reach.md): one asks whether they are there, or for a field of them.
+        "exthdr" if body.get("field").is_some() || body.get("offset").is_some() => Some(Field::Missing),
+        "exthdr" => Some(Field::Extension(Family::V6)),
+        "ip option" if body.get("field").is_some() => Some(Field::Missing),
+        "ip option" => Some(Field::Extension(Family::V4)),
         _ => None,
     };
     known.unwrap_or_else(|| unknown(expression))
 }
 
-fn unknown(expression: &Json) -> Field {
-    Field::Unknown(expression.to_string().chars().take(80).collect())
+/// The family that has the header in which something stands.
+fn family_of(expression: &Json) -> Option<Family> {
+    match text(expression.get("payload")?, "protocol") {
+        "ip" => Some(Family::V4),
+        "ip6" => Some(Family::V6),
+        _ => None,
+    }
+}
+
+/// Something that is not understood; of a packet of the other family it is not there.
+pub(super) fn unknown(expression: &Json) -> Field {
+    let shown = expression.to_string().chars().take(80).collect();
+    let inner = expression
+        .get("&")
+        .and_then(|parts| parts.get(0))
+        .unwrap_or(expression);
+    match family_of(inner) {
+        Some(family) => Field::UnknownOf(family, shown),
+        None => Field::Unknown(shown),
+    }
 }
 
 fn payload(protocol: &str, field: &str) -> Option<Field> {
@@ -51,6 +74,8 @@ fn payload(protocol: &str, field: &str) -> Option<Field> {
         ("ip6", "daddr") => Field::Address(End::Destination, Family::V6),
         ("ip", "protocol") => Field::ProtocolOf(Family::V4),
         ("ip6", "nexthdr") => Field::ProtocolOf(Family::V6),
+        ("ip", "hdrlength") => Field::HeaderLength,
+        ("ip", "frag-off") => Field::FragmentOffset,
         ("tcp" | "udp" | "udplite" | "sctp" | "dccp" | "th", "sport") => Field::Port(End::Source, transport),
         ("tcp" | "udp" | "udplite" | "sctp" | "dccp" | "th", "dport") => {
             Field::Port(End::Destination, transport)
@@ -203,6 +228,17 @@ pub(super) fn value(json: &Json) -> Value {
     if let Json::String(word) = json {
         return value_of_text(word);
     }
+    if let Json::Bool(is_there) = json {
+        return Value::Numbers((*is_there).into(), (*is_there).into());
+    }
+    if json.get("|").is_some() {
+        // Only of these there are several at once, and no two of them have a word in common.
+        let flags = [Field::TcpFlags, Field::ConnectionState, Field::ConnectionStatus];
+        let mut all = flags.into_iter().filter_map(|field| bits(&Key::One(field), json));
+        return all
+            .next()
+            .map_or(Value::Unknown, |bits| Value::Numbers(bits, bits));
+    }
     if let Some(prefix) = json.get("prefix") {
         let length = prefix
             .get("len")
@@ -274,6 +310,10 @@ pub(super) fn bits(key: &Key, json: &Json) -> Option<u128> {
     let Key::One(field) = key else {
         return None;
     };
+    if let Field::Address(_, family) = field {
+        let address = word.parse::<IpAddr>().ok()?;
+        return family.is_of(address).then(|| bits_of(address));
+    }
     number_of_word(field, word)
 }
 

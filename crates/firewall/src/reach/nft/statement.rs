@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     family::Family,
+    reach::ranges::Ranges,
     reach::ruleset::{
         Field, Key, Lookup, MarkSource, MarkValue, Match, NewAddress, NewPort, Scope, Step, Test,
         Translation, Value as Number, Verdict,
@@ -17,9 +18,46 @@ use crate::{
 
 /// The name of the set that a statement changes.
 pub(super) fn changes_set(statement: &Value) -> Option<&str> {
+    if let Some(meter) = statement.get("meter") {
+        return meter.get("name").and_then(Value::as_str);
+    }
     let body = statement.get("set").or_else(|| statement.get("map"))?;
     let name = body.get("set").or_else(|| body.get("map"))?.as_str()?;
     name.strip_prefix('@')
+}
+
+/// The addresses that a statement may add to a set, which are no others than those that the rule has matched before;
+/// `None` where it may be anything.
+pub(super) fn added(statement: &Value, before: &[Step]) -> Option<Ranges> {
+    let body = statement.get("set")?;
+    if !matches!(text(body, "op"), "add" | "update") {
+        return None;
+    }
+    let element = body.get("elem")?;
+    let inner = element.get("elem").and_then(|element| element.get("val"));
+    let Key::One(Field::Address(end, family)) = expression::key(Some(inner.unwrap_or(element)))? else {
+        return None;
+    };
+    let mut added = Ranges::one((0, family.highest()));
+    for step in before {
+        if let Step::Match(matching) = step
+            && matches!(matching.key, Key::One(Field::Address(of, known)) if (of, known) == (end, family))
+            && !matching.negated
+        {
+            match &matching.test {
+                Test::Value(Number::Numbers(first, last)) => {
+                    added = added.intersect(&Ranges::one((*first, *last)))
+                }
+                Test::In(Lookup::Inline(set)) if !set.uncertain => {
+                    if let Some(numbers) = &set.numbers {
+                        added = added.intersect(numbers);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Some(added)
 }
 
 /// Adds what one statement does.
@@ -39,6 +77,7 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
     match name {
         "match" => matching(body, steps),
         // They neither decide nor change what any rule looks at.
+        "mangle" if mark_by_map(body, steps) => {}
         "mangle" if may_be_missing(body) => {
             steps.push(Step::Perhaps("setting something that may be missing".into()));
             mangle(body, steps);
@@ -170,7 +209,16 @@ fn matching(body: &Value, steps: &mut Vec<Step>) {
     };
     steps.push(match read {
         Some(read) => Step::Match(read),
-        None => Step::Perhaps(format!("`{}`", shown(left))),
+        None => match expression::unknown(left) {
+            // Of a packet of the other family the rule ends.
+            field @ Field::UnknownOf(..) => Step::Match(Match {
+                key: Key::One(field),
+                test: Test::Value(Number::Unknown),
+                negated: false,
+                when_absent: false,
+            }),
+            _ => Step::Perhaps(format!("`{}`", shown(left))),
+        },
     });
 }
 
@@ -234,7 +282,8 @@ fn compared(operator: &str, field: &Field, right: &Value) -> Option<Number> {
     let highest = match field {
         Field::Address(_, family) => family.highest(),
         // Only of protocols that have ports: other fields are read as such, too.
-        Field::Port(_, None | Some(6 | 17 | 33 | 132 | 136)) => u16::MAX.into(),
+        Field::Port(_, None | Some(6 | 17 | 33 | 132 | 136)) | Field::FragmentOffset => u16::MAX.into(),
+        Field::HeaderLength => 15,
         _ => return None,
     };
     let Number::Numbers(first, last) = expression::value(right) else {
@@ -303,6 +352,35 @@ fn mangle(body: &Value, steps: &mut Vec<Step>) {
         }
         _ => steps.push(Step::Opaque(format!("setting `{}`", shown(target)))),
     }
+}
+
+/// Whether a mark is set to what a map has for a key, of which all is known.
+fn mark_by_map(body: &Value, steps: &mut Vec<Step>) -> bool {
+    let target = body.get("key").unwrap_or(&Value::Null);
+    let is_mark = |kind: &str| {
+        target
+            .get(kind)
+            .is_some_and(|target| text(target, "key") == "mark")
+    };
+    let Some(map) = body.get("value").and_then(|value| value.get("map")) else {
+        return false;
+    };
+    let (Some(key), Some(data)) = (expression::key(map.get("key")), map.get("data")) else {
+        return false;
+    };
+    let is_known = !key
+        .fields()
+        .iter()
+        .any(|field| matches!(field, Field::Unknown(_) | Field::UnknownOf(..)));
+    if !is_known || !(is_mark("meta") || is_mark("ct")) {
+        return false;
+    }
+    steps.push(Step::SetMarkByMap {
+        key: key.fields().to_vec(),
+        map: lookup(data),
+        of_connection: is_mark("ct"),
+    });
+    true
 }
 
 /// What a mark becomes, when it is made of one mark and constants.

@@ -31,8 +31,6 @@ const MAP: &str =
 #[test]
 fn a_rule_that_sets_what_a_map_may_lack_may_end_there() {
     for setting in [
-        format!(r#"{{"mangle":{{"key":{{"meta":{{"key":"mark"}}}},"value":{MAP}}}}}"#),
-        format!(r#"{{"mangle":{{"key":{{"ct":{{"key":"mark"}}}},"value":{MAP}}}}}"#),
         format!(r#"{{"mangle":{{"key":{{"meta":{{"key":"priority"}}}},"value":{MAP}}}}}"#),
         format!(r#"{{"counter":{MAP}}}"#),
     ] {
@@ -40,6 +38,16 @@ fn a_rule_that_sets_what_a_map_may_lack_may_end_there() {
             let rule = format!(r#"{setting},{{"{verdict}":null}}"#);
             assert_eq!(concluded("", policy, &rule), [Passage::Unknown; 3], "{rule}");
         }
+    }
+}
+
+#[test]
+fn a_rule_that_sets_a_mark_by_a_map_ends_for_those_who_are_not_in_it() {
+    for key in ["meta", "ct"] {
+        let rule =
+            format!(r#"{{"mangle":{{"key":{{"{key}":{{"key":"mark"}}}},"value":{MAP}}}}},{{"drop":null}}"#);
+        let expected = [Passage::Through, Passage::Blocked, Passage::Through];
+        assert_eq!(concluded("", "accept", &rule), expected, "{rule}");
     }
 }
 
