@@ -132,7 +132,7 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
         .map(|from| sources(from, site.as_ref()))
         .transpose()?;
     let basis = Basis::read(&request.rules)?;
-    let question = question(request.port, basis.host, &request.addresses);
+    let question = question(request.port, basis.host.clone(), &request.addresses);
     let answered = |ruleset: &Ruleset| {
         let answer = reach(ruleset, &question);
         match &only {
@@ -143,7 +143,8 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
             },
         }
     };
-    let answer = answered(&basis.ruleset);
+    let mut answer = answered(&basis.ruleset);
+    basis.quote(&mut answer);
     let instead = match request.instead.as_slice() {
         [] => None,
         files => {

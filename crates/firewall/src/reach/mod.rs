@@ -27,6 +27,7 @@ mod flow;
 mod heads;
 mod journey;
 mod link;
+mod named;
 mod nft;
 mod packet;
 mod paired;

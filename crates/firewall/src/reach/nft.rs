@@ -1,5 +1,6 @@
 //! Reads `nft -j list ruleset` (libnftables-json(5)).
 
+mod check;
 mod expression;
 mod statement;
 
@@ -37,7 +38,7 @@ pub(super) fn read(text: &str) -> Result<Ruleset, ReachError> {
         Ok(false) => Err(ReachError::Text {
             line: 1,
             column: 1,
-            why: NO_LIST.into(),
+            why: "there is no `nftables` key".into(),
         }),
         Err(error) => Err(ReachError::json(
             &error,
@@ -69,6 +70,11 @@ impl<'de> Visitor<'de> for Document<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         let mut has_list = false;
         while let Some(key) = map.next_key::<String>()? {
+            if key == "nftables" && has_list {
+                let damage = "a second key `nftables`";
+                self.0.damage = Some(damage.into());
+                return Err(A::Error::custom(damage));
+            }
             if key == "nftables" {
                 has_list = true;
                 map.next_value_seed(Objects(self.0))?;
@@ -150,6 +156,9 @@ impl Reader {
             self.ruleset.strangers.push("an object without a name".into());
             return Ok(());
         };
+        if let Some(damage) = check::damage(object) {
+            return Err(damage);
+        }
         match kind.as_str() {
             "table" => {
                 let at = self.table(body, "name");

@@ -4,11 +4,12 @@ mod addresses;
 mod rule;
 mod table;
 mod target;
+mod values;
 mod words;
 
 use super::{
     error::{ReachError, shown},
-    ruleset::{At, Rule, Ruleset, Table},
+    ruleset::{At, Rule, Ruleset, Step, Table, Verdict},
 };
 use crate::family::Family;
 pub(super) use target::decides_nothing;
@@ -57,7 +58,10 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
                 )));
             }
             (Some(_), None) => return Err(damaged(Damage::at(1, "a line outside of any table"))),
-            (Some('C'), Some(_)) if line.trim_end() == "COMMIT" => ruleset.tables.extend(open.take()),
+            (Some('C'), Some(table)) if line.trim_end() == "COMMIT" => {
+                all_there(table, text)?;
+                ruleset.tables.extend(open.take());
+            }
             (Some(':'), Some(table)) => declare(line, table).map_err(damaged)?,
             (Some('-' | '['), Some(table)) => command(line, number, table, family).map_err(damaged)?,
             (Some(_), Some(_)) => {
@@ -155,6 +159,9 @@ fn command(line: &str, number: usize, table: &mut Table, family: Family) -> Resu
             if let Some(word) = addresses::stranger(rest, family) {
                 return Err(Damage::of(word, "an address of the other family"));
             }
+            if let Some((word, why)) = values::damaged(rest) {
+                return Err(Damage::of(word, why));
+            }
             known
                 .rules
                 .push(Rule::new(At::Line(number), rule::steps(rest, family)));
@@ -174,6 +181,31 @@ fn command(line: &str, number: usize, table: &mut Table, family: Family) -> Resu
                 .base = base;
         }
         _ => return Err(Damage::of(command, "neither a rule nor a chain")),
+    }
+    Ok(())
+}
+
+/// Whether every chain that a rule enters is there. What is written in capitals may be a target that nobody here knows.
+fn all_there(table: &Table, text: &str) -> Result<(), ReachError> {
+    for rule in table.chains.values().flat_map(|chain| &chain.rules) {
+        let (target, is_chain) = match rule.steps.last() {
+            Some(Step::Verdict(Verdict::Goto(target))) => (target, true),
+            Some(Step::Verdict(Verdict::Jump(target))) => {
+                let is_capital =
+                    |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+                (target, !target.bytes().all(is_capital))
+            }
+            _ => continue,
+        };
+        let At::Line(line) = rule.at else {
+            continue;
+        };
+        if is_chain && !table.chains.contains_key(&**target) {
+            let written = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+            let column = written.rfind(&**target).map_or(1, |at| at.saturating_add(1));
+            let why = format!("`{}` is no chain of this table", shown(target));
+            return Err(ReachError::Text { line, column, why });
+        }
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_firewall::{
     FirewallError,
-    reach::{Host, HostInterface, Ruleset, TextKind},
+    reach::{Answer, Host, HostInterface, Ruleset, TextKind},
 };
 use portcullis_sys::{Machine, ssh::Target};
 
@@ -23,6 +23,8 @@ pub(super) struct Basis {
     pub(super) host: Host,
     /// `this host`, the name of another one, or those of files.
     pub(super) source: String,
+    /// Where the rules are loaded, if they are.
+    machine: Option<Machine>,
 }
 
 impl Basis {
@@ -34,6 +36,7 @@ impl Basis {
                 ruleset: live(&machine)?,
                 host: host(&machine)?,
                 source,
+                machine: Some(machine),
             });
         }
         Ok(Self {
@@ -42,7 +45,28 @@ impl Basis {
                 interfaces: rules.interfaces.clone(),
             },
             source: names(&rules.files),
+            machine: None,
         })
+    }
+
+    /// Has `nft` print the rules that an answer names, of so many chains at most. Where it does not, they are known by their
+    /// handles only.
+    pub(super) fn quote(&self, answer: &mut Answer) {
+        const MOST: usize = 32;
+        let Some(machine) = &self.machine else {
+            return;
+        };
+        for (table, chain) in answer.chains_to_quote().into_iter().take(MOST) {
+            let Some((family, name)) = table.split_once(' ') else {
+                continue;
+            };
+            let arguments = ["-a", "list", "chain", family, name, &chain];
+            if let Ok(printed) = machine.run("nft", &arguments, "", PATIENCE)
+                && printed.success
+            {
+                answer.quote(&table, &chain, &printed.stdout);
+            }
+        }
     }
 }
 

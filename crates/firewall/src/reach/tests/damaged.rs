@@ -30,7 +30,11 @@ fn a_text_that_breaks_off_is_an_error_with_its_place() {
         (2, 10, "the text ends too early".into())
     );
     assert_eq!(error("{\"nftables\": [\n{,}]}").0, 2);
-    assert_eq!(error("{}").0, 1);
+    assert_eq!(error("{}"), (1, 1, "there is no `nftables` key".into()));
+    assert_eq!(
+        error("{\"nftables\": [],\n\"nftables\": []}"),
+        (2, 10, "a second key `nftables`".into())
+    );
     assert_eq!(
         error("{\"nftables\": [\n{}, 7]}"),
         (2, 5, "there is something in the list that is no object".into())
@@ -67,6 +71,67 @@ fn a_value_that_no_program_saves_is_an_error_with_its_place() {
         (3, 10, "a rule for `FORWARD`, a chain that is not declared".into())
     );
     assert_eq!(of("-A own -j DROP\n:own - [0:0]").0, 3);
+}
+
+#[test]
+fn an_address_or_a_port_that_there_is_not_is_an_error_with_its_place() {
+    let of = |rule: &str| {
+        error(&format!(
+            "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT {rule} -j DROP\nCOMMIT\n"
+        ))
+    };
+    for (rule, column, why) in [
+        ("-s 10.0.0.0/33", 13, "`10.0.0.0/33` is no network"),
+        ("! -d 10.0.0.0/255.0.0", 15, "`10.0.0.0/255.0.0` is no network"),
+        ("-s 10.0.0", 13, "`10.0.0` is no address"),
+        ("-p tcp -m tcp --dport 99999", 32, "`99999` is no port"),
+        (
+            "-p tcp -m multiport --sports 80,1:65536",
+            39,
+            "`65536` is no port",
+        ),
+    ] {
+        assert_eq!(of(rule), (3, column, why.into()), "{rule}");
+    }
+    for (target, column) in [("-j nowhere", 13), ("-g NOWHERE", 13)] {
+        let text = format!("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT {target}\nCOMMIT\n");
+        let name = &target[3..];
+        assert_eq!(
+            error(&text),
+            (3, column, format!("`{name}` is no chain of this table"))
+        );
+    }
+    let rule = |left: &str, right: &str| {
+        format!(
+            "{{\"nftables\": [\n{{\"rule\": {{\"family\": \"ip\", \"table\": \"t\", \"chain\": \"c\", \"handle\": 2, \"expr\": [{{\"match\": {{\"op\": \"==\", \"left\": {{\"payload\": {left}}}, \"right\": {right}}}}}]}}}}\n]}}"
+        )
+    };
+    let port = r#"{"protocol": "tcp", "field": "dport"}"#;
+    let source = r#"{"protocol": "ip", "field": "saddr"}"#;
+    for (left, right, why) in [
+        (port, "-1", "`-1` is no port"),
+        (
+            port,
+            r#"{"set": [80, {"range": [90, 70000]}]}"#,
+            "`70000` is no port",
+        ),
+        (
+            source,
+            r#"{"prefix": {"addr": "10.0.0.0", "len": 99}}"#,
+            "`10.0.0.0/99` is no network",
+        ),
+        (
+            source,
+            r#"{"set": [{"prefix": {"addr": "10.0.0.0", "len": -1}}]}"#,
+            "`10.0.0.0/-1` is no network",
+        ),
+    ] {
+        let text = rule(left, right);
+        let end = text.lines().nth(1).unwrap().len();
+        assert_eq!(error(&text), (2, end, why.into()), "{text}");
+    }
+    let set = "{\"nftables\": [{\"set\": {\"family\": \"ip\", \"table\": \"t\", \"name\": \"s\", \"type\": \"inet_service\", \"elem\": [{\"elem\": {\"val\": 80, \"timeout\": 99999}}, 99999]}}]}";
+    assert_eq!(error(set).2, "`99999` is no port");
 }
 
 /// A listing with one base chain that accepts, and this instead of one of its values.
@@ -200,17 +265,18 @@ fn a_word_of_megabytes_is_read_at_once_and_shown_in_part() {
         in_filter(&format!(":{long} - [0:0]")),
         in_filter(&format!("-N {long}")),
         in_filter(&format!("-A {long} -j DROP")),
+        in_filter(&format!("-A INPUT -s {long} -j ACCEPT")),
+        in_filter(&format!("-A INPUT -j {long}")),
     ] {
         let (_, _, why) = error(&text);
         assert!(why.len() < 1000 && !why.contains('\u{1b}'), "{}", why.len());
     }
     for rule in [
         format!("-i {long} -j ACCEPT"),
-        format!("-s {long} -j ACCEPT"),
         format!("-m {long} -j ACCEPT"),
         format!("-m tcp --{long} -j ACCEPT"),
         format!("-m comment --frob {} -j ACCEPT", "y ".repeat(100_000)),
-        format!("-j {long}"),
+        format!("-j {}", long.to_ascii_uppercase().replace('\u{1b}', "Y")),
     ] {
         let answer = ask(
             &[&in_filter(&format!("-A INPUT {rule}"))],
