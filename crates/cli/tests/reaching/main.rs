@@ -12,6 +12,7 @@
 mod inside;
 
 mod chance;
+mod command;
 mod compare;
 mod grammar;
 mod packets;
@@ -37,6 +38,13 @@ fn the_model_says_what_the_kernel_does() {
     report(&tally);
     assert!(tally.pairs >= pairs, "{tally:?}");
     assert_eq!(tally.disagreements, 0);
+}
+
+#[test]
+fn the_command_reads_what_is_loaded() {
+    if inside::inside("the_command_reads_what_is_loaded") {
+        command::run(&place::Place::new());
+    }
 }
 
 fn report(tally: &Tally) {

@@ -314,7 +314,8 @@ pub(super) fn joined(views: Vec<View>) -> Vec<View> {
     joined
 }
 
-/// A fate and its reasons. Of what is not concluded, up to two things are unclear.
+/// A fate and its reasons. Of what is led elsewhere that is who leads it, too; of what is not concluded, up to two things are
+/// unclear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Fate {
     passage: Passage,
@@ -448,7 +449,7 @@ fn fate(ends: &[(End, &Pieces)], open: &[(usize, Tag)]) -> Fate {
         return Fate {
             passage,
             led,
-            causes: [tag.decided, 0],
+            causes: [led.map_or(0, |led| led.by), tag.decided],
         };
     }
     let mut forks: Vec<CauseId> = open

@@ -72,6 +72,8 @@ pub(super) struct Led {
     /// Without one it is this host.
     pub(super) address: Option<u128>,
     pub(super) port: u16,
+    /// The rule that leads them there.
+    pub(super) by: CauseId,
 }
 
 /// Where sources end. Who is in more than one is somebody of whom nothing can be concluded.
@@ -158,6 +160,7 @@ fn travel_with(rules: &Linked<'_>, strangers: bool, departure: &Departure<'_>, f
         new_address: departure.address,
         new_port: departure.port,
         translated: Some(false),
+        translated_by: 0,
         bound: false,
         source_translated: false,
         hidden: false,
@@ -575,6 +578,7 @@ impl<'a> Journey<'a> {
                 let led = Led {
                     address: if is_onward { state.new_address } else { None },
                     port: state.new_port,
+                    by: state.translated_by,
                 };
                 self.led.entry(led).or_default().absorb(region);
             } else {

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{
     nft::number_of_word,
+    place::CauseId,
     ranges::{Range, Ranges},
     ruleset::{End, Field, Key, Lookup, Match, Set, Test, Value, kind, state},
     space::{Rectangle, Region},
@@ -50,6 +51,8 @@ pub(super) struct State {
     pub(super) new_port: u16,
     /// Whether the destination was translated; `None` is not known.
     pub(super) translated: Option<bool>,
+    /// The rule that has translated it; 0 is none.
+    pub(super) translated_by: CauseId,
     /// Whether a rule of a nat chain has decided.
     pub(super) bound: bool,
     /// Whether the source was translated.

@@ -497,6 +497,7 @@ impl Walk {
             new_address: address,
             new_port: port,
             translated,
+            translated_by: id,
             bound: true,
             ..state
         };

@@ -135,15 +135,15 @@ fn of_iptables(kind: &str, name: &str) -> Option<Step> {
     match (kind, name) {
         ("match", "comment") => None,
         ("match", _) => Some(Step::Perhaps(format!(
-            "`-m {shown}`, which only a save of iptables shows"
+            "`-m {shown}`, of which the listing has no more than the name"
         ))),
         ("target", "REJECT") => Some(Step::Verdict(Verdict::Drop)),
         ("target", name) if decides_nothing(name) => None,
         ("target", _) => Some(Step::Opaque(format!(
-            "`-j {shown}`, which only a save of iptables shows"
+            "`-j {shown}`, of which the listing has no more than the name"
         ))),
         _ => Some(Step::Opaque(
-            "something that only a save of iptables shows".into(),
+            "something of iptables that the listing does not show".into(),
         )),
     }
 }

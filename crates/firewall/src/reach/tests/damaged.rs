@@ -391,6 +391,6 @@ fn an_object_or_statement_that_nobody_knows_is_not_passed_over() {
     assert_eq!(networks(v4, Passage::Unknown), "10.0.0.0/8");
     assert_eq!(
         because(v4, "10.1.1.1"),
-        "Unknown: ip t / c / handle 7: `-j TPROXY`, which only a save of iptables shows"
+        "Unknown: ip t / c / handle 7: `-j TPROXY`, of which the listing has no more than the name"
     );
 }

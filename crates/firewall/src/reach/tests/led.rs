@@ -43,6 +43,7 @@ fn who_is_led_elsewhere_does_not_reach_the_port() {
         led(seen),
         pairs(&[("192.0.2.9:4840", "10.3.0.0/24"), (":81", "10.1.0.0/24")])
     );
+    assert_eq!(because(seen, "10.1.0.1"), "Led: ip nx / p / handle 2");
     assert_eq!(networks(seen, Passage::Blocked), "");
     let through = seen.of("10.4.0.1".parse().unwrap(), 50_000).unwrap();
     // Another address of the same host.

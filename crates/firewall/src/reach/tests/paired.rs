@@ -99,7 +99,7 @@ fn a_save_shows_what_nft_does_not_and_no_more() {
         let seen = asked(&objects, save);
         assert_eq!(
             because(&seen, "10.7.0.1"),
-            "Unknown: ip filter / INPUT / handle 4: `-m conntrack`, which only a save of iptables shows",
+            "Unknown: ip filter / INPUT / handle 4: `-m conntrack`, of which the listing has no more than the name",
             "{save:?}"
         );
         assert_eq!(because(&seen, "10.8.0.1"), "Blocked: ip filter / INPUT / policy");

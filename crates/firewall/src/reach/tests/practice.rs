@@ -17,7 +17,7 @@ fn a_port_that_docker_publishes_is_reached_past_the_drop_in_input() {
     assert_eq!(networks(outside, Blocked), "203.0.113.0/24", "{outside:#?}");
     assert_eq!(
         because(outside, "198.51.100.7"),
-        "Led: iptables-nft filter / DOCKER / line 15"
+        "Led: iptables-nft nat / DOCKER / line 31; iptables-nft filter / DOCKER / line 15"
     );
     assert_eq!(
         because(outside, "203.0.113.7"),
