@@ -319,7 +319,8 @@ pub(super) fn joined(views: Vec<View>) -> Vec<View> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Fate {
     passage: Passage,
-    led: Option<Led>,
+    /// The number of a place to which it is led.
+    led: Option<u32>,
     causes: [CauseId; 2],
 }
 
@@ -328,7 +329,8 @@ struct Fate {
 enum End {
     Through,
     Blocked,
-    Led(Led),
+    /// The number of the place, and the rule that leads there.
+    Led(u32, CauseId),
 }
 
 fn place_of(led: Led, family: Family) -> String {
@@ -365,7 +367,11 @@ fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> 
                 sources: addresses.networks(family),
                 source_ports: SourcePorts::of(&ports),
                 passage: fate.passage,
-                led_to: fate.led.map(|led| place_of(led, family)),
+                led_to: fate.led.and_then(|number| {
+                    let mut places = arrivals.led.keys();
+                    let led = places.nth(usize::try_from(number).ok()?)?;
+                    Some(place_of(*led, family))
+                }),
                 because: because(linked, fate),
             });
         }
@@ -374,7 +380,8 @@ fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> 
 }
 
 fn ends(arrivals: &Arrivals) -> impl Iterator<Item = (End, &Region)> {
-    let led = arrivals.led.iter().map(|(led, region)| (End::Led(*led), region));
+    let led = (0..).zip(&arrivals.led);
+    let led = led.map(|(number, (led, region))| (End::Led(number, led.by), region));
     [
         (End::Through, &arrivals.through),
         (End::Blocked, &arrivals.blocked),
@@ -409,25 +416,25 @@ fn pieces_of<'a>(region: &'a Region, ports: &Ranges) -> Option<&'a Pieces> {
 
 /// Lays partitions over each other.
 fn merged(ends: &[(End, &Pieces)]) -> Vec<(u128, u128, Fate)> {
-    // Where a piece begins, and where the first address after it is.
-    let mut marks: Vec<(u128, bool, usize, Tag)> = Vec::new();
+    // Where a piece begins, and where the first address after it is: its end, first, so that it is over before another one begins.
+    let mut marks: Vec<(u128, u32, Tag)> = Vec::new();
     let mut highest = 0;
-    for (number, (_, pieces)) in ends.iter().enumerate() {
+    for (number, (_, pieces)) in (0_u32..).zip(ends) {
         for (first, last, tag) in pieces.iter() {
             highest = highest.max(last);
-            marks.push((first, true, number, tag));
-            marks.extend(last.checked_add(1).map(|after| (after, false, number, tag)));
+            marks.push((first, number | BEGINS, tag));
+            marks.extend(last.checked_add(1).map(|after| (after, number, tag)));
         }
     }
-    // What ends somewhere does so before another piece begins there.
-    marks.sort_by_key(|(at, begins, number, _)| (*at, *begins, *number));
-    let mut open: Vec<(usize, Tag)> = Vec::new();
+    // They come in sorted runs, one of each end.
+    marks.sort_by_key(|(at, what, _)| (*at, *what));
+    let mut open: Vec<(u32, Tag)> = Vec::new();
     let mut all = Vec::new();
     let mut marks = marks.into_iter().peekable();
-    while let Some((at, begins, number, tag)) = marks.next() {
-        match begins {
-            true => open.push((number, tag)),
-            false => open.retain(|(known, _)| *known != number),
+    while let Some((at, what, tag)) = marks.next() {
+        match what & BEGINS != 0 {
+            true => open.push((what & !BEGINS, tag)),
+            false => open.retain(|(known, _)| *known != what),
         }
         let next = marks.peek().map(|(next, ..)| *next);
         if next == Some(at) || open.is_empty() {
@@ -439,31 +446,38 @@ fn merged(ends: &[(End, &Pieces)]) -> Vec<(u128, u128, Fate)> {
     all
 }
 
-fn fate(ends: &[(End, &Pieces)], open: &[(usize, Tag)]) -> Fate {
+/// Of a mark at which a piece begins; the other bits are the number of its end.
+const BEGINS: u32 = 1 << 31;
+
+fn fate(ends: &[(End, &Pieces)], open: &[(u32, Tag)]) -> Fate {
     if let [(number, tag)] = open {
-        let (passage, led) = match ends.get(*number) {
-            Some((End::Led(led), _)) => (Passage::Led, Some(*led)),
-            Some((End::Through, _)) => (Passage::Through, None),
-            Some((End::Blocked, _)) | None => (Passage::Blocked, None),
+        let end = usize::try_from(*number).ok().and_then(|number| ends.get(number));
+        let (passage, led, by) = match end {
+            Some((End::Led(led, by), _)) => (Passage::Led, Some(*led), *by),
+            Some((End::Through, _)) => (Passage::Through, None, 0),
+            Some((End::Blocked, _)) | None => (Passage::Blocked, None, 0),
         };
         return Fate {
             passage,
             led,
-            causes: [led.map_or(0, |led| led.by), tag.decided],
+            causes: [by, tag.decided],
         };
     }
-    let mut forks: Vec<CauseId> = open
-        .iter()
-        .map(|(_, tag)| tag.fork)
-        .filter(|fork| *fork != 0)
-        .collect();
-    forks.sort_unstable();
-    forks.dedup();
-    let nth = |number: usize| forks.get(number).copied().unwrap_or_default();
+    let mut forks: [CauseId; 2] = [0, 0];
+    // The smallest two of them, each once.
+    for fork in open.iter().map(|(_, tag)| tag.fork).filter(|fork| *fork != 0) {
+        forks = match forks {
+            [0, _] => [fork, 0],
+            [one, _] if one == fork => forks,
+            [one, other] if fork < one => [fork, if other == 0 || one < other { one } else { other }],
+            [one, other] if other == 0 || fork < other => [one, fork],
+            _ => forks,
+        };
+    }
     Fate {
         passage: Passage::Unknown,
         led: None,
-        causes: [nth(0), nth(1)],
+        causes: forks,
     }
 }
 

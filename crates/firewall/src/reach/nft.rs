@@ -156,9 +156,6 @@ impl Reader {
             self.ruleset.strangers.push("an object without a name".into());
             return Ok(());
         };
-        if let Some(damage) = check::damage(object) {
-            return Err(damage);
-        }
         match kind.as_str() {
             "table" => {
                 let at = self.table(body, "name");
@@ -172,8 +169,8 @@ impl Reader {
                 }
             }
             "chain" => self.chain(body)?,
-            "rule" => self.rule(body),
-            "set" | "map" => self.set(body),
+            "rule" => self.rule(object, body)?,
+            "set" | "map" => self.set(object, body)?,
             // They do nothing by themselves; a rule that uses one says so.
             "metainfo" | "counter" | "quota" | "limit" | "ct helper" | "ct timeout" | "ct expectation"
             | "secmark" | "synproxy" | "flowtable" => {}
@@ -266,7 +263,7 @@ impl Reader {
         chains.get_mut(name)
     }
 
-    fn rule(&mut self, body: &Value) {
+    fn rule(&mut self, object: &Value, body: &Value) -> Result<(), String> {
         let table = self.table(body, "table");
         let of = self
             .ruleset
@@ -285,6 +282,12 @@ impl Reader {
                     statement::read(part, of, &mut steps);
                 }
             }
+        }
+        // Looking through all of them would cost as much as reading them.
+        if steps.iter().any(check::is_suspicious)
+            && let Some(damage) = check::damage(object)
+        {
+            return Err(damage);
         }
         steps.shrink_to_fit();
         let at = At::Handle(body.get("handle").and_then(Value::as_u64).unwrap_or(0));
@@ -305,6 +308,7 @@ impl Reader {
                 ..Rule::new(at, steps)
             });
         }
+        Ok(())
     }
 
     fn changes(&mut self, table: usize, set: &str, added: Option<Ranges>) {
@@ -319,13 +323,18 @@ impl Reader {
             .or_insert(added);
     }
 
-    fn set(&mut self, body: &Value) {
+    fn set(&mut self, object: &Value, body: &Value) -> Result<(), String> {
         let at = self.table(body, "table");
         let mut set = match body.get("elem") {
             None => expression::set(&[]),
             Some(Value::Array(elements)) => expression::set(elements),
             Some(_) => Set::unknown(),
         };
+        if (set.numbers.is_none() || text(body, "type") == "inet_service")
+            && let Some(damage) = check::damage(object)
+        {
+            return Err(damage);
+        }
         let counts_only = |statement: &Value| statement.get("counter").is_some() || statement == "counter";
         let statements = body.get("stmt").and_then(Value::as_array);
         if statements.is_some_and(|statements| !statements.iter().all(counts_only)) {
@@ -334,6 +343,7 @@ impl Reader {
         if let Some(table) = self.ruleset.tables.get_mut(at) {
             table.sets.insert(text(body, "name").to_owned(), Arc::new(set));
         }
+        Ok(())
     }
 
     fn finish(mut self) -> Ruleset {

@@ -93,35 +93,27 @@ impl Pieces {
     /// Adds a range. What is there already stays as it is, unless it is there only in case that something applies of which
     /// that is not known, and the new one in any other case: what decides for certain is what decides without it.
     pub(super) fn add(&mut self, (first, last, tag): Piece) {
-        if tag.fork == 0 {
-            let before = self.0.range(..first).next_back();
-            let before = before.filter(|(_, (end, _))| *end >= first);
-            let forked: Vec<Range> = before
-                .into_iter()
-                .chain(self.0.range(first..=last))
-                .filter(|(_, (_, own))| own.fork != 0)
-                .map(|(begin, (end, _))| ((*begin).max(first), (*end).min(last)))
-                .collect();
-            let mut replaced = Vec::new();
-            for range in forked {
-                self.take(range, &mut replaced);
-            }
-        }
         let mut begin = first;
-        if let Some((_, (end, _))) = self.0.range(..=first).next_back()
+        if let Some((_, (end, own))) = self.0.range(..=first).next_back()
             && *end >= first
         {
+            if gives_way(*own, tag) {
+                return self.replace((first, last, tag));
+            }
             match end.checked_add(1) {
                 Some(next) if next <= last => begin = next,
                 _ => return,
             }
         }
         loop {
-            let next = self.0.range(begin..=last).next().map(|(k, v)| (*k, v.0));
-            let Some((other, end)) = next else {
+            let next = self.0.range(begin..=last).next().map(|(k, v)| (*k, *v));
+            let Some((other, (end, own))) = next else {
                 self.put((begin, last, tag));
                 return;
             };
+            if gives_way(own, tag) {
+                return self.replace((begin, last, tag));
+            }
             if begin < other {
                 self.put((begin, other.saturating_sub(1), tag));
             }
@@ -130,6 +122,22 @@ impl Pieces {
                 _ => return,
             }
         }
+    }
+
+    /// Adds a range in place of all that gives way to it.
+    fn replace(&mut self, (first, last, tag): Piece) {
+        let before = self.0.range(..first).next_back();
+        let giving: Vec<Range> = before
+            .into_iter()
+            .chain(self.0.range(first..=last))
+            .filter(|(_, (end, own))| *end >= first && gives_way(*own, tag))
+            .map(|(begin, (end, _))| ((*begin).max(first), (*end).min(last)))
+            .collect();
+        let mut taken = Vec::new();
+        for range in giving {
+            self.take(range, &mut taken);
+        }
+        self.add((first, last, tag));
     }
 
     /// Inserts into a gap, and joins what is alike on both sides.
@@ -151,6 +159,11 @@ impl Pieces {
         }
         self.0.insert(first, (end, tag));
     }
+}
+
+/// Whether something is there only in case, and something else in any other case.
+fn gives_way(own: Tag, to: Tag) -> bool {
+    own.fork != 0 && to.fork == 0
 }
 
 impl FromIterator<Piece> for Pieces {

@@ -5,6 +5,29 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::{super::error::shown, text};
+use crate::reach::ruleset::{Field, Key, Lookup, Step, Test, Value as Number};
+
+/// Whether a step may have been read from such a value.
+pub(super) fn is_suspicious(step: &Step) -> bool {
+    const HIGHEST: u128 = 65_535;
+    let Step::Match(matching) = step else {
+        return !matches!(
+            step,
+            Step::Verdict(_) | Step::SetMark(_) | Step::SetConnectionMark(_) | Step::NoTrack
+        );
+    };
+    let is_port = matches!(matching.key, Key::One(Field::Port(..)));
+    match &matching.test {
+        Test::Value(Number::Numbers(_, last)) => is_port && *last > HIGHEST,
+        Test::Value(Number::Name(..)) => is_port,
+        Test::Value(Number::Unknown) => true,
+        Test::In(Lookup::Inline(set)) => set.numbers.as_ref().is_none_or(|numbers| {
+            let last = numbers.as_slice().last();
+            is_port && last.is_some_and(|(_, last)| *last > HIGHEST)
+        }),
+        Test::In(Lookup::Named(_)) | Test::Masked { .. } | Test::AnyBit(_) => false,
+    }
+}
 
 /// What is wrong in an object of the listing.
 pub(super) fn damage(object: &Value) -> Option<String> {
