@@ -1,4 +1,4 @@
-//! The answer: all sources in three parts, each with what decides.
+//! The answer: all sources in parts, each with what decides.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
@@ -9,15 +9,15 @@ use serde::Serialize;
 use super::{
     applied::Applied,
     arrivals::Told,
-    error::shown,
-    journey::{Arrivals, Departure, Led, explain, travel},
+    fates::{End, Fate, classes_of_ports, ends, merged, pieces_of, place_of},
+    journey::{Arrivals, Departure, travel},
     link::Linked,
-    place::{CauseId, Tag},
     question::Question,
     ranges::{Range, Ranges},
+    reason::because,
     remark::{Remark, remarks},
-    ruleset::{At, Field, Lookup, Ruleset, Step, Table, Test, Value, Verdict},
-    space::{Pieces, Region},
+    ruleset::Ruleset,
+    space::Pieces,
     windows,
 };
 use crate::family::Family;
@@ -314,32 +314,6 @@ pub(super) fn joined(views: Vec<View>) -> Vec<View> {
     joined
 }
 
-/// A fate and its reasons. Of what is led elsewhere that is who leads it, too; of what is not concluded, up to two things are
-/// unclear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Fate {
-    passage: Passage,
-    /// The number of a place to which it is led.
-    led: Option<u32>,
-    causes: [CauseId; 2],
-}
-
-/// Who ends in one way.
-#[derive(Clone, Copy)]
-enum End {
-    Through,
-    Blocked,
-    /// The number of the place, and the rule that leads there.
-    Led(u32, CauseId),
-}
-
-fn place_of(led: Led, family: Family) -> String {
-    match led.address {
-        None => format!(":{}", led.port),
-        Some(bits) => std::net::SocketAddr::new(family.address(bits), led.port).to_string(),
-    }
-}
-
 fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> {
     // Ports that no rule tells apart, each class with its own partition of the addresses.
     let mut of_fate: BTreeMap<Fate, Vec<(Ranges, Ranges)>> = BTreeMap::new();
@@ -377,219 +351,4 @@ fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> 
         }
     }
     parts
-}
-
-fn ends(arrivals: &Arrivals) -> impl Iterator<Item = (End, &Region)> {
-    let led = (0..).zip(&arrivals.led);
-    let led = led.map(|(number, (led, region))| (End::Led(number, led.by), region));
-    [
-        (End::Through, &arrivals.through),
-        (End::Blocked, &arrivals.blocked),
-    ]
-    .into_iter()
-    .chain(led)
-}
-
-fn classes_of_ports(arrivals: &Arrivals) -> Vec<Ranges> {
-    let mut classes = vec![Ranges::all_ports()];
-    for slab in ends(arrivals).flat_map(|(_, region)| region.slabs()) {
-        if slab.ports == Ranges::all_ports() {
-            continue;
-        }
-        let mut finer = Vec::new();
-        for class in classes {
-            let (inside, outside) = (class.intersect(&slab.ports), class.minus(&slab.ports));
-            finer.extend([inside, outside].into_iter().filter(|part| !part.is_empty()));
-        }
-        classes = finer;
-    }
-    classes
-}
-
-fn pieces_of<'a>(region: &'a Region, ports: &Ranges) -> Option<&'a Pieces> {
-    let slab = region
-        .slabs()
-        .iter()
-        .find(|slab| !slab.ports.intersect(ports).is_empty());
-    slab.map(|slab| &slab.pieces)
-}
-
-/// Lays partitions over each other.
-fn merged(ends: &[(End, &Pieces)]) -> Vec<(u128, u128, Fate)> {
-    // Where a piece begins, and where the first address after it is: its end, first, so that it is over before another one begins.
-    let mut marks: Vec<(u128, u32, Tag)> = Vec::new();
-    let mut highest = 0;
-    for (number, (_, pieces)) in (0_u32..).zip(ends) {
-        for (first, last, tag) in pieces.iter() {
-            highest = highest.max(last);
-            marks.push((first, number | BEGINS, tag));
-            marks.extend(last.checked_add(1).map(|after| (after, number, tag)));
-        }
-    }
-    // They come in sorted runs, one of each end.
-    marks.sort_by_key(|(at, what, _)| (*at, *what));
-    let mut open: Vec<(u32, Tag)> = Vec::new();
-    let mut all = Vec::new();
-    let mut marks = marks.into_iter().peekable();
-    while let Some((at, what, tag)) = marks.next() {
-        match what & BEGINS != 0 {
-            true => open.push((what & !BEGINS, tag)),
-            false => open.retain(|(known, _)| *known != what),
-        }
-        let next = marks.peek().map(|(next, ..)| *next);
-        if next == Some(at) || open.is_empty() {
-            continue;
-        }
-        let last = next.map_or(highest, |next| next.saturating_sub(1));
-        all.push((at, last, fate(ends, &open)));
-    }
-    all
-}
-
-/// Of a mark at which a piece begins; the other bits are the number of its end.
-const BEGINS: u32 = 1 << 31;
-
-fn fate(ends: &[(End, &Pieces)], open: &[(u32, Tag)]) -> Fate {
-    if let [(number, tag)] = open {
-        let end = usize::try_from(*number).ok().and_then(|number| ends.get(number));
-        let (passage, led, by) = match end {
-            Some((End::Led(led, by), _)) => (Passage::Led, Some(*led), *by),
-            Some((End::Through, _)) => (Passage::Through, None, 0),
-            Some((End::Blocked, _)) | None => (Passage::Blocked, None, 0),
-        };
-        return Fate {
-            passage,
-            led,
-            causes: [by, tag.decided],
-        };
-    }
-    let mut forks: [CauseId; 2] = [0, 0];
-    // The smallest two of them, each once.
-    for fork in open.iter().map(|(_, tag)| tag.fork).filter(|fork| *fork != 0) {
-        forks = match forks {
-            [0, _] => [fork, 0],
-            [one, _] if one == fork => forks,
-            [one, other] if fork < one => [fork, if other == 0 || one < other { one } else { other }],
-            [one, other] if other == 0 || fork < other => [one, fork],
-            _ => forks,
-        };
-    }
-    Fate {
-        passage: Passage::Unknown,
-        led: None,
-        causes: forks,
-    }
-}
-
-fn because(linked: &Linked<'_>, fate: Fate) -> Vec<Because> {
-    let causes = fate.causes.into_iter().filter(|cause| *cause != 0);
-    let mut because: Vec<Because> = causes
-        .filter_map(|cause| one_cause(linked, cause, fate.passage == Passage::Unknown))
-        .collect();
-    if because.is_empty() {
-        because.push(Because::NoRule);
-    }
-    because
-}
-
-pub(super) fn one_cause(linked: &Linked<'_>, cause: CauseId, is_unclear: bool) -> Option<Because> {
-    if let Some(what) = explain(cause) {
-        return Some(Because::Other(what));
-    }
-    let (table, chain, at) = linked.place(cause)?;
-    let (table, chain) = (table.name.clone(), chain.to_owned());
-    let Some(at) = at else {
-        return Some(Because::Policy { table, chain });
-    };
-    Some(Because::Rule {
-        table,
-        chain,
-        at: match at {
-            At::Handle(handle) => format!("handle {handle}"),
-            At::Line(line) => format!("line {line}"),
-            At::Named(name) => name.to_string(),
-        },
-        text: linked
-            .rule(cause)
-            .and_then(|rule| rule.text.as_deref().map(str::to_owned)),
-        unclear: is_unclear.then(|| unclear(linked, cause)).flatten(),
-    })
-}
-
-/// What was not understood in a rule, or is not known of the packets that it is asked for.
-fn unclear(linked: &Linked<'_>, cause: CauseId) -> Option<String> {
-    let (table, ..) = linked.place(cause)?;
-    let steps = &linked.rule(cause)?.steps;
-    let not_understood = steps.iter().find_map(|step| match step {
-        Step::Perhaps(what) | Step::Opaque(what) | Step::Verdict(Verdict::Opaque(what)) => Some(what.clone()),
-        Step::Match(matching) => fields_not_understood(matching.key.fields()),
-        Step::VerdictMap { key, .. } => fields_not_understood(key),
-        _ => None,
-    });
-    let not_known = || {
-        steps.iter().find_map(|step| match step {
-            Step::Match(matching) => match &matching.test {
-                Test::In(lookup) => changing(lookup, table),
-                Test::Value(Value::Unknown) => Some("a value that was not understood".into()),
-                _ => None,
-            },
-            Step::VerdictMap { map, .. } | Step::SetMarkByMap { map, .. } => changing(map, table),
-            Step::Verdict(Verdict::Jump(name) | Verdict::Goto(name))
-                if !table.chains.contains_key(&**name) =>
-            {
-                Some(format!("the chain `{}`, which is not there", shown(name)))
-            }
-            _ => None,
-        })
-    };
-    let of_packets = || {
-        let fields = steps.iter().flat_map(|step| match step {
-            Step::Match(matching) => matching.key.fields(),
-            Step::VerdictMap { key, .. } | Step::SetMarkByMap { key, .. } => key,
-            _ => &[],
-        });
-        fields.filter_map(not_known_of_packets).next().map(str::to_owned)
-    };
-    let otherwise = || Some("something in it that is not known".to_owned());
-    not_understood
-        .or_else(not_known)
-        .or_else(of_packets)
-        .or_else(otherwise)
-}
-
-fn fields_not_understood(fields: &[Field]) -> Option<String> {
-    fields.iter().find_map(|field| match field {
-        Field::Unknown(what) | Field::UnknownOf(_, what) => Some(what.clone()),
-        _ => None,
-    })
-}
-
-/// A set or map of which it is not known what it holds.
-fn changing(lookup: &Lookup, table: &Table) -> Option<String> {
-    match lookup {
-        Lookup::Inline(set) => set.uncertain.then(|| "a set that was not understood".to_owned()),
-        Lookup::Named(name) => match table.sets.get(&**name) {
-            Some(set) if !set.uncertain => None,
-            Some(_) => Some(format!(
-                "the set `{}`, which changes or was not understood",
-                shown(name)
-            )),
-            None => Some(format!("the set `{}`, which is not listed", shown(name))),
-        },
-    }
-}
-
-/// What of packets is not always known.
-fn not_known_of_packets(field: &Field) -> Option<&'static str> {
-    Some(match field {
-        Field::Mark | Field::ConnectionMark => "a mark that is not known",
-        Field::ArrivesBy | Field::LeavesBy => "an interface that is not known",
-        Field::SourceKind | Field::DestinationKind => "what kind of address it is",
-        Field::ConnectionStatus | Field::ConnectionStateAndNat => "what the kernel knows of the connection",
-        Field::FragmentOffset => "whether the sender forbids fragments",
-        Field::Address(..) | Field::Port(..) | Field::ReplyAddress(..) | Field::ReplyPort(_) => {
-            "an address or a port that may be another one by then"
-        }
-        _ => return None,
-    })
 }

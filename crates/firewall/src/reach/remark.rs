@@ -5,12 +5,13 @@ use std::{borrow::Cow, fmt};
 use portcullis_model::{Port, Transport, sanitize};
 
 use super::{
-    answer::{Because, Passage, View, one_cause},
+    answer::{Because, Passage, View},
     applied::Applied,
     link::Linked,
     packet::TCP,
     question::Question,
     ranges::Ranges,
+    reason::one_cause,
     ruleset::{End, Field, Lookup, Match, Rule, Set, Step, Table, Test, Value, Verdict},
 };
 use crate::family::Family;

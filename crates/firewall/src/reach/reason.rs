@@ -1,0 +1,124 @@
+//! Why: a rule, a policy or something else, and what in a rule is not known.
+
+use super::{
+    answer::{Because, Passage},
+    error::shown,
+    fates::Fate,
+    journey::explain,
+    link::Linked,
+    place::CauseId,
+    ruleset::{At, Field, Lookup, Step, Table, Test, Value, Verdict},
+};
+
+pub(super) fn because(linked: &Linked<'_>, fate: Fate) -> Vec<Because> {
+    let causes = fate.causes.into_iter().filter(|cause| *cause != 0);
+    let mut because: Vec<Because> = causes
+        .filter_map(|cause| one_cause(linked, cause, fate.passage == Passage::Unknown))
+        .collect();
+    if because.is_empty() {
+        because.push(Because::NoRule);
+    }
+    because
+}
+
+pub(super) fn one_cause(linked: &Linked<'_>, cause: CauseId, is_unclear: bool) -> Option<Because> {
+    if let Some(what) = explain(cause) {
+        return Some(Because::Other(what));
+    }
+    let (table, chain, at) = linked.place(cause)?;
+    let (table, chain) = (table.name.clone(), chain.to_owned());
+    let Some(at) = at else {
+        return Some(Because::Policy { table, chain });
+    };
+    Some(Because::Rule {
+        table,
+        chain,
+        at: match at {
+            At::Handle(handle) => format!("handle {handle}"),
+            At::Line(line) => format!("line {line}"),
+            At::Named(name) => name.to_string(),
+        },
+        text: linked
+            .rule(cause)
+            .and_then(|rule| rule.text.as_deref().map(str::to_owned)),
+        unclear: is_unclear.then(|| unclear(linked, cause)).flatten(),
+    })
+}
+
+/// What was not understood in a rule, or is not known of the packets that it is asked for.
+fn unclear(linked: &Linked<'_>, cause: CauseId) -> Option<String> {
+    let (table, ..) = linked.place(cause)?;
+    let steps = &linked.rule(cause)?.steps;
+    let not_understood = steps.iter().find_map(|step| match step {
+        Step::Perhaps(what) | Step::Opaque(what) | Step::Verdict(Verdict::Opaque(what)) => Some(what.clone()),
+        Step::Match(matching) => fields_not_understood(matching.key.fields()),
+        Step::VerdictMap { key, .. } => fields_not_understood(key),
+        _ => None,
+    });
+    let not_known = || {
+        steps.iter().find_map(|step| match step {
+            Step::Match(matching) => match &matching.test {
+                Test::In(lookup) => changing(lookup, table),
+                Test::Value(Value::Unknown) => Some("a value that was not understood".into()),
+                _ => None,
+            },
+            Step::VerdictMap { map, .. } | Step::SetMarkByMap { map, .. } => changing(map, table),
+            Step::Verdict(Verdict::Jump(name) | Verdict::Goto(name))
+                if !table.chains.contains_key(&**name) =>
+            {
+                Some(format!("the chain `{}`, which is not there", shown(name)))
+            }
+            _ => None,
+        })
+    };
+    let of_packets = || {
+        let fields = steps.iter().flat_map(|step| match step {
+            Step::Match(matching) => matching.key.fields(),
+            Step::VerdictMap { key, .. } | Step::SetMarkByMap { key, .. } => key,
+            _ => &[],
+        });
+        fields.filter_map(not_known_of_packets).next().map(str::to_owned)
+    };
+    let otherwise = || Some("something in it that is not known".to_owned());
+    not_understood
+        .or_else(not_known)
+        .or_else(of_packets)
+        .or_else(otherwise)
+}
+
+fn fields_not_understood(fields: &[Field]) -> Option<String> {
+    fields.iter().find_map(|field| match field {
+        Field::Unknown(what) | Field::UnknownOf(_, what) => Some(what.clone()),
+        _ => None,
+    })
+}
+
+/// A set or map of which it is not known what it holds.
+fn changing(lookup: &Lookup, table: &Table) -> Option<String> {
+    match lookup {
+        Lookup::Inline(set) => set.uncertain.then(|| "a set that was not understood".to_owned()),
+        Lookup::Named(name) => match table.sets.get(&**name) {
+            Some(set) if !set.uncertain => None,
+            Some(_) => Some(format!(
+                "the set `{}`, which changes or was not understood",
+                shown(name)
+            )),
+            None => Some(format!("the set `{}`, which is not listed", shown(name))),
+        },
+    }
+}
+
+/// What of packets is not always known.
+fn not_known_of_packets(field: &Field) -> Option<&'static str> {
+    Some(match field {
+        Field::Mark | Field::ConnectionMark => "a mark that is not known",
+        Field::ArrivesBy | Field::LeavesBy => "an interface that is not known",
+        Field::SourceKind | Field::DestinationKind => "what kind of address it is",
+        Field::ConnectionStatus | Field::ConnectionStateAndNat => "what the kernel knows of the connection",
+        Field::FragmentOffset => "whether the sender forbids fragments",
+        Field::Address(..) | Field::Port(..) | Field::ReplyAddress(..) | Field::ReplyPort(_) => {
+            "an address or a port that may be another one by then"
+        }
+        _ => return None,
+    })
+}
