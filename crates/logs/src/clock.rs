@@ -164,20 +164,13 @@ impl<'c> Clock<'c> {
         };
         if self.month_first.written != *minute || self.month_first.begins.is_none() {
             let begin = [&minute[..], b"00 "].concat();
-            // A year may follow, as some relays write it; such a line is not the minute alone.
-            let behind = rest
-                .get(3..7)
-                .is_some_and(|year| year.iter().all(u8::is_ascii_digit));
-            if behind || minute.last() != Some(&b':') {
+            // Such a line is not the minute alone.
+            if says_more(rest) || minute.last() != Some(&b':') {
                 return self.slowly(&RawTime::text(text));
             }
             self.month_first.written = *minute;
             self.month_first.begins = self.slowly(&RawTime::text(&begin));
-        } else if rest.get(3).is_some_and(u8::is_ascii_digit)
-            && rest
-                .get(3..7)
-                .is_some_and(|year| year.iter().all(u8::is_ascii_digit))
-        {
+        } else if says_more(rest) {
             return self.slowly(&RawTime::text(text));
         }
         after(self.month_first.begins?, second, 0)
@@ -203,6 +196,15 @@ impl<'c> Clock<'c> {
             self.iso.begins = self.slowly(&RawTime::text(&begin));
         }
         after(self.iso.begins?, second, fraction)
+    }
+}
+
+/// Whether a year follows the seconds, as some relays write it, or a zone, as Cisco's systems do.
+fn says_more(rest: &[u8]) -> bool {
+    match rest.get(3..7) {
+        Some(b"UTC:" | b"GMT:") => true,
+        Some(year) => year.iter().all(u8::is_ascii_digit),
+        None => false,
     }
 }
 
@@ -277,6 +279,8 @@ mod tests {
             "Nov 22 2025 23:56:51 gw",
             "Sun Nov 22 23:56:51 2026",
             "Nov 22 23:56:51: gw",
+            "Nov 22 23:56:51 UTC: gw",
+            "Nov 22 23:56:51 UTC gw",
             "2026-11-22T23:56:51+01:00 gw",
             "2026-11-22T23:56:52.5+01:00 gw",
             "2026-11-22T23:56:52.5+02:00 gw",

@@ -87,12 +87,28 @@ impl TimeContext {
         let (next, after) = word(rest)?;
         if let Some(year) = year(next) {
             let (time, rest) = word(after)?;
-            return Some((self.dated(year, month, day, clock(time)?)?, rest));
+            let time = clock(time)?;
+            if says_utc(rest) {
+                return Some((utc(Date::new(year, month, day).ok()?, time)?, rest));
+            }
+            return Some((self.dated(year, month, day, time)?, rest));
         }
         let time = clock(next)?;
         match word(after) {
             Some((next, rest)) if year(next).is_some() => {
                 Some((self.dated(year(next)?, month, day, time)?, rest))
+            }
+            _ if says_utc(after) => {
+                let zone = TimeZone::UTC;
+                let (date, _) = self.likely_date(month, day, time, &zone)?;
+                let assumed = Some(format!("year {} assumed", date.year()));
+                Some((
+                    ReadTime {
+                        assumed,
+                        ..utc(date, time)?
+                    },
+                    after,
+                ))
             }
             _ => Some((self.without_year(month, day, time)?, after)),
         }
@@ -110,17 +126,25 @@ impl TimeContext {
         Some(self.resolve(civil, "zone"))
     }
 
-    /// The latest year that does not put the line after the file was last written.
     fn without_year(&self, month: i8, day: i8, time: Time) -> Option<ReadTime> {
+        let (date, _) = self.likely_date(month, day, time, &self.timezone)?;
+        Some(self.resolve(date.to_datetime(time), &format!("year {} and zone", date.year())))
+    }
+
+    /// In the latest year that does not put the line after the file was last written, and the moment.
+    fn likely_date(&self, month: i8, day: i8, time: Time, zone: &TimeZone) -> Option<(Date, Timestamp)> {
         let known = self.file_modified.unwrap_or(self.now);
         let tolerance = jiff::SignedDuration::from_hours(TOLERATED_HOURS);
         let latest = known.checked_add(tolerance).unwrap_or(Timestamp::MAX);
-        let last_year = self.timezone.to_datetime(latest).year();
+        let last_year = zone.to_datetime(latest).year();
         (last_year.saturating_sub(YEARS_BACK)..=last_year)
             .rev()
             .filter_map(|year| Date::new(year, month, day).ok())
-            .map(|date| self.resolve(date.to_datetime(time), &format!("year {} and zone", date.year())))
-            .find(|read| read.at.is_some_and(|at| at <= latest))
+            .filter_map(|date| {
+                let moment = zone.to_ambiguous_timestamp(date.to_datetime(time));
+                Some((date, moment.compatible().ok()?))
+            })
+            .find(|(_, at)| *at <= latest)
     }
 
     fn resolve(&self, civil: DateTime, what: &str) -> ReadTime {
@@ -145,6 +169,20 @@ impl TimeContext {
             None => self.timezone.to_offset(self.now).to_string(),
         }
     }
+}
+
+/// Whether the zone stands behind a time, as Cisco's systems write it when they are told to. Of the names of zones only these mean one
+/// thing everywhere.
+fn says_utc(behind: &str) -> bool {
+    matches!(word(behind), Some(("UTC:" | "GMT:", _)))
+}
+
+fn utc(date: Date, time: Time) -> Option<ReadTime> {
+    let at = TimeZone::UTC.to_timestamp(date.to_datetime(time)).ok()?;
+    Some(ReadTime {
+        at: Some(at),
+        assumed: None,
+    })
 }
 
 /// The first word and the rest behind it.
@@ -249,6 +287,38 @@ mod tests {
             ("Nov 22 2026 23:56:51: gw kernel: x", "2026-11-22T22:56:51Z", zone),
         ] {
             assert_eq!(read(&context, line), (at.into(), assumed.into()), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_zone_that_stands_behind_the_time_counts() {
+        let context = context("2026-11-22T23:00:00Z", "Europe/Oslo");
+        let zone = "zone Europe/Oslo assumed";
+        for (line, at, assumed) in [
+            (
+                "Nov 22 2026 22:56:51 UTC: %ASA-4-1: x",
+                "2026-11-22T22:56:51Z",
+                "",
+            ),
+            (
+                "Nov 22 2026 23:56:51 CET: %ASA-4-1: x",
+                "2026-11-22T22:56:51Z",
+                zone,
+            ),
+            (
+                "Nov 22 22:56:51.000 UTC: %SEC-6-1: x",
+                "2026-11-22T22:56:51Z",
+                "year 2026 assumed",
+            ),
+            (
+                "Nov 22 22:56:51 GMT: %SEC-6-1: x",
+                "2026-11-22T22:56:51Z",
+                "year 2026 assumed",
+            ),
+        ] {
+            let (read, _) = context.read(line);
+            assert_eq!(read.at.map(|at| at.to_string()).as_deref(), Some(at), "{line}");
+            assert_eq!(read.assumed.unwrap_or_default(), assumed, "{line}");
         }
     }
 

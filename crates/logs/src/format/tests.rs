@@ -171,3 +171,40 @@ fn what_another_program_was_told_proves_no_verdict() {
         assert_eq!(matches!(read, Line::Event(_)), counts, "{export}");
     }
 }
+
+#[test]
+fn a_line_that_stands_for_equal_ones_counts_as_many() {
+    let prefixes = Prefixes::default();
+    let body = "IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 LEN=60 TOS=0x00 PREC=0x00 TTL=63 ID=7 DF PROTO=TCP SPT=1 DPT=22 WINDOW=1 RES=0x00 SYN URGP=0";
+    let mut reader = LineReader::new(&prefixes, None);
+    for _ in 0..2 {
+        for (message, count, prefix) in [
+            (format!("[12.5] [UFW BLOCK] {body} "), 1, "[UFW BLOCK]"),
+            (
+                format!("message repeated 5 times: [ [UFW BLOCK] {body} ]"),
+                5,
+                "[UFW BLOCK]",
+            ),
+            (
+                format!("message repeated 7 times: [[12.5] [UFW BLOCK] {body} ]"),
+                7,
+                "[UFW BLOCK]",
+            ),
+            (
+                format!("message repeated many times: [ {body}]"),
+                1,
+                "message repeated many times: [",
+            ),
+        ] {
+            let line = format!("Nov 22 23:56:51 gw kernel: {message}");
+            let Line::Event(event) = reader.read(line.as_bytes(), true) else {
+                panic!("{line}");
+            };
+            assert_eq!(
+                (event.count, &*event.prefix),
+                (count, prefix.as_bytes()),
+                "{line}"
+            );
+        }
+    }
+}

@@ -42,10 +42,12 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     let Some((head, body)) = divide(line) else {
         return without_shape(line);
     };
-    let (time, prefix) = time_and_prefix(head);
+    let (time, message) = time_and_prefix(head);
+    let (count, prefix) = repeated(message);
     let verdict = prefixes.verdict(prefix);
     if let Some((interfaces, packet)) = quick::read(body) {
-        return Line::Event(event(time, verdict, prefix, interfaces, &packet));
+        let event = event(time, verdict, prefix, interfaces, &packet);
+        return Line::Event(Event { count, ..event });
     }
     let mut event = match fields(body, ended) {
         Ok(Some(event)) => event,
@@ -55,6 +57,7 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     event.time = time;
     event.verdict = verdict;
     event.prefix = Cow::Borrowed(prefix);
+    event.count = count;
     Line::Event(event)
 }
 
@@ -273,6 +276,18 @@ fn after_kernel_tag(text: &[u8]) -> Option<&[u8]> {
     let (process, behind) = word(behind)?;
     let (message_id, behind) = word(behind)?;
     (process == b"-" && !message_id.is_empty()).then(|| after_structured_data(behind))
+}
+
+/// `message repeated 5 times: [ … ]`, as rsyslog writes it where it is told to write equal lines once: how many, and what is inside.
+fn repeated(message: &[u8]) -> (u64, &[u8]) {
+    let inside = message.strip_prefix(b"message repeated ").and_then(|rest| {
+        let (count, rest) = split(rest, b' ')?;
+        Some((number(count)?, rest.strip_prefix(b"times: [")?))
+    });
+    match inside {
+        Some((count, inside)) if count > 0 => (count, without_uptime(inside).trim_ascii()),
+        _ => (1, message),
+    }
 }
 
 /// `[ 1234.567890] ` before the prefix, when the kernel stamps its own lines.
