@@ -102,12 +102,12 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// Whether anybody gets through for whom there is no conduit.
+    /// Whether anybody for whom there is no conduit gets an answer at the port, be it from elsewhere.
     pub fn is_exposed(&self) -> bool {
         self.without_conduit
             .iter()
             .flatten()
-            .any(|view| has(view, Passage::Through))
+            .any(|view| has(view, Passage::Through) || has(view, Passage::Led))
     }
 
     /// Whether anything could not be concluded.

@@ -159,9 +159,10 @@ fn cell(
     let stance = if passages.contains(&Passage::Unknown) {
         Stance::CannotConclude
     } else {
+        // Who is led elsewhere gets an answer at the port.
         match (
-            passages.contains(&Passage::Through),
-            passages.contains(&Passage::Blocked) || passages.contains(&Passage::Led),
+            passages.contains(&Passage::Through) || passages.contains(&Passage::Led),
+            passages.contains(&Passage::Blocked),
         ) {
             (true, true) => Stance::Partly,
             (true, false) => Stance::Through,
@@ -171,7 +172,7 @@ fn cell(
     let exposed = allowed.map(|allowed| {
         let left = within(&of_zone, allowed, false);
         let mut parts = left.iter().flat_map(|view| &view.parts);
-        parts.any(|part| part.passage == Passage::Through)
+        parts.any(|part| matches!(part.passage, Passage::Through | Passage::Led))
     });
     Cell { stance, exposed }
 }
@@ -287,6 +288,21 @@ mod tests {
         assert_eq!(
             of(unclear, &["10.7.20.0/24"], true, None).0,
             Stance::CannotConclude
+        );
+    }
+
+    /// A published port of a container answers, though not from this host.
+    #[test]
+    fn who_is_led_elsewhere_gets_an_answer_at_the_port() {
+        let rules = "COMMIT\n*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.7.20.0/24 -p tcp --dport 4840 -j DNAT \
+                     --to-destination 172.17.0.2:80";
+        assert_eq!(
+            of(rules, &["10.7.20.0/24"], true, Some("10.7.99.0/24")),
+            (Stance::Through, Some(true))
+        );
+        assert_eq!(
+            of(rules, &["10.7.40.0/24"], true, Some("10.7.99.0/24")),
+            (Stance::Blocked, Some(false))
         );
     }
 

@@ -221,7 +221,7 @@ pub(super) fn doubt(rows: &mut [Row]) {
 pub(super) fn let_in<'c>(classes: &'c [Class], allowed: &NetworkSet) -> Vec<&'c Class> {
     let is_stranger = |source: &IpNet| !allowed.covers(source);
     let lets_in = |class: &&Class| {
-        class.passage == Passage::Through
+        matches!(class.passage, Passage::Through | Passage::Led)
             && class.interfaces.iter().any(|name| name != "lo")
             && class.sources.iter().any(is_stranger)
     };
