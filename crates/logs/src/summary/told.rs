@@ -156,6 +156,12 @@ impl Summary {
                     .into(),
             );
         }
+        if self.without_time > 0 {
+            notes.push(format!(
+                "{} logged packets have no time that can be read: they stand in no span, and neither before nor after a change",
+                self.without_time
+            ));
+        }
         if self.on_the_sites_word > 0 {
             let verdicts = self.on_the_sites_word;
             notes.push(format!(

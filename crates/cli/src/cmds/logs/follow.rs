@@ -22,6 +22,12 @@ pub(super) async fn run(
     };
     let what = what(arguments).map_err(fault)?;
     let live: Vec<String> = what.iter().filter_map(live).collect();
+    for path in arguments.files.iter().filter(|path| !path.exists()) {
+        frame.say(&format!(
+            "{} is not there; it is waited for",
+            sanitize(&path.to_string_lossy())
+        ));
+    }
     let mut told = |told: Told<'_>| match told {
         Told::Begun if live.is_empty() => {
             frame.say("following; Ctrl-C ends, and the next time goes on from there");
