@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use portcullis_firewall::nftables::counted_before_limits;
+use portcullis_firewall::nftables::{LOG_PREFIX, counted_before_limits};
 use portcullis_logs::detection::Finding;
 use portcullis_model::{DetectionKind, sanitize};
 
 use crate::Desk;
-
-/// What the log prefix of a change begins with; the tag of the change follows.
-const OWN_PREFIX: &str = "portcullis-drop ";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,7 +32,7 @@ pub fn counters(desk: &Desk, findings: &[Finding]) -> Vec<String> {
     let listing = listing.map(|finished| finished.stdout).unwrap_or_default();
     let mut notes = Vec::new();
     for (prefix, lines) in limited {
-        let of_change = prefix.strip_prefix(OWN_PREFIX).and_then(|tag| {
+        let of_change = prefix.strip_prefix(LOG_PREFIX).and_then(|tag| {
             let change = own.as_ref()?.changes.get(tag.trim())?;
             Some(change.dropped_packets)
         });

@@ -4,10 +4,7 @@
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::mpsc::{Receiver as Signal, Sender, TryRecvError, channel},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -32,9 +29,9 @@ const WAIT: Duration = Duration::from_millis(50);
 /// What arrives after the last look was only slow.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// What the interfaces of this host hear, before any rule has a say (packet(7)).
+/// What the interfaces of this host hear, before any rule has a say (packet(7)). Dropped, it hears no more.
 pub(super) struct Listening {
-    over: Arc<AtomicBool>,
+    open: Sender<()>,
     thread: JoinHandle<Result<Option<Arrivals>, SysError>>,
 }
 
@@ -68,16 +65,15 @@ impl Listening {
                 links.push(link);
             }
         }
-        let over = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&over);
-        let thread = thread::spawn(move || hear(&mut receivers, &links, port, &is_over));
-        Ok(Self { over, thread })
+        let (open, closed) = channel();
+        let thread = thread::spawn(move || hear(&mut receivers, &links, port, &closed));
+        Ok(Self { open, thread })
     }
 
     /// What has arrived; `None` when that is not known.
     pub(super) fn end(self) -> Option<Arrivals> {
         thread::sleep(LINGER);
-        self.over.store(true, Ordering::Relaxed);
+        drop(self.open);
         self.thread.join().ok()?.ok()?
     }
 }
@@ -86,11 +82,11 @@ fn hear(
     receivers: &mut [Receiver],
     links: &[Link],
     port: Port,
-    over: &AtomicBool,
+    closed: &Signal<()>,
 ) -> Result<Option<Arrivals>, SysError> {
     let mut arrivals = Arrivals::default();
     loop {
-        let last = over.load(Ordering::Relaxed);
+        let last = closed.try_recv() == Err(TryRecvError::Disconnected);
         receive(receivers, WAIT, &mut |place, frame| {
             let ends = links.get(place).and_then(|link| ends(*link, frame));
             let Some((_, from, to)) =
