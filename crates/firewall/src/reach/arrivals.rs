@@ -60,7 +60,9 @@ impl Told {
                         let fields = matching.key.fields();
                         sources |= self.fields(fields);
                         match &matching.test {
-                            Test::Value(value) => self.value(fields, std::slice::from_ref(value)),
+                            Test::Value(value) | Test::Perhaps(value) => {
+                                self.value(fields, std::slice::from_ref(value))
+                            }
                             Test::In(lookup) => self.lookup(fields, lookup, table),
                             Test::Masked { .. } | Test::AnyBit(_) => {}
                         }

@@ -29,6 +29,7 @@ mod heads;
 mod journey;
 mod link;
 mod named;
+mod negated;
 mod nft;
 mod packet;
 mod paired;

@@ -2,6 +2,7 @@
 
 mod check;
 mod expression;
+mod neighbours;
 mod statement;
 
 pub(super) use expression::{bits_of, number_of_word, other_protocol};
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use super::{
     error::{ReachError, shown},
+    negated::perhaps_as_one,
     ranges::Ranges,
     ruleset::{At, Base, Chain, Hook, Kind, Rule, Ruleset, Scope, Set, Step, Table},
 };
@@ -274,12 +276,25 @@ impl Reader {
         match body.get("expr").and_then(Value::as_array) {
             None => steps.push(Step::Opaque("a rule without a list of what it does".into())),
             Some(parts) => {
-                for part in parts {
+                let mut rest = parts.as_slice();
+                while let Some((part, after)) = rest.split_first() {
+                    if let Some((negations, after)) = rest.split_at_checked(neighbours::run(rest))
+                        && negations.len() > 1
+                    {
+                        let mut apart = Vec::new();
+                        for negation in negations {
+                            statement::read(negation, of, &mut apart);
+                        }
+                        steps.extend(perhaps_as_one(apart));
+                        rest = after;
+                        continue;
+                    }
                     if let Some(changed) = statement::changes_set(part) {
                         let added = statement::added(part, &steps);
                         self.changes(table, changed, added);
                     }
                     statement::read(part, of, &mut steps);
+                    rest = after;
                 }
             }
         }

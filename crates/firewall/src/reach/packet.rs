@@ -388,10 +388,19 @@ impl Sight {
             Seen::Absent => Hit::No,
             Seen::Unsure => Hit::Unsure,
             Seen::Source => match perhaps(test, sets) {
-                Some((yes, maybe)) => with_perhaps(yes, maybe),
+                Some(numbers) => numbers.hit(|addresses| Rectangle {
+                    addresses,
+                    ports: Ranges::all_ports(),
+                }),
                 None => self.open_end(test, sets, self.highest(), Hit::Addresses),
             },
-            Seen::SourcePort => self.open_end(test, sets, u16::MAX.into(), Hit::Ports),
+            Seen::SourcePort => match perhaps(test, sets) {
+                Some(numbers) => numbers.hit(|ports| Rectangle {
+                    addresses: Ranges::one((0, self.highest())),
+                    ports,
+                }),
+                None => self.open_end(test, sets, u16::MAX.into(), Hit::Ports),
+            },
             // The sender may forbid to divide it.
             Seen::Number(_) if matches!(field, Field::FragmentOffset) => {
                 let [plain, whole] = [0, 0x4000].map(|flags| holds(field, flags, test, sets));
@@ -417,7 +426,7 @@ impl Sight {
                         _ => None,
                     }))
                 })),
-                Test::Masked { .. } | Test::AnyBit(_) => Hit::Unsure,
+                Test::Perhaps(_) | Test::Masked { .. } | Test::AnyBit(_) => Hit::Unsure,
             },
         }
     }
@@ -431,7 +440,7 @@ impl Sight {
     ) -> Hit<'a> {
         match test {
             Test::Value(Value::Numbers(first, last)) => hit(Cow::Owned(Ranges::one((*first, *last)))),
-            Test::Value(_) | Test::AnyBit(_) => Hit::Unsure,
+            Test::Value(_) | Test::Perhaps(_) | Test::AnyBit(_) => Hit::Unsure,
             Test::In(lookup) => match resolve(lookup, sets).map(|set| (&set.numbers, &set.otherwise)) {
                 Some((Some(ranges), _)) => hit(Cow::Borrowed(ranges)),
                 Some((None, Some(_))) => Hit::Yes,
@@ -644,6 +653,7 @@ fn resolve<'a>(lookup: &'a Lookup, sets: &'a BTreeMap<String, Arc<Set>>) -> Opti
 fn holds(field: &Field, number: u128, test: &Test, sets: &BTreeMap<String, Arc<Set>>) -> Option<bool> {
     match test {
         Test::Value(value) => is_number(field, number, value),
+        Test::Perhaps(value) => is_number(field, number, value).filter(|is_it| !is_it),
         Test::In(lookup) => {
             let set = resolve(lookup, sets)?;
             if set.otherwise.is_some() {
@@ -677,28 +687,40 @@ fn is_interface(interface: &Interface, value: &Value) -> Option<bool> {
     }
 }
 
-/// A set to which rules may add: what it holds in any case, and what perhaps.
-fn perhaps<'a>(test: &'a Test, sets: &'a BTreeMap<String, Arc<Set>>) -> Option<(&'a Ranges, &'a Ranges)> {
-    let Test::In(Lookup::Named(name)) = test else {
-        return None;
-    };
-    let set = sets.get(&**name)?;
-    match (&set.numbers, &set.perhaps, set.uncertain) {
-        (Some(yes), Some(maybe), true) => Some((yes, maybe)),
-        _ => None,
+/// Numbers of which some match for certain and others perhaps.
+struct Perhaps {
+    yes: Ranges,
+    maybe: Ranges,
+}
+
+impl Perhaps {
+    fn hit<'a>(self, part: impl Fn(Ranges) -> Rectangle) -> Hit<'a> {
+        Hit::Parts {
+            maybe: vec![part(self.maybe.minus(&self.yes))],
+            yes: vec![part(self.yes)],
+        }
     }
 }
 
-fn with_perhaps<'a>(yes: &Ranges, maybe: &Ranges) -> Hit<'a> {
-    let parts = |addresses: Ranges| {
-        vec![Rectangle {
-            addresses,
-            ports: Ranges::all_ports(),
-        }]
+/// Of a set to which rules may add, and of what may be a part of a longer comparison.
+fn perhaps(test: &Test, sets: &BTreeMap<String, Arc<Set>>) -> Option<Perhaps> {
+    let name = match test {
+        Test::Perhaps(Value::Numbers(first, last)) => {
+            return Some(Perhaps {
+                yes: Ranges::default(),
+                maybe: Ranges::one((*first, *last)),
+            });
+        }
+        Test::In(Lookup::Named(name)) => name,
+        _ => return None,
     };
-    Hit::Parts {
-        yes: parts(yes.clone()),
-        maybe: parts(maybe.minus(yes)),
+    let set = sets.get(&**name)?;
+    match (&set.numbers, &set.perhaps, set.uncertain) {
+        (Some(yes), Some(maybe), true) => Some(Perhaps {
+            yes: yes.clone(),
+            maybe: maybe.clone(),
+        }),
+        _ => None,
     }
 }
 

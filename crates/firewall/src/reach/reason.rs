@@ -59,6 +59,7 @@ fn unclear(linked: &Linked<'_>, cause: CauseId) -> Option<String> {
         steps.iter().find_map(|step| match step {
             Step::Match(matching) => match &matching.test {
                 Test::In(lookup) => changing(lookup, table),
+                Test::Perhaps(_) => Some(AS_ONE.into()),
                 Test::Value(Value::Unknown) => Some("a value that was not understood".into()),
                 _ => None,
             },
@@ -85,6 +86,9 @@ fn unclear(linked: &Linked<'_>, cause: CauseId) -> Option<String> {
         .or_else(of_packets)
         .or_else(otherwise)
 }
+
+const AS_ONE: &str =
+    "two negations side by side, which may have been loaded as one that is true where either is";
 
 fn fields_not_understood(fields: &[Field]) -> Option<String> {
     fields.iter().find_map(|field| match field {

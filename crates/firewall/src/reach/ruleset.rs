@@ -195,6 +195,8 @@ impl Key {
 #[derive(Debug, Clone)]
 pub(super) enum Test {
     Value(Value),
+    /// Another value is not it; of this one it is not known ([`super::negated`]).
+    Perhaps(Value),
     In(Lookup),
     /// Some bits, after a mask, have this value.
     Masked {

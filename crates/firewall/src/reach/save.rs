@@ -7,6 +7,8 @@ mod target;
 mod values;
 mod words;
 
+use std::fmt;
+
 use super::{
     error::{ReachError, shown},
     ruleset::{At, Rule, Ruleset, Step, Table, Verdict},
@@ -26,7 +28,10 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
     let mut ruleset = Ruleset::default();
     let mut open: Option<Table> = None;
     let mut last = 1;
-    let mut program = name_of(family).to_owned();
+    let mut by = Program {
+        family,
+        variant: None,
+    };
     for (number, line) in (1..).zip(text.lines()) {
         last = number;
         let damaged = |Damage { column, why }| ReachError::Text {
@@ -40,16 +45,14 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
                 if family_of_heading(line).is_some_and(|of| of != family) {
                     return Err(damaged(Damage::at(1, "a save of the other family begins here")));
                 }
-                if let Some(of) = variant(line) {
-                    program = format!("{}-{of}", name_of(family));
-                }
+                by.variant = variant(line).or(by.variant);
                 if line.starts_with("# Table `") && line.contains("incompatible") {
                     ruleset.strangers.push(format!("`{}`", shown(line)));
                 }
             }
             (None, _) => {}
             (Some('*'), None) => {
-                open = Some(table::begin(line, &program, family).map_err(damaged)?);
+                open = Some(table::begin(line, by).map_err(damaged)?);
             }
             (Some('*'), Some(_)) => {
                 return Err(damaged(Damage::at(
@@ -63,7 +66,7 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
                 ruleset.tables.extend(open.take());
             }
             (Some(':'), Some(table)) => declare(line, table).map_err(damaged)?,
-            (Some('-' | '['), Some(table)) => command(line, number, table, family).map_err(damaged)?,
+            (Some('-' | '['), Some(table)) => command(line, number, table, by).map_err(damaged)?,
             (Some(_), Some(_)) => {
                 return Err(damaged(Damage::at(
                     1,
@@ -136,7 +139,7 @@ const NO_END: &str = "a quotation that does not end";
 const TOO_LONG: &str = "a name that is too long for a chain";
 
 /// `-A INPUT …`, `-N CHAIN` or `-P INPUT DROP`; a counter may stand before it.
-fn command(line: &str, number: usize, table: &mut Table, family: Family) -> Result<(), Damage> {
+fn command(line: &str, number: usize, table: &mut Table, by: Program) -> Result<(), Damage> {
     let words = words::split(line).map_err(|column| Damage::at(column, NO_END))?;
     let words = words
         .get(usize::from(line.starts_with('['))..)
@@ -156,7 +159,7 @@ fn command(line: &str, number: usize, table: &mut Table, family: Family) -> Resu
                 );
                 return Err(Damage::of(chain, why));
             };
-            if let Some(word) = addresses::stranger(rest, family) {
+            if let Some(word) = addresses::stranger(rest, by.family) {
                 return Err(Damage::of(word, "an address of the other family"));
             }
             if let Some((word, why)) = values::damaged(rest) {
@@ -164,7 +167,7 @@ fn command(line: &str, number: usize, table: &mut Table, family: Family) -> Resu
             }
             known
                 .rules
-                .push(Rule::new(At::Line(number), rule::steps(rest, family)));
+                .push(Rule::new(At::Line(number), rule::steps(rest, by)));
         }
         "-N" | "--new-chain" => {
             table.chains.entry(chain.text.clone().into_owned()).or_default();
@@ -229,9 +232,23 @@ fn variant(line: &str) -> Option<&'static str> {
     }
 }
 
-fn name_of(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "iptables",
-        Family::V6 => "ip6tables",
+/// The program that has loaded the rules.
+#[derive(Clone, Copy)]
+struct Program {
+    family: Family,
+    /// As [`variant`] has it.
+    variant: Option<&'static str>,
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.family {
+            Family::V4 => "iptables",
+            Family::V6 => "ip6tables",
+        })?;
+        match self.variant {
+            Some(variant) => write!(f, "-{variant}"),
+            None => Ok(()),
+        }
     }
 }

@@ -8,6 +8,7 @@ mod headers;
 mod ingress;
 mod led;
 mod listed;
+mod negated;
 mod paired;
 mod practice;
 mod property;

@@ -18,9 +18,11 @@ pub(super) fn is_suspicious(step: &Step) -> bool {
     };
     let is_port = matches!(matching.key, Key::One(Field::Port(..)));
     match &matching.test {
-        Test::Value(Number::Numbers(_, last)) => is_port && *last > HIGHEST,
-        Test::Value(Number::Name(..)) => is_port,
-        Test::Value(Number::Unknown) => true,
+        Test::Value(Number::Numbers(_, last)) | Test::Perhaps(Number::Numbers(_, last)) => {
+            is_port && *last > HIGHEST
+        }
+        Test::Value(Number::Name(..)) | Test::Perhaps(Number::Name(..)) => is_port,
+        Test::Value(Number::Unknown) | Test::Perhaps(Number::Unknown) => true,
         Test::In(Lookup::Inline(set)) => set.numbers.as_ref().is_none_or(|numbers| {
             let last = numbers.as_slice().last();
             is_port && last.is_some_and(|(_, last)| *last > HIGHEST)

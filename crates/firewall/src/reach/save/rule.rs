@@ -1,20 +1,22 @@
 //! The matches of a rule (iptables-extensions(8)).
 
 use super::{
-    target,
+    Program, target,
     words::{self, Word},
 };
 use crate::{
     family::Family,
     reach::{
         error::shown,
+        negated::perhaps_as_one,
         nft::{number_of_word, other_protocol},
         ruleset::{Element, End, Field, Key, Lookup, Match, Set, Step, Test, Value, kind, state},
     },
 };
 
 /// What the words of a rule say, without its chain.
-pub(super) fn steps(words: &[Word], family: Family) -> Vec<Step> {
+pub(super) fn steps(words: &[Word], by: Program) -> Vec<Step> {
+    let family = by.family;
     let mut reader = Reader {
         family,
         steps: Vec::new(),
@@ -40,9 +42,39 @@ pub(super) fn steps(words: &[Word], family: Family) -> Vec<Step> {
         rest = after;
     }
     reader.end_module();
+    // The older interface of the kernel has a place for each port.
+    if by.variant != Some("legacy") {
+        ports_as_one(&mut reader.steps);
+    }
     // There may be a million rules.
     reader.steps.shrink_to_fit();
     reader.steps
+}
+
+/// Leaves open where neither port of a rule is to have one value: iptables-nft may have loaded that as one comparison.
+fn ports_as_one(steps: &mut Vec<Step>) {
+    let other_than_one = |step: &Step| match step {
+        Step::Match(Match {
+            key: Key::One(Field::Port(end, Some(protocol))),
+            test: Test::Value(Value::Numbers(first, last)),
+            negated: true,
+            ..
+        }) if first == last => Some((*end, *protocol)),
+        _ => None,
+    };
+    let at = steps.windows(2).position(|pair| match pair {
+        [source, destination] => match (other_than_one(source), other_than_one(destination)) {
+            (Some((End::Source, one)), Some((End::Destination, other))) => one == other,
+            _ => false,
+        },
+        _ => false,
+    });
+    if let Some(at) = at {
+        let after = steps.split_off(at.saturating_add(2));
+        let pair = steps.split_off(at);
+        steps.extend(perhaps_as_one(pair));
+        steps.extend(after);
+    }
 }
 
 fn is_option(word: &Word<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! The tables and chains of the kernel (iptables(8); `linux/netfilter_ipv4.h`).
 
-use super::{Damage, shown, words::Word};
+use super::{Damage, Program, shown, words::Word};
 use crate::{
     family::Family,
     reach::ruleset::{Base, Hook, Kind, Scope, Table},
@@ -26,7 +26,7 @@ fn hooks(table: &str) -> Option<&'static [Hook]> {
 }
 
 /// `*filter`
-pub(super) fn begin(line: &str, program: &str, family: Family) -> Result<Table, Damage> {
+pub(super) fn begin(line: &str, by: Program) -> Result<Table, Damage> {
     let name = line.strip_prefix('*').unwrap_or(line).trim();
     if hooks(name).is_none() {
         let why = format!(
@@ -36,11 +36,11 @@ pub(super) fn begin(line: &str, program: &str, family: Family) -> Result<Table, 
         return Err(Damage::at(2, why));
     }
     Ok(Table {
-        scope: match family {
+        scope: match by.family {
             Family::V4 => Scope::V4,
             Family::V6 => Scope::V6,
         },
-        name: format!("{program} {name}"),
+        name: format!("{by} {name}"),
         dormant: Some(false),
         sets: Default::default(),
         chains: Default::default(),
