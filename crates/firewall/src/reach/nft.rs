@@ -3,6 +3,7 @@
 mod check;
 mod expression;
 mod neighbours;
+mod part;
 mod statement;
 
 pub(super) use expression::{bits_of, number_of_word, other_protocol};
@@ -17,7 +18,9 @@ use serde::de::{
     Deserialize as _, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
     value::MapAccessDeserializer,
 };
-use serde_json::Value;
+use serde_json_borrow::Value;
+
+use part::Part as _;
 
 use super::{
     error::{ReachError, shown},
@@ -158,10 +161,10 @@ impl Reader {
             self.ruleset.strangers.push("an object without a name".into());
             return Ok(());
         };
-        match kind.as_str() {
+        match kind {
             "table" => {
                 let at = self.table(body, "name");
-                let flags = body.get("flags");
+                let flags = body.part("flags");
                 // nft 1.0.6 prints the name of the table in their place.
                 let known = ["dormant", "owner", "persist"];
                 let is_known = flags.is_none() || known.iter().any(|flag| mentions(flags, flag));
@@ -207,7 +210,7 @@ impl Reader {
         let at = self.table(body, "table");
         let name = text(body, "name");
         self.undeclared.remove(&(at, name.to_owned()));
-        let base = match body.get("hook") {
+        let base = match body.part("hook") {
             None => None,
             Some(hook) => Some(self.base(at, name, hook, body)?),
         };
@@ -224,13 +227,13 @@ impl Reader {
         let word = |value: &Value, what| value.as_str().map(str::to_owned).ok_or_else(|| damaged(what));
         let (hook_name, kind) = (
             word(at, "hook")?,
-            word(body.get("type").unwrap_or(&Value::Null), "type")?,
+            word(body.part("type").unwrap_or(&Value::Null), "type")?,
         );
         let policy = body
-            .get("policy")
+            .part("policy")
             .map(|policy| word(policy, "policy"))
             .transpose()?;
-        let priority = body.get("prio").and_then(Value::as_i64);
+        let priority = body.part("prio").and_then(Value::as_i64);
         let hook = hook(&hook_name);
         let is_of_frames = self
             .ruleset
@@ -249,7 +252,7 @@ impl Reader {
             ));
         }
         Ok(Base {
-            devices: words(body.get("dev")),
+            devices: words(body.part("dev")),
             kind: if kind == "nat" { Kind::Nat } else { Kind::Filter },
             hook,
             priority: priority.ok_or_else(|| damaged("priority"))?,
@@ -273,10 +276,10 @@ impl Reader {
             .get(table)
             .map_or(Scope::Unknown, |table| table.scope);
         let mut steps = Vec::new();
-        match body.get("expr").and_then(Value::as_array) {
+        match body.part("expr").and_then(Value::as_array) {
             None => steps.push(Step::Opaque("a rule without a list of what it does".into())),
             Some(parts) => {
-                let mut rest = parts.as_slice();
+                let mut rest = parts;
                 while let Some((part, after)) = rest.split_first() {
                     if let Some((negations, after)) = rest.split_at_checked(neighbours::run(rest))
                         && negations.len() > 1
@@ -305,7 +308,7 @@ impl Reader {
             return Err(damage);
         }
         steps.shrink_to_fit();
-        let at = At::Handle(body.get("handle").and_then(Value::as_u64).unwrap_or(0));
+        let at = At::Handle(body.part("handle").and_then(Value::as_u64).unwrap_or(0));
         let name = text(body, "chain");
         let is_new = self
             .ruleset
@@ -315,8 +318,8 @@ impl Reader {
         if is_new {
             self.undeclared.insert((table, name.to_owned()));
         }
-        let parts = body.get("expr").and_then(Value::as_array);
-        let needs_save = parts.is_some_and(|parts| parts.iter().any(|part| part.get("xt").is_some()));
+        let parts = body.part("expr").and_then(Value::as_array);
+        let needs_save = parts.is_some_and(|parts| parts.iter().any(|part| part.part("xt").is_some()));
         if let Some(chain) = self.chain_of(table, name) {
             chain.rules.push(Rule {
                 needs_save,
@@ -340,7 +343,7 @@ impl Reader {
 
     fn set(&mut self, object: &Value, body: &Value) -> Result<(), String> {
         let at = self.table(body, "table");
-        let mut set = match body.get("elem") {
+        let mut set = match body.part("elem") {
             None => expression::set(&[]),
             Some(Value::Array(elements)) => expression::set(elements),
             Some(_) => Set::unknown(),
@@ -350,8 +353,8 @@ impl Reader {
         {
             return Err(damage);
         }
-        let counts_only = |statement: &Value| statement.get("counter").is_some() || statement == "counter";
-        let statements = body.get("stmt").and_then(Value::as_array);
+        let counts_only = |statement: &Value| statement.part("counter").is_some() || statement.is("counter");
+        let statements = body.part("stmt").and_then(Value::as_array);
         if statements.is_some_and(|statements| !statements.iter().all(counts_only)) {
             set = Set::unknown();
         }
@@ -390,14 +393,14 @@ impl Reader {
 }
 
 /// A text of an object, or nothing.
-fn text<'a>(body: &'a Value, key: &str) -> &'a str {
-    body.get(key).and_then(Value::as_str).unwrap_or_default()
+fn text<'a>(body: &'a Value<'_>, key: &str) -> &'a str {
+    body.part(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// One word, or a list of them.
 fn words(value: Option<&Value>) -> Vec<String> {
     match value {
-        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Str(one)) => vec![one.to_string()],
         Some(Value::Array(several)) => several
             .iter()
             .filter_map(Value::as_str)
@@ -410,8 +413,8 @@ fn words(value: Option<&Value>) -> Vec<String> {
 /// Whether a flag, or a list of flags, has this one.
 fn mentions(flags: Option<&Value>, flag: &str) -> bool {
     match flags {
-        Some(Value::String(one)) => one == flag,
-        Some(Value::Array(several)) => several.iter().any(|one| one == flag),
+        Some(Value::Str(one)) => one == flag,
+        Some(Value::Array(several)) => several.iter().any(|one| one.is(flag)),
         _ => false,
     }
 }

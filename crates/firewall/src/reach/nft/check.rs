@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use serde_json::Value;
+use serde_json_borrow::Value;
 
-use super::{super::error::shown, text};
+use super::{super::error::shown, part::Part as _, text};
 use crate::reach::ruleset::{Field, Key, Lookup, Step, Test, Value as Number};
 
 /// Whether a step may have been read from such a value.
@@ -34,18 +34,18 @@ pub(super) fn is_suspicious(step: &Step) -> bool {
 /// What is wrong in an object of the listing.
 pub(super) fn damage(object: &Value) -> Option<String> {
     let of_ports = |set: &Value| text(set, "type") == "inet_service";
-    let set = object.get("set").filter(|set| of_ports(set));
-    let elements = set.and_then(|set| set.get("elem"));
+    let set = object.part("set").filter(|set| of_ports(set));
+    let elements = set.and_then(|set| set.part("elem"));
     elements.and_then(no_port).or_else(|| inside(object))
 }
 
 fn inside(value: &Value) -> Option<String> {
     match value {
         Value::Array(parts) => parts.iter().find_map(inside),
-        Value::Object(parts) => parts.iter().find_map(|(name, part)| match name.as_str() {
+        Value::Object(parts) => parts.iter().find_map(|(name, part)| match name {
             "prefix" => no_prefix(part),
-            "match" if is_port(part.get("left")) => part.get("right").and_then(no_port),
-            "vmap" if is_port(part.get("key")) => part.get("data").and_then(no_port),
+            "match" if is_port(part.part("left")) => part.part("right").and_then(no_port),
+            "vmap" if is_port(part.part("key")) => part.part("data").and_then(no_port),
             _ => inside(part),
         }),
         _ => None,
@@ -56,13 +56,13 @@ fn no_prefix(prefix: &Value) -> Option<String> {
     // Of something else than an address, such as that of a card, there are others.
     let address = text(prefix, "addr").parse::<IpAddr>().ok()?;
     let longest = if address.is_ipv4() { 32 } else { 128 };
-    let length = prefix.get("len").unwrap_or(&Value::Null);
+    let length = prefix.part("len").unwrap_or(&Value::Null);
     let is_length = length.as_u64().is_some_and(|length| length <= longest);
     (!is_length).then(|| format!("`{address}/{}` is no network", shown(&length.to_string())))
 }
 
 fn is_port(left: Option<&Value>) -> bool {
-    let payload = left.and_then(|left| left.get("payload"));
+    let payload = left.and_then(|left| left.part("payload"));
     payload.is_some_and(|payload| matches!(text(payload, "field"), "sport" | "dport"))
 }
 

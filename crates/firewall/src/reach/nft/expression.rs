@@ -3,9 +3,9 @@
 use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
-use serde_json::Value as Json;
+use serde_json_borrow::{ObjectAsVec, Value as Json};
 
-use super::{statement, text};
+use super::{part::Part as _, statement, text};
 use crate::{
     family::Family,
     reach::ruleset::{Element, End, Field, Key, Lookup, Set, Value, kind, state},
@@ -14,7 +14,7 @@ use crate::{
 /// What a rule looks at; `None` when there is nothing.
 pub(super) fn key(expression: Option<&Json>) -> Option<Key> {
     let expression = expression?;
-    if let Some(parts) = expression.get("concat").and_then(Json::as_array) {
+    if let Some(parts) = expression.part("concat").and_then(Json::as_array) {
         return Some(Key::Several(parts.iter().map(field).collect()));
     }
     Some(Key::One(field(expression)))
@@ -25,15 +25,15 @@ fn field(expression: &Json) -> Field {
     let Some((class, body)) = named else {
         return unknown(expression);
     };
-    let known = match class.as_str() {
+    let known = match class {
         "payload" => payload(text(body, "protocol"), text(body, "field")),
         "meta" => meta(text(body, "key")),
         "ct" => connection(text(body, "key"), text(body, "dir"), text(body, "family")),
         "fib" => fib(body),
         // No packet has one of these (docs/reach.md): one asks whether they are there, or for a field of them.
-        "exthdr" if body.get("field").is_some() || body.get("offset").is_some() => Some(Field::Missing),
+        "exthdr" if body.part("field").is_some() || body.part("offset").is_some() => Some(Field::Missing),
         "exthdr" => Some(Field::Extension(Family::V6)),
-        "ip option" if body.get("field").is_some() => Some(Field::Missing),
+        "ip option" if body.part("field").is_some() => Some(Field::Missing),
         "ip option" => Some(Field::Extension(Family::V4)),
         _ => None,
     };
@@ -42,7 +42,7 @@ fn field(expression: &Json) -> Field {
 
 /// The family that has the header in which something stands.
 fn family_of(expression: &Json) -> Option<Family> {
-    match text(expression.get("payload")?, "protocol") {
+    match text(expression.part("payload")?, "protocol") {
         "ip" => Some(Family::V4),
         "ip6" => Some(Family::V6),
         _ => None,
@@ -53,8 +53,8 @@ fn family_of(expression: &Json) -> Option<Family> {
 pub(super) fn unknown(expression: &Json) -> Field {
     let shown = expression.to_string().chars().take(80).collect();
     let inner = expression
-        .get("&")
-        .and_then(|parts| parts.get(0))
+        .part("&")
+        .and_then(|parts| parts.as_array()?.first())
         .unwrap_or(expression);
     match family_of(inner) {
         Some(family) => Field::UnknownOf(family, shown),
@@ -128,10 +128,10 @@ fn connection(key: &str, direction: &str, family: &str) -> Option<Field> {
 }
 
 fn fib(body: &Json) -> Option<Field> {
-    let flags = body.get("flags");
+    let flags = body.part("flags");
     let only = |flag: &str| match flags {
-        Some(Json::String(one)) => one == flag,
-        Some(Json::Array(several)) => several.len() == 1 && several.iter().all(|one| one == flag),
+        Some(Json::Str(one)) => one == flag,
+        Some(Json::Array(several)) => several.len() == 1 && several.iter().all(|one| one.is(flag)),
         _ => false,
     };
     match text(body, "result") {
@@ -146,7 +146,7 @@ pub(super) fn lookup(data: &Json) -> Lookup {
     if let Some(name) = data.as_str().and_then(|name| name.strip_prefix('@')) {
         return Lookup::Named(name.into());
     }
-    match data.get("set") {
+    match data.part("set") {
         Some(Json::Array(elements)) => Lookup::Inline(Arc::new(set(elements))),
         Some(one) => Lookup::Inline(Arc::new(set(std::slice::from_ref(one)))),
         None => Lookup::Inline(Arc::new(Set::unknown())),
@@ -171,22 +171,22 @@ pub(super) fn set(elements: &[Json]) -> Set {
 /// Whether it is the element `*` of a set or a map. One with a statement that may keep it from matching is none, and its key
 /// stays unknown.
 fn is_all_else(element: &Json) -> bool {
-    let key = match element.as_array().map(Vec::as_slice) {
+    let key = match element.as_array() {
         Some([key, _]) => key,
         _ => element,
     };
-    match key.get("elem").and_then(Json::as_object) {
-        Some(inner) => is_harmless(inner) && inner.get("val").is_some_and(|key| key == "*"),
-        None => key == "*",
+    match key.part("elem").and_then(Json::as_object) {
+        Some(inner) => is_harmless(inner) && inner.get("val").is_some_and(|key| key.is("*")),
+        None => key.is("*"),
     }
 }
 
 fn element(element: &Json) -> Element {
     // Of a map: the key and what it has.
-    if let Some([key, data]) = element.as_array().map(Vec::as_slice) {
+    if let Some([key, data]) = element.as_array() {
         let is_verdict = ["accept", "drop", "return", "continue", "jump", "goto", "queue"]
             .iter()
-            .any(|name| data.get(name).is_some() || data.as_str() == Some(name));
+            .any(|name| data.part(name).is_some() || data.is(name));
         return Element {
             key: values(key),
             verdict: is_verdict.then(|| statement::verdict(data)),
@@ -201,20 +201,20 @@ fn element(element: &Json) -> Element {
 }
 
 /// Whether nothing in an element keeps it from matching.
-fn is_harmless(element: &serde_json::Map<String, Json>) -> bool {
+fn is_harmless(element: &ObjectAsVec<'_>) -> bool {
     let harmless = ["val", "timeout", "expires", "comment", "counter"];
-    element.keys().all(|part| harmless.contains(&part.as_str()))
+    element.keys().all(|part| harmless.contains(&part))
 }
 
 fn values(json: &Json) -> Vec<Value> {
     // Any other statement in it may keep it from matching.
-    if let Some(inner) = json.get("elem").and_then(Json::as_object) {
+    if let Some(inner) = json.part("elem").and_then(Json::as_object) {
         return match is_harmless(inner) {
             true => inner.get("val").map_or_else(|| vec![Value::Unknown], values),
             false => vec![Value::Unknown],
         };
     }
-    match json.get("concat").and_then(Json::as_array) {
+    match json.part("concat").and_then(Json::as_array) {
         Some(parts) => parts.iter().map(value).collect(),
         None => vec![value(json)],
     }
@@ -225,13 +225,13 @@ pub(super) fn value(json: &Json) -> Value {
     if let Some(number) = number(json) {
         return Value::Numbers(number, number);
     }
-    if let Json::String(word) = json {
+    if let Json::Str(word) = json {
         return value_of_text(word);
     }
     if let Json::Bool(is_there) = json {
         return Value::Numbers((*is_there).into(), (*is_there).into());
     }
-    if json.get("|").is_some() {
+    if json.part("|").is_some() {
         // Only of these there are several at once, and no two of them have a word in common.
         let flags = [Field::TcpFlags, Field::ConnectionState, Field::ConnectionStatus];
         let mut all = flags.into_iter().filter_map(|field| bits(&Key::One(field), json));
@@ -239,9 +239,9 @@ pub(super) fn value(json: &Json) -> Value {
             .next()
             .map_or(Value::Unknown, |bits| Value::Numbers(bits, bits));
     }
-    if let Some(prefix) = json.get("prefix") {
+    if let Some(prefix) = json.part("prefix") {
         let length = prefix
-            .get("len")
+            .part("len")
             .and_then(Json::as_u64)
             .and_then(|length| u8::try_from(length).ok());
         let network = text(prefix, "addr")
@@ -253,7 +253,7 @@ pub(super) fn value(json: &Json) -> Value {
             Value::Numbers(bits_of(network.network()), bits_of(network.broadcast()))
         });
     }
-    if let Some([first, last]) = json.get("range").and_then(Json::as_array).map(Vec::as_slice)
+    if let Some([first, last]) = json.part("range").and_then(Json::as_array)
         && let (Value::Numbers(first, _), Value::Numbers(_, last)) = (value(first), value(last))
         // nft lists two comparisons that contradict each other, or leave out a middle, as a range the wrong way round.
         && first <= last
@@ -267,7 +267,7 @@ pub(super) fn value(json: &Json) -> Value {
 pub(super) fn number(json: &Json) -> Option<u128> {
     match json {
         Json::Number(number) => number.as_u64().map(u128::from),
-        Json::String(text) => match text.strip_prefix("0x") {
+        Json::Str(text) => match text.strip_prefix("0x") {
             Some(digits) => u128::from_str_radix(digits, 16).ok(),
             None => text.parse().ok(),
         },
@@ -300,10 +300,13 @@ pub(super) fn bits(key: &Key, json: &Json) -> Option<u128> {
     if let Some(number) = number(json) {
         return Some(number);
     }
-    if let Some(list) = json.as_array().or_else(|| json.get("|").and_then(Json::as_array)) {
+    if let Some(list) = json
+        .as_array()
+        .or_else(|| json.part("|").and_then(Json::as_array))
+    {
         return list.iter().try_fold(0, |all, one| Some(all | bits(key, one)?));
     }
-    if let Some(list) = json.get("set").and_then(Json::as_array) {
+    if let Some(list) = json.part("set").and_then(Json::as_array) {
         return list.iter().try_fold(0, |all, one| Some(all | bits(key, one)?));
     }
     let word = json.as_str()?;

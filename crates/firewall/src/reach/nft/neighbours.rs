@@ -1,9 +1,9 @@
 //! Which negations of a rule stand beside each other in a header, so that `nft` may have loaded them as one comparison
 //! ([`crate::reach::negated`]).
 
-use serde_json::Value;
+use serde_json_borrow::Value;
 
-use super::text;
+use super::{part::Part as _, text};
 
 /// A header, and the fields in it that begin and end with a byte, each with its first byte and its length.
 type Header = (&'static str, &'static [(&'static str, u64, u64)]);
@@ -94,14 +94,14 @@ impl Span<'_> {
 }
 
 /// Where in its header a field stands that is not to have one value.
-fn negation(part: &Value) -> Option<Span<'_>> {
-    let body = part.get("match").filter(|body| text(body, "op") == "!=")?;
-    let is_one_value = match body.get("right")? {
+fn negation<'a>(part: &'a Value<'_>) -> Option<Span<'a>> {
+    let body = part.part("match").filter(|body| text(body, "op") == "!=")?;
+    let is_one_value = match body.part("right")? {
         Value::Number(_) => true,
-        Value::String(word) => !word.starts_with('@'),
+        Value::Str(word) => !word.starts_with('@'),
         _ => false,
     };
-    let payload = body.get("left")?.get("payload").filter(|_| is_one_value)?;
+    let payload = body.part("left")?.part("payload").filter(|_| is_one_value)?;
     let (header, field) = (text(payload, "protocol"), text(payload, "field"));
     let (_, fields) = HEADERS.iter().find(|(name, _)| *name == header)?;
     let (_, first, length) = fields.iter().find(|(name, ..)| *name == field)?;

@@ -1,9 +1,10 @@
 //! Statements: the parts of a rule.
 
-use serde_json::Value;
+use serde_json_borrow::Value;
 
 use super::{
     expression::{self, lookup, number},
+    part::Part as _,
     text,
 };
 use crate::{
@@ -17,24 +18,24 @@ use crate::{
 };
 
 /// The name of the set that a statement changes.
-pub(super) fn changes_set(statement: &Value) -> Option<&str> {
-    if let Some(meter) = statement.get("meter") {
-        return meter.get("name").and_then(Value::as_str);
+pub(super) fn changes_set<'a>(statement: &'a Value<'_>) -> Option<&'a str> {
+    if let Some(meter) = statement.part("meter") {
+        return meter.part("name").and_then(Value::as_str);
     }
-    let body = statement.get("set").or_else(|| statement.get("map"))?;
-    let name = body.get("set").or_else(|| body.get("map"))?.as_str()?;
+    let body = statement.part("set").or_else(|| statement.part("map"))?;
+    let name = body.part("set").or_else(|| body.part("map"))?.as_str()?;
     name.strip_prefix('@')
 }
 
 /// The addresses that a statement may add to a set, which are no others than those that the rule has matched before;
 /// `None` where it may be anything.
 pub(super) fn added(statement: &Value, before: &[Step]) -> Option<Ranges> {
-    let body = statement.get("set")?;
+    let body = statement.part("set")?;
     if !matches!(text(body, "op"), "add" | "update") {
         return None;
     }
-    let element = body.get("elem")?;
-    let inner = element.get("elem").and_then(|element| element.get("val"));
+    let element = body.part("elem")?;
+    let inner = element.part("elem").and_then(|element| element.part("val"));
     let Key::One(Field::Address(end, family)) = expression::key(Some(inner.unwrap_or(element)))? else {
         return None;
     };
@@ -64,10 +65,8 @@ pub(super) fn added(statement: &Value, before: &[Step]) -> Option<Ranges> {
 pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
     // A plain word is a statement without anything more.
     let named = match statement {
-        Value::String(word) => Some((word.as_str(), &Value::Null)),
-        Value::Object(parts) if parts.len() == 1 => {
-            parts.iter().next().map(|(name, body)| (name.as_str(), body))
-        }
+        Value::Str(word) => Some((&**word, &Value::Null)),
+        Value::Object(parts) if parts.len() == 1 => parts.iter().next(),
         _ => None,
     };
     let Some((name, body)) = named else {
@@ -100,7 +99,7 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
         "limit" | "quota" | "ct count" | "meter" | "set" | "map" | "connlimit" => {
             steps.push(Step::Perhaps(format!("`{name}`")));
         }
-        "vmap" => match (expression::key(body.get("key")), body.get("data")) {
+        "vmap" => match (expression::key(body.part("key")), body.part("data")) {
             (Some(key), Some(data)) => steps.push(Step::VerdictMap {
                 key: key.fields().to_vec(),
                 map: lookup(data),
@@ -113,7 +112,7 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
         "redirect" => steps.push(Step::Translate(Translation {
             family: None,
             address: NewAddress::Here,
-            port: port(body.get("port")),
+            port: port(body.part("port")),
         })),
         "snat" | "masquerade" => steps.push(Step::TranslateSource(family_of(text(body, "family"), scope))),
         // Of packets that go on by themselves later: the first one takes the whole way.
@@ -154,7 +153,7 @@ fn may_be_missing(value: &Value) -> bool {
     match value {
         Value::Object(parts) => parts.iter().any(|(name, part)| {
             matches!(
-                name.as_str(),
+                name,
                 "map" | "jhash" | "symhash" | "socket" | "payload" | "exthdr" | "rt" | "osf" | "fib"
             ) && !part.is_null()
                 && !part.is_string()
@@ -183,8 +182,8 @@ fn needed_by_reject(kind: &str) -> Option<Match> {
 
 pub(super) fn verdict(value: &Value) -> Verdict {
     let named = match value {
-        Value::String(word) => Some((word.as_str(), &Value::Null)),
-        Value::Object(parts) => parts.iter().next().map(|(name, body)| (name.as_str(), body)),
+        Value::Str(word) => Some((&**word, &Value::Null)),
+        Value::Object(parts) => parts.iter().next(),
         _ => None,
     };
     match named {
@@ -200,9 +199,9 @@ pub(super) fn verdict(value: &Value) -> Verdict {
 }
 
 fn matching(body: &Value, steps: &mut Vec<Step>) {
-    let (operator, right) = (text(body, "op"), body.get("right").unwrap_or(&Value::Null));
-    let left = body.get("left").unwrap_or(&Value::Null);
-    let read = match left.get("&").and_then(Value::as_array).map(Vec::as_slice) {
+    let (operator, right) = (text(body, "op"), body.part("right").unwrap_or(&Value::Null));
+    let left = body.part("left").unwrap_or(&Value::Null);
+    let read = match left.part("&").and_then(Value::as_array) {
         Some([field, mask]) => masked(operator, field, mask, right),
         Some(_) => None,
         None => expression::key(Some(left)).and_then(|key| plain(operator, key, right)),
@@ -237,7 +236,7 @@ fn plain(operator: &str, key: Key, right: &Value) -> Option<Match> {
         ("!", true) => (Test::AnyBit(expression::bits(&key, right)?), true),
         ("==" | "!=" | "in", _) => {
             let is_set =
-                right.as_str().is_some_and(|name| name.starts_with('@')) || right.get("set").is_some();
+                right.as_str().is_some_and(|name| name.starts_with('@')) || right.part("set").is_some();
             let test = match (&key, is_set) {
                 (Key::One(_), false) => {
                     // A list without the word `set` is one value made of several bits.
@@ -290,7 +289,7 @@ fn compared(operator: &str, field: &Field, right: &Value) -> Option<Number> {
         return None;
     };
     // Of a range, or an address of the other family, nothing is said.
-    if right.get("range").is_some() || last > highest {
+    if right.part("range").is_some() || last > highest {
         return None;
     }
     Some(match operator {
@@ -337,9 +336,9 @@ fn masked(operator: &str, field: &Value, mask: &Value, right: &Value) -> Option<
 }
 
 fn mangle(body: &Value, steps: &mut Vec<Step>) {
-    let target = body.get("key").unwrap_or(&Value::Null);
-    let of = |kind: &str| target.get(kind).map(|target| text(target, "key"));
-    let value = body.get("value").unwrap_or(&Value::Null);
+    let target = body.part("key").unwrap_or(&Value::Null);
+    let of = |kind: &str| target.part(kind).map(|target| text(target, "key"));
+    let value = body.part("value").unwrap_or(&Value::Null);
     match (of("meta"), of("ct")) {
         (Some("mark"), _) => steps.push(Step::SetMark(mark(value).unwrap_or(MarkValue::UNKNOWN))),
         (_, Some("mark")) => steps.push(Step::SetConnectionMark(mark(value).unwrap_or(MarkValue::UNKNOWN))),
@@ -356,16 +355,16 @@ fn mangle(body: &Value, steps: &mut Vec<Step>) {
 
 /// Whether a mark is set to what a map has for a key, of which all is known.
 fn mark_by_map(body: &Value, steps: &mut Vec<Step>) -> bool {
-    let target = body.get("key").unwrap_or(&Value::Null);
+    let target = body.part("key").unwrap_or(&Value::Null);
     let is_mark = |kind: &str| {
         target
-            .get(kind)
+            .part(kind)
             .is_some_and(|target| text(target, "key") == "mark")
     };
-    let Some(map) = body.get("value").and_then(|value| value.get("map")) else {
+    let Some(map) = body.part("value").and_then(|value| value.part("map")) else {
         return false;
     };
-    let (Some(key), Some(data)) = (expression::key(map.get("key")), map.get("data")) else {
+    let (Some(key), Some(data)) = (expression::key(map.part("key")), map.part("data")) else {
         return false;
     };
     let is_known = !key
@@ -388,18 +387,18 @@ fn mark(value: &Value) -> Option<MarkValue> {
     if let Some(constant) = number(value) {
         return u32::try_from(constant).ok().map(MarkValue::constant);
     }
-    let of = |kind: &str| value.get(kind).map(|source| text(source, "key"));
+    let of = |kind: &str| value.part(kind).map(|source| text(source, "key"));
     match (of("meta"), of("ct")) {
         (Some("mark"), _) => return Some(MarkValue::copy(MarkSource::Mark)),
         (_, Some("mark")) => return Some(MarkValue::copy(MarkSource::ConnectionMark)),
         _ => {}
     }
     let (operator, operands) = value.as_object()?.iter().next()?;
-    let [left, right] = operands.as_array()?.as_slice() else {
+    let [left, right] = operands.as_array()? else {
         return None;
     };
     let (left, bits) = (mark(left)?, u32::try_from(number(right)?).ok()?);
-    match operator.as_str() {
+    match operator {
         "&" => Some(left.and(bits)),
         "|" => Some(left.or(bits)),
         "^" => Some(left.xor(bits)),
@@ -409,14 +408,14 @@ fn mark(value: &Value) -> Option<MarkValue> {
 
 fn translation(body: &Value, scope: Scope) -> Translation {
     let family = family_of(text(body, "family"), scope);
-    let address = match body.get("addr") {
+    let address = match body.part("addr") {
         None => NewAddress::Keep,
-        Some(Value::String(address)) => match expression::value_of_text(address) {
+        Some(Value::Str(address)) => match expression::value_of_text(address) {
             Number::Numbers(first, last) if first == last => NewAddress::To(first),
             _ => NewAddress::Unknown,
         },
-        Some(other) => match other.get("map") {
-            Some(map) => match (expression::key(map.get("key")), map.get("data")) {
+        Some(other) => match other.part("map") {
+            Some(map) => match (expression::key(map.part("key")), map.part("data")) {
                 (Some(key), Some(data)) => NewAddress::Mapped {
                     key: key.fields().to_vec(),
                     map: lookup(data),
@@ -429,7 +428,7 @@ fn translation(body: &Value, scope: Scope) -> Translation {
     Translation {
         family,
         address,
-        port: port(body.get("port")),
+        port: port(body.part("port")),
     }
 }
 
