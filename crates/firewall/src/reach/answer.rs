@@ -1,6 +1,6 @@
 //! The answer: all sources in parts, each with what decides.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use portcullis_model::{Transport, sanitize};
@@ -13,7 +13,7 @@ use super::{
     journey::{Arrivals, Departure, travel},
     link::Linked,
     question::Question,
-    ranges::{Range, Ranges},
+    ranges::Ranges,
     reason::because,
     remark::{Remark, remarks},
     ruleset::Ruleset,
@@ -316,39 +316,38 @@ pub(super) fn joined(views: Vec<View>) -> Vec<View> {
 
 fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> {
     // Ports that no rule tells apart, each class with its own partition of the addresses.
-    let mut of_fate: BTreeMap<Fate, Vec<(Ranges, Ranges)>> = BTreeMap::new();
+    let mut of_fate: Vec<(Fate, Ranges, Ranges)> = Vec::new();
     for ports in classes_of_ports(arrivals) {
         let ends: Vec<(End, &Pieces)> = ends(arrivals)
             .filter_map(|(end, region)| Some((end, pieces_of(region, &ports)?)))
             .collect();
-        let mut by_fate: BTreeMap<Fate, Vec<Range>> = BTreeMap::new();
-        for (first, last, fate) in merged(&ends) {
-            by_fate.entry(fate).or_default().push((first, last));
-        }
-        for (fate, ranges) in by_fate {
-            let addresses: Ranges = ranges.into_iter().collect();
-            let known = of_fate.entry(fate).or_default();
-            match known.iter_mut().find(|(other, _)| *other == addresses) {
-                Some((_, all)) => *all = all.union(&ports),
-                None => known.push((addresses, ports.clone())),
+        let mut pieces = merged(&ends);
+        pieces.sort_by_key(|(.., fate)| *fate);
+        for alike in pieces.chunk_by(|(.., one), (.., other)| one == other) {
+            if let Some((.., fate)) = alike.first() {
+                let addresses = alike.iter().map(|(first, last, _)| (*first, *last)).collect();
+                of_fate.push((*fate, addresses, ports.clone()));
             }
         }
     }
-    let mut parts = Vec::new();
-    for (fate, sources) in of_fate {
-        for (addresses, ports) in sources {
-            parts.push(Part {
-                sources: addresses.networks(family),
-                source_ports: SourcePorts::of(&ports),
-                passage: fate.passage,
-                led_to: fate.led.and_then(|number| {
-                    let mut places = arrivals.led.keys();
-                    let led = places.nth(usize::try_from(number).ok()?)?;
-                    Some(place_of(*led, family))
-                }),
-                because: because(linked, fate),
-            });
+    of_fate.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+    of_fate.dedup_by(|(fate, addresses, more), (known, all, ports)| {
+        let is_alike = fate == known && addresses == all;
+        if is_alike {
+            *ports = ports.union(more);
         }
-    }
-    parts
+        is_alike
+    });
+    let part = |(fate, addresses, ports): (Fate, Ranges, Ranges)| Part {
+        sources: addresses.networks(family),
+        source_ports: SourcePorts::of(&ports),
+        passage: fate.passage,
+        led_to: fate.led.and_then(|number| {
+            let mut places = arrivals.led.keys();
+            let led = places.nth(usize::try_from(number).ok()?)?;
+            Some(place_of(*led, family))
+        }),
+        because: because(linked, fate),
+    };
+    of_fate.into_iter().map(part).collect()
 }

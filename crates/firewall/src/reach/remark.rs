@@ -1,6 +1,6 @@
 //! What a reviewer of the rules should look at.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, cell::LazyCell, fmt};
 
 use portcullis_model::{Port, Transport, sanitize};
 
@@ -133,12 +133,16 @@ fn one_family(question: &Question, views: &[View]) -> Option<Remark> {
 
 fn never(linked: &Linked<'_>, port: Port, views: &[View], applied: &Applied) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let decided: Vec<Decided<'_>> = views.iter().flat_map(Decided::of).collect();
+    // Mostly every rule applies to somebody, and nobody asks.
+    let decided = LazyCell::new(|| views.iter().flat_map(Decided::of).collect::<Vec<_>>());
     for table in &linked.tables {
         for chain in table.chains.values() {
             let numbers = chain.id.saturating_add(1)..;
             for (rule, id) in chain.chain.rules.iter().zip(numbers) {
-                let Some(drops) = named(rule, port, table.table).filter(|_| applied.never(id)) else {
+                if !applied.never(id) {
+                    continue;
+                }
+                let Some(drops) = named(rule, port, table.table) else {
                     continue;
                 };
                 let Some(own) = one_cause(linked, id, false) else {
