@@ -62,7 +62,29 @@ pub struct Clock<'c> {
     month_first: Minute<13>,
     iso: Minute<17>,
     /// What followed the seconds of the last ISO time: the offset.
-    offset: Vec<u8>,
+    offset: Offset,
+}
+
+/// An offset from UTC as it is written, which is mostly nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Offset {
+    written: [u8; 6],
+    length: usize,
+}
+
+impl Offset {
+    /// `None` where it is longer than `+01:00`.
+    fn of(text: &[u8]) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::default());
+        }
+        let mut written = [0; 6];
+        written.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Self {
+            written,
+            length: text.len(),
+        })
+    }
 }
 
 /// The last minute with its beginning as it is written.
@@ -88,7 +110,7 @@ impl<'c> Clock<'c> {
             context: Cow::Borrowed(context),
             month_first: Minute::default(),
             iso: Minute::default(),
-            offset: Vec::new(),
+            offset: Offset::default(),
         }
     }
 
@@ -183,16 +205,16 @@ impl<'c> Clock<'c> {
             let second = two_digits(*high, *low)?;
             let (fraction, rest) = fraction(rest)?;
             let end = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
-            Some((minute, second, fraction, rest.get(..end)?))
+            let offset = rest.get(..end)?;
+            Some((minute, second, fraction, offset, Offset::of(offset)?))
         });
-        let Some((minute, second, fraction, offset)) = quick.filter(|(.., offset)| offset.len() <= 6) else {
+        let Some((minute, second, fraction, offset, written)) = quick else {
             return self.slowly(&RawTime::text(text));
         };
-        if self.iso.written != *minute || self.offset != offset || self.iso.begins.is_none() {
+        if self.iso.written != *minute || self.offset != written || self.iso.begins.is_none() {
             let begin = [&minute[..], b"00", offset].concat();
             self.iso.written = *minute;
-            self.offset.clear();
-            self.offset.extend_from_slice(offset);
+            self.offset = written;
             self.iso.begins = self.slowly(&RawTime::text(&begin));
         }
         after(self.iso.begins?, second, fraction)
