@@ -51,7 +51,7 @@ pub(crate) fn read_json<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
     if KEY.find(object).is_none() {
         return Line::Unrelated;
     }
-    let Ok(entry) = serde_json::from_slice::<Entry<'a>>(object) else {
+    let Some(entry) = super::json::<Entry<'a>>(object) else {
         return Line::Unreadable(Reason::NotJson);
     };
     let transport = entry.transport.as_deref().map(str::as_bytes);

@@ -25,6 +25,7 @@ use std::{
 
 use memchr::memmem;
 use portcullis_model::{LogFormat, Verdict};
+use serde::Deserialize;
 
 pub use nflog::{LoggedPacket, read_frame, read_packet};
 pub use recognise::sign;
@@ -144,6 +145,15 @@ fn object(line: &[u8]) -> Option<&[u8]> {
         return Some(line);
     }
     line.get(memchr::memmem::find(line, b"{\"")?..)
+}
+
+/// What a JSON object says. Whether the line is text is looked at once, and not for each of its words.
+fn json<'a, T: Deserialize<'a>>(object: &'a [u8]) -> Option<T> {
+    match std::str::from_utf8(object) {
+        Ok(text) => serde_json::from_str(text).ok(),
+        // What is no text may stand where nobody looks.
+        Err(_) => serde_json::from_slice(object).ok(),
+    }
 }
 
 /// Text as bytes, borrowed where it was.

@@ -92,7 +92,7 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
     if !matches!(kind, b"flow" | b"alert" | b"drop") {
         return Line::Unrelated;
     }
-    let Ok(record) = serde_json::from_slice::<Record<'_>>(object) else {
+    let Some(record) = super::json::<Record<'_>>(object) else {
         return Line::Unreadable(Reason::NotJson);
     };
     event(record).map_or_else(Line::Unreadable, Line::Event)

@@ -62,7 +62,7 @@ pub(crate) fn read<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
     if KEY.find(object).is_none() {
         return Line::Unrelated;
     }
-    let Ok(record) = serde_json::from_slice::<Record<'_>>(object) else {
+    let Some(record) = super::json::<Record<'_>>(object) else {
         return Line::Unreadable(Reason::NotJson);
     };
     // ARP and other frames without IP addresses are logged as well.

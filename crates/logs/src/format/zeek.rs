@@ -166,7 +166,7 @@ pub(crate) fn read_json(line: &[u8]) -> Line<'_> {
     if ORIGIN.find(object).is_none() || STATE.find(object).is_none() {
         return Line::Unrelated;
     }
-    let Ok(json) = serde_json::from_slice::<Json<'_>>(object) else {
+    let Some(json) = super::json::<Json<'_>>(object) else {
         return Line::Unreadable(Reason::NotJson);
     };
     let connection = Connection {
