@@ -242,11 +242,19 @@ fn row(part: &Part, is_ipv4: bool, everything: bool) -> [String; 3] {
         let _ = write!(from, " (source port {ports})");
     }
     let because: Vec<String> = part.because.iter().map(ToString::to_string).collect();
-    let fate = match &part.led_to {
+    [
+        from,
+        fate(part.passage, part.led_to.as_deref()),
+        because.join("; "),
+    ]
+}
+
+/// What becomes of a part, in words.
+fn fate(passage: Passage, led_to: Option<&str>) -> String {
+    match led_to {
         Some(place) => format!("led to {place}"),
-        None => word(part.passage).into(),
-    };
-    [from, fate, because.join("; ")]
+        None => word(passage).into(),
+    }
 }
 
 /// Sources as a person would say them: all but some, where that is shorter.

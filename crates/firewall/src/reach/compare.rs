@@ -21,6 +21,10 @@ pub struct Changed {
     pub before: Passage,
     /// Their fate by the second one.
     pub after: Passage,
+    /// Where the first one leads them, as in [`Part::led_to`].
+    pub led_before: Option<String>,
+    /// Where the second one does.
+    pub led_after: Option<String>,
     /// What decides by the second one.
     pub because: Vec<Because>,
 }
@@ -157,39 +161,49 @@ impl Answer {
 /// How [`View::interfaces`] names those that no rule names.
 const OTHER: &str = "any other";
 
-const FATES: [Passage; 4] = [Passage::Through, Passage::Blocked, Passage::Unknown, Passage::Led];
+/// What becomes of a part, and where it is led.
+type Fate<'a> = (Passage, Option<&'a str>);
+
+fn fate(part: &Part) -> Fate<'_> {
+    (part.passage, part.led_to.as_deref())
+}
+
+fn fates(view: &View) -> BTreeSet<Fate<'_>> {
+    view.parts.iter().map(fate).collect()
+}
 
 fn changed(before: &View, after: &View) -> Vec<Changed> {
     let family = if before.is_ipv4 { Family::V4 } else { Family::V6 };
-    let mut all: Vec<(Passage, Passage, Ranges, Ranges)> = Vec::new();
+    let mut all: Vec<(Fate<'_>, Fate<'_>, Ranges, Ranges)> = Vec::new();
+    let (old_fates, new_fates) = (fates(before), fates(after));
     for ports in classes_of_ports(before, after) {
-        for (old, new) in FATES.iter().flat_map(|old| FATES.map(|new| (*old, new))) {
-            if old == new {
-                continue;
-            }
-            let sources =
-                with_fate(before, old, &ports, family).intersect(&with_fate(after, new, &ports, family));
-            if sources.is_empty() {
-                continue;
-            }
-            let same = |known: &&mut (Passage, Passage, Ranges, Ranges)| {
-                (known.0, known.1, &known.2) == (old, new, &sources)
-            };
-            match all.iter_mut().find(same) {
-                Some((.., known)) => *known = known.union(&ports),
-                None => all.push((old, new, sources, ports.clone())),
+        for old in &old_fates {
+            let were = with_fate(before, *old, &ports, family);
+            for new in new_fates.iter().filter(|new| *new != old) {
+                let sources = were.intersect(&with_fate(after, *new, &ports, family));
+                if sources.is_empty() {
+                    continue;
+                }
+                let same = |known: &&mut (Fate<'_>, Fate<'_>, Ranges, Ranges)| {
+                    (&known.0, &known.1, &known.2) == (old, new, &sources)
+                };
+                match all.iter_mut().find(same) {
+                    Some((.., known)) => *known = known.union(&ports),
+                    None => all.push((*old, *new, sources, ports.clone())),
+                }
             }
         }
     }
-    all.into_iter()
-        .map(|(before, now, sources, ports)| Changed {
-            because: because(after, now, &sources, family),
-            sources: sources.networks(family),
-            source_ports: SourcePorts::of(&ports),
-            before,
-            after: now,
-        })
-        .collect()
+    let changed = |(old, new, sources, ports): (Fate<'_>, Fate<'_>, Ranges, Ranges)| Changed {
+        because: because(after, new, &sources, family),
+        sources: sources.networks(family),
+        source_ports: SourcePorts::of(&ports),
+        before: old.0,
+        after: new.0,
+        led_before: old.1.map(str::to_owned),
+        led_after: new.1.map(str::to_owned),
+    };
+    all.into_iter().map(changed).collect()
 }
 
 /// Source ports that neither answer tells apart.
@@ -208,11 +222,11 @@ fn classes_of_ports(before: &View, after: &View) -> Vec<Ranges> {
     classes
 }
 
-fn with_fate(view: &View, fate: Passage, ports: &Ranges, family: Family) -> Ranges {
+fn with_fate(view: &View, wanted: Fate<'_>, ports: &Ranges, family: Family) -> Ranges {
     let of_fate = view
         .parts
         .iter()
-        .filter(|part| part.passage == fate && has_ports(part, ports));
+        .filter(|part| fate(part) == wanted && has_ports(part, ports));
     let networks: Vec<IpNet> = of_fate.flat_map(|part| part.sources.iter().copied()).collect();
     Ranges::of(&networks, family)
 }
@@ -223,9 +237,9 @@ fn has_ports(part: &Part, ports: &Ranges) -> bool {
 }
 
 /// What decides it, each once.
-fn because(view: &View, fate: Passage, sources: &Ranges, family: Family) -> Vec<Because> {
+fn because(view: &View, wanted: Fate<'_>, sources: &Ranges, family: Family) -> Vec<Because> {
     let mut because: Vec<Because> = Vec::new();
-    for part in view.parts.iter().filter(|part| part.passage == fate) {
+    for part in view.parts.iter().filter(|part| fate(part) == wanted) {
         if !Ranges::of(&part.sources, family).intersect(sources).is_empty() {
             because.extend(
                 part.because
@@ -315,6 +329,33 @@ mod tests {
             told,
             ["any other eth*: 0.0.0.0/0 Blocked->Through by iptables filter / INPUT / policy"]
         );
+    }
+
+    #[test]
+    fn another_place_to_which_a_part_is_led_is_a_change() {
+        let led_to = |port: u16| {
+            let mut ruleset = Ruleset::default();
+            let text = format!(
+                "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.7.20.0/24 -p tcp --dport 4840 -j REDIRECT --to-ports {port}\nCOMMIT\n"
+            );
+            ruleset.add(&text, None).unwrap();
+            reach(
+                &ruleset,
+                &Question::new("tcp/4840".parse().unwrap(), Host::default()),
+            )
+        };
+        assert_eq!(compare(&led_to(81), &led_to(81)), []);
+        let differences = compare(&led_to(81), &led_to(82));
+        let [Difference { changed, .. }] = differences.as_slice() else {
+            panic!("{differences:?}");
+        };
+        let [changed] = changed.as_slice() else {
+            panic!("{changed:?}");
+        };
+        assert_eq!((changed.before, changed.after), (Passage::Led, Passage::Led));
+        assert_eq!(changed.led_before.as_deref(), Some(":81"));
+        assert_eq!(changed.led_after.as_deref(), Some(":82"));
+        assert_eq!(changed.sources, ["10.7.20.0/24".parse().unwrap()]);
     }
 
     #[test]

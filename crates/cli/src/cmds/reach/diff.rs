@@ -7,7 +7,7 @@ use portcullis_model::{Exit, sanitize};
 use portcullis_ops::reach::Reached;
 use serde::Serialize;
 
-use super::{heading, some, sources, word};
+use super::{fate, heading, some, sources, word};
 use crate::{
     arguments::Global,
     cmds::Outcome,
@@ -24,7 +24,9 @@ struct Record<'a> {
     sources: Vec<String>,
     source_ports: Option<String>,
     before: &'static str,
+    led_before: Option<&'a str>,
     after: &'static str,
+    led_after: Option<&'a str>,
     because: Vec<String>,
 }
 
@@ -55,7 +57,7 @@ pub(super) fn show(global: &Global, reached: &Reached, other: &str, differences:
     })
 }
 
-fn record<'a>(reached: &Reached, difference: &'a Difference, changed: &Changed) -> Record<'a> {
+fn record<'a>(reached: &Reached, difference: &'a Difference, changed: &'a Changed) -> Record<'a> {
     Record {
         port: reached.port.to_string(),
         family: if difference.is_ipv4 { "ipv4" } else { "ipv6" },
@@ -64,7 +66,9 @@ fn record<'a>(reached: &Reached, difference: &'a Difference, changed: &Changed) 
         sources: changed.sources.iter().map(ToString::to_string).collect(),
         source_ports: changed.source_ports.as_ref().map(ToString::to_string),
         before: word(changed.before),
+        led_before: changed.led_before.as_deref(),
         after: word(changed.after),
+        led_after: changed.led_after.as_deref(),
         because: changed.because.iter().map(ToString::to_string).collect(),
     }
 }
@@ -90,8 +94,8 @@ fn text(reached: &Reached, other: &str, differences: &[Difference], everything: 
             let because: Vec<String> = changed.because.iter().map(ToString::to_string).collect();
             [
                 from,
-                word(changed.before).into(),
-                word(changed.after).into(),
+                fate(changed.before, changed.led_before.as_deref()),
+                fate(changed.after, changed.led_after.as_deref()),
                 some(&because, everything),
             ]
         });
