@@ -24,6 +24,7 @@ mod findings;
 mod health;
 mod kept;
 mod learn;
+mod logged;
 mod loss;
 mod managed;
 mod neighbours;

@@ -84,7 +84,7 @@ impl Managed {
         self.shell(&format!("'{PROGRAM}' {arguments}"))
     }
 
-    fn start(&mut self, script: &str) {
+    pub(crate) fn start(&mut self, script: &str) {
         let mut command = self.plant.command(GATEWAY, "sh", &["-c", script]);
         let command = command
             .stdin(Stdio::null())
