@@ -1,5 +1,7 @@
 //! The way of a packet through the hooks of the kernel, and of the answer to it.
 
+mod connection;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
@@ -408,122 +410,6 @@ impl<'a> Journey<'a> {
         }
     }
 
-    fn track(&self, flow: Flow) -> Flow {
-        let mut tracked = Flow::new();
-        for (mut state, region) in flow {
-            if state.tracking != Tracking::NotYet {
-                join(&mut tracked, state, region);
-                continue;
-            }
-            let sight = &self.walk.sight;
-            state.tracking = match (sight.is_reply, sight.is_third) {
-                (false, false) => Tracking::New,
-                // Nobody has seen what it answers, or the answer to what it follows.
-                (true, _) if !state.tracked && sight.protocol == TCP => Tracking::Invalid,
-                (true, _) if !state.tracked => Tracking::New,
-                (false, true) if state.tracked && !state.answered => Tracking::Invalid,
-                (false, true) if !state.tracked => {
-                    // With `nf_conntrack_tcp_loose` it is taken for the first of a connection.
-                    let invalid = State {
-                        tracking: Tracking::Invalid,
-                        ..state.clone()
-                    };
-                    let tag = |tag| Tag {
-                        fork: special::PICKED_UP,
-                        ..tag
-                    };
-                    join(&mut tracked, invalid, region.clone().tagged(tag));
-                    Tracking::New
-                }
-                (true, _) | (false, true) => Tracking::Established,
-            };
-            match (sight.is_reply, sight.is_third) {
-                (false, false) => state.tracked = true,
-                (true, _) => state.answered = state.tracking == Tracking::Established,
-                _ => {}
-            }
-            join(&mut tracked, state, region);
-        }
-        tracked
-    }
-
-    /// Whether any rule makes the kernel track connections of this family.
-    fn is_tracked(&self) -> bool {
-        let family = self.walk.sight.family;
-        self.rules
-            .tables
-            .iter()
-            .any(|table| table.tracks.contains(&family) && table.table.scope.sees(family))
-    }
-
-    /// New connections go through the chains of kind nat, until one of them decides.
-    fn translate(&mut self, hook: Hook, flow: Flow) -> Flow {
-        let chains = self.chains_of(hook, Kind::Nat);
-        let (mut done, mut open) = (Flow::new(), Flow::new());
-        for (state, region) in flow {
-            let to = if state.tracking == Tracking::New {
-                &mut open
-            } else {
-                &mut done
-            };
-            join(
-                to,
-                State {
-                    bound: false,
-                    ..state
-                },
-                region,
-            );
-        }
-        let stops = |(_, station): &(i64, Station<'_>)| matches!(station, Station::Chain(_, chain) | Station::Perhaps(_, chain, _) if chain.does.stops);
-        if !self.is_tracked() && chains.iter().any(stops) {
-            // Without a rule that needs it nothing is tracked, and these chains are not asked.
-            for (state, region) in open.clone() {
-                join(&mut done, state, region);
-            }
-            let fork = |tag| Tag {
-                fork: special::TRACKING,
-                ..tag
-            };
-            open = open
-                .into_iter()
-                .map(|(state, region)| (state, region.tagged(fork)))
-                .collect();
-        }
-        let open = self.in_order(hook, &chains, open);
-        for (state, region) in open {
-            join(&mut done, state, region);
-        }
-        done
-    }
-
-    /// An answer gets the addresses back that the first packet had, and what follows it gets the new ones again.
-    fn translate_known(&self, hook: Hook, flow: Flow) -> Flow {
-        let mut back = Flow::new();
-        for (mut state, region) in flow {
-            let translated = state.tracking == Tracking::Established;
-            if translated && self.walk.sight.is_third {
-                match hook {
-                    Hook::Prerouting | Hook::Output => {
-                        state.address = state.new_address;
-                        state.port = state.new_port;
-                    }
-                    _ => state.hidden = state.source_translated,
-                }
-            } else if translated {
-                match hook {
-                    Hook::Prerouting | Hook::Output => state.hidden = false,
-                    _ => {
-                        state.address = self.departure.address;
-                        state.port = self.departure.port;
-                    }
-                }
-            }
-            join(&mut back, state, region);
-        }
-        back
-    }
-
     /// What is for this host goes up, and the rest goes on.
     fn routed(&mut self, flow: Flow) {
         let (mut local, mut onward) = (Flow::new(), Flow::new());
@@ -735,27 +621,4 @@ fn orders<T: Copy>(things: &[T]) -> Vec<Vec<T>> {
             .collect();
     }
     orders
-}
-
-/// For those who explain a special cause.
-pub(super) fn explain(cause: CauseId) -> Option<&'static str> {
-    Some(match cause {
-        special::ORDER => "chains of one priority, whose order no listing tells",
-        special::OWN_ADDRESS => "whether the address that it is sent on to is one of this host",
-        special::NOT_TRANSLATED_BACK => {
-            "a packet that is not translated as the first one of its connection was"
-        }
-        special::TRACKING => "whether connections are tracked, for which no rule asks",
-        special::PICKED_UP => {
-            "a connection whose first packet is not tracked, which depends on `nf_conntrack_tcp_loose`"
-        }
-        special::NOTIFICATION => {
-            "whether a packet that opens a connection has ECE and CWR beside SYN, which it may (RFC 3168)"
-        }
-        special::DORMANT => "a table of which the listing does not tell whether it is dormant",
-        special::DEVICE => "a chain of which the listing does not tell of which interface it is",
-        special::STRANGER => "an object that was not understood",
-        special::LOOPBACK => "a translation to a loopback address, which depends on `route_localnet`",
-        _ => return None,
-    })
 }

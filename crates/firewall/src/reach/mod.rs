@@ -26,6 +26,7 @@ mod error;
 mod fates;
 mod flow;
 mod heads;
+mod hit;
 mod journey;
 mod link;
 mod named;

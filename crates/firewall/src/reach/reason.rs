@@ -4,8 +4,7 @@ use super::{
     answer::{Because, Passage},
     error::shown,
     fates::Fate,
-    journey::explain,
-    link::Linked,
+    link::{Linked, special},
     place::CauseId,
     ruleset::{At, Field, Lookup, Step, Table, Test, Value, Verdict},
 };
@@ -123,6 +122,29 @@ fn not_known_of_packets(field: &Field) -> Option<&'static str> {
         Field::Address(..) | Field::Port(..) | Field::ReplyAddress(..) | Field::ReplyPort(_) => {
             "an address or a port that may be another one by then"
         }
+        _ => return None,
+    })
+}
+
+/// What is no rule and no policy.
+fn explain(cause: CauseId) -> Option<&'static str> {
+    Some(match cause {
+        special::ORDER => "chains of one priority, whose order no listing tells",
+        special::OWN_ADDRESS => "whether the address that it is sent on to is one of this host",
+        special::NOT_TRANSLATED_BACK => {
+            "a packet that is not translated as the first one of its connection was"
+        }
+        special::TRACKING => "whether connections are tracked, for which no rule asks",
+        special::PICKED_UP => {
+            "a connection whose first packet is not tracked, which depends on `nf_conntrack_tcp_loose`"
+        }
+        special::NOTIFICATION => {
+            "whether a packet that opens a connection has ECE and CWR beside SYN, which it may (RFC 3168)"
+        }
+        special::DORMANT => "a table of which the listing does not tell whether it is dormant",
+        special::DEVICE => "a chain of which the listing does not tell of which interface it is",
+        special::STRANGER => "an object that was not understood",
+        special::LOOPBACK => "a translation to a loopback address, which depends on `route_localnet`",
         _ => return None,
     })
 }
