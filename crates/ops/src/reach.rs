@@ -214,7 +214,12 @@ fn sources(from: &From, site: Option<&Site>) -> Result<(Vec<IpNet>, bool), OpsEr
 
 /// Who may reach a port by the conduits, whichever service of that port it is; `None` where the site does not declare the
 /// addresses.
-fn allowed(site: &Site, addresses: &[IpAddr], port: Port, knowledge: &Knowledge) -> Option<Vec<IpNet>> {
+pub(crate) fn allowed(
+    site: &Site,
+    addresses: &[IpAddr],
+    port: Port,
+    knowledge: &Knowledge,
+) -> Option<Vec<IpNet>> {
     if !addresses.iter().any(|address| site.declares(*address)) {
         return None;
     }

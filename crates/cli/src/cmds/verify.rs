@@ -212,10 +212,11 @@ fn verdict(verification: &Verification) -> String {
         Verdict::CannotConclude if !verification.lets_in.is_empty() => {
             let who = verification.lets_in.iter().map(|part| {
                 let heading = heading(part.is_ipv4, &part.interfaces, &[]);
-                format!("{heading} from {}", sources(&part.sources, part.is_ipv4, false))
+                let perhaps = if part.passage == Passage::Unknown { " (perhaps)" } else { "" };
+                format!("{heading} from {}{perhaps}", sources(&part.sources, part.is_ipv4, false))
             });
             let who = who.collect::<Vec<_>>().join("; ");
-            format!("cannot conclude: by the rules that are loaded these get through, whom the plan keeps out: {who}")
+            format!("cannot conclude: by the rules that are loaded these get through, who should not: {who}")
         }
         Verdict::CannotConclude if !verification.failures.is_empty() => {
             "cannot conclude: not every vantage could look".into()

@@ -2,9 +2,8 @@
 
 use std::{fmt, net::IpAddr};
 
-use ipnet::IpNet;
 use portcullis_firewall::reach::Passage;
-use portcullis_model::{Exit, NetworkSet, Observation, Plan, Port, PortState, Site, Vantage};
+use portcullis_model::{Exit, NetworkSet, Observation, Plan, Port, PortState, Site, Vantage, without};
 use portcullis_scan::Sighting;
 use serde::Serialize;
 
@@ -217,20 +216,27 @@ pub(super) fn doubt(rows: &mut [Row]) {
     }
 }
 
-/// The parts of the prediction by which somebody gets through who should not, whether or not anybody looked from there.
-pub(super) fn let_in<'c>(classes: &'c [Class], allowed: &NetworkSet) -> Vec<&'c Class> {
-    let is_stranger = |source: &IpNet| !allowed.covers(source);
-    let lets_in = |class: &&Class| {
-        matches!(class.passage, Passage::Through | Passage::Led)
-            && class.interfaces.iter().any(|name| name != "lo")
-            && class.sources.iter().any(is_stranger)
+/// The parts of the prediction by which somebody gets through who should not, or of whom that is not concluded, whether or not
+/// anybody looked from there; each without those who may.
+pub(super) fn let_in(classes: &[Class], allowed: &NetworkSet) -> Vec<Class> {
+    let strangers = |class: &Class| Class {
+        sources: class
+            .sources
+            .iter()
+            .flat_map(|source| without(source, allowed))
+            .collect(),
+        ..class.clone()
     };
-    classes.iter().filter(lets_in).collect()
+    let may_let_in = |class: &&Class| {
+        class.passage != Passage::Blocked && class.interfaces.iter().any(|name| name != "lo")
+    };
+    let classes = classes.iter().filter(may_let_in).map(strangers);
+    classes.filter(|class| !class.sources.is_empty()).collect()
 }
 
 /// The word over all: the worst of the rows. A service that no longer listens has been cut, whatever the rows say.
-/// Where nobody looked who should be kept out, where somebody changed the rules, or where the rules let in who should be kept
-/// out, nothing is proved closed.
+/// Where nobody looked who should be kept out, where somebody changed the rules, or where the rules let in, or may let in, who
+/// should be kept out, nothing is proved closed.
 pub(super) fn overall(
     rows: &[Row],
     listening: Option<bool>,
@@ -430,7 +436,17 @@ mod tests {
             class("192.0.2.0/24", Passage::Through),
         ];
         let allowed = NetworkSet::from_iter(["10.7.20.0/24".parse().unwrap()]);
-        assert_eq!(let_in(&classes, &allowed), [&classes[2]]);
+        assert_eq!(let_in(&classes, &allowed), [classes[2].clone()]);
+        // Of a part that holds both, only those who should not are told; and those of whom nothing is concluded.
+        let both = [
+            class("10.7.20.0/23", Passage::Led),
+            class("10.7.30.0/24", Passage::Unknown),
+        ];
+        let strangers = [
+            class("10.7.21.0/24", Passage::Led),
+            class("10.7.30.0/24", Passage::Unknown),
+        ];
+        assert_eq!(let_in(&both, &allowed), strangers);
     }
 
     #[test]

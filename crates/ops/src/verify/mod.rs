@@ -14,7 +14,8 @@ use std::{
 
 use portcullis_lab::{Lab, plant};
 use portcullis_model::{
-    Change, ChangeState, Coverage, Observation, Plan, Port, PortState, Run, RunId, Transport, Vantage,
+    Change, ChangeState, Coverage, NetworkSet, Observation, Plan, Port, PortState, Run, RunId, Transport,
+    Vantage,
 };
 use portcullis_scan::Sighting;
 use portcullis_sys::{Socket, Survey};
@@ -27,6 +28,7 @@ pub use judge::{Proof, Row, Verdict};
 use crate::{
     Desk, OpsError, Stop,
     change::{moment::Moment, sweep::alterations},
+    reach,
 };
 use arrival::Listening;
 use control::Control;
@@ -57,7 +59,7 @@ pub struct Verification {
     pub rows: Vec<Row>,
     /// The parts of the prediction, each with those who have tested it; empty when no model could be made of the rules.
     pub parts: Vec<Class>,
-    /// Those of them by which somebody gets through whom the plan keeps out.
+    /// Those of them by which somebody gets through, or perhaps does, who should not by the plan or, without one, by the conduits.
     pub lets_in: Vec<Class>,
     /// Why there is no prediction, if there is none.
     pub not_predicted: Option<String>,
@@ -223,12 +225,13 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
     let parts = forecast
         .map(|forecast| forecast.classes(&witnesses))
         .unwrap_or_default();
-    let lets_in: Vec<Class> = plan.as_ref().map_or_else(Vec::new, |plan| {
-        judge::let_in(&parts, &plan.allowed_networks())
-            .into_iter()
-            .cloned()
-            .collect()
-    });
+    let allowed: Option<NetworkSet> = match (&plan, &desk.site) {
+        (Some(plan), _) => Some(plan.allowed_networks()),
+        (None, Some(site)) => reach::allowed(site, &addresses, port, &desk.knowledge)
+            .map(|allowed| allowed.into_iter().collect()),
+        (None, None) => None,
+    };
+    let lets_in = allowed.map_or_else(Vec::new, |allowed| judge::let_in(&parts, &allowed));
     let mut verdict = judge::overall(&rows, listening, smoke, &altered, !lets_in.is_empty());
     if !failures.is_empty() {
         verdict = verdict.max(Verdict::CannotConclude);
