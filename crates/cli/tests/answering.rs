@@ -436,3 +436,45 @@ fn what_strangers_write_is_only_text_on_the_page() {
         assert!(!page.contains(hostile), "{hostile}");
     }
 }
+
+#[test]
+fn what_the_log_says_to_be_missing_is_told_with_its_place() {
+    let lost = [
+        "2026-11-22T12:00:01+00:00 gw kernel: net_ratelimit: 34 callbacks suppressed\n",
+        "2026-11-22T12:00:02+00:00 gw systemd-journald[9]: Missed 8 kernel messages\n",
+    ];
+    let packet = line("12:00:00", "[UFW BLOCK]", "192.0.2.7", 502);
+    let place = Place::new("", &[packet.as_str(), lost[0], lost[1]].concat());
+    let text = place.text(&[]);
+    for told in [
+        "The log says 1 time(s) that something is missing, at least 34: the kernel left out",
+        "at least 8: systemd-journald missed",
+        "  kern.log:2: ",
+        "counts are lower bounds: the log itself says 2 time(s) that lines are missing, at least 42",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    let page = page(&place, &[]);
+    assert!(
+        page.contains("kern.log:3</td>") && page.contains("at least 34"),
+        "{page}"
+    );
+    let report = place.report(&[]);
+    assert_eq!(report["losses"][0]["at_least"], 34);
+    let offset = packet.len() as u64;
+    assert_eq!(report["loss_lines"][0]["read_from"]["offset"], offset, "{report}");
+    assert_eq!(
+        (&report["unrelated"], &report["unreadable"]),
+        (&0.into(), &0.into())
+    );
+    // What the firewall lost of its own lines is part of the answer that is not there.
+    let ios = "%SEC-6-IPACCESSLOGRL: access-list logging rate-limited or missed 18 packets\n";
+    let place = Place::new("", &[packet.as_str(), ios].concat());
+    assert_eq!(place.logs(&[]).status.code(), Some(3));
+    let listed = place.logs(&["--export", "cef"]);
+    let stderr = String::from_utf8_lossy(&listed.stderr);
+    assert!(
+        stderr.contains("at least 18") && listed.status.code() == Some(3),
+        "{stderr}"
+    );
+}

@@ -6,7 +6,7 @@ use portcullis_model::{
     LogEvent, LogFormat, LogMoment, LogSource, Port, TcpFlags, Transport, Untrusted, Verdict,
 };
 
-use crate::{Clock, RawTime, Reason};
+use crate::{Clock, Lost, RawTime, Reason};
 
 /// Protocol number of TCP (IANA).
 pub const TCP: u8 = 6;
@@ -28,6 +28,8 @@ pub enum Line<'a> {
     Event(Event<'a>),
     /// Something else that is logged to the same place.
     Unrelated,
+    /// The log says that something is missing from it.
+    Lost(Lost),
     /// It should be a logged packet and cannot be read.
     Unreadable(Reason),
 }

@@ -39,6 +39,7 @@ mod digits;
 mod event;
 mod format;
 mod framing;
+mod lost;
 mod pairs;
 mod prefix;
 mod read;
@@ -58,14 +59,16 @@ pub use decode::decoded;
 pub use event::{Event, Line, TCP, UDP};
 pub use format::{LineReader, LoggedPacket, read_frame, read_packet, sign};
 pub use framing::{Frame, Framing, NoFrame};
+pub use lost::{Lost, LostBy};
 pub use prefix::Prefixes;
 pub use read::{LogRead, Place, Sink, read_log};
 pub use reason::Reason;
 pub use series::in_order;
 pub use summary::{
-    ChangeReport, ChangeTimes, Counter, Countries, Facts, FormatCount, GroupCount, LogReport, NotCountries,
-    OwnScan, OwnScanReport, OwnScans, PhaseCounts, PortCount, ReasonCount, ServiceCount, SessionReport,
-    Sessions, Shared, SourceReport, Summary, TimeSpan, TimelineReport, UnreadableLine, VerdictCounts, Way,
+    ChangeReport, ChangeTimes, Counter, Countries, Facts, FormatCount, GroupCount, LogReport, LossCount,
+    LossLine, NotCountries, OwnScan, OwnScanReport, OwnScans, PhaseCounts, PortCount, ReasonCount,
+    ServiceCount, SessionReport, Sessions, Shared, SourceReport, Summary, TimeSpan, TimelineReport,
+    UnreadableLine, VerdictCounts, Way,
 };
 pub use time::TimeContext;
 pub use years::Years;

@@ -29,8 +29,6 @@ pub enum Reason {
     NoColumns,
     /// The packet is empty, or is no IP packet.
     NotIp,
-    /// Windows says that it lost events here.
-    EventsLost,
     /// The file could not be read further.
     Stopped,
     /// A connection of syslog ended within the message.
@@ -54,7 +52,6 @@ impl fmt::Display for Reason {
             Self::NotJson => f.write_str("the line is no JSON object of this format"),
             Self::NoColumns => f.write_str("the line that names the columns is missing"),
             Self::NotIp => f.write_str("the packet does not begin with an IP header"),
-            Self::EventsLost => f.write_str("the firewall says that it lost events here"),
             Self::Stopped => f.write_str("the log could not be read further"),
             Self::Unfinished => f.write_str("the connection ended within the message"),
             Self::NoFrame => f.write_str("no length stands before the message: the connection was closed"),

@@ -364,6 +364,7 @@ pub fn live(
                     }
                 }
                 Line::Unrelated => summary.add_unrelated(),
+                Line::Lost(lost) => summary.add_lost(*lost, bytes, || place),
                 Line::Unreadable(reason) => summary.add_unreadable(*reason, bytes, || place),
             },
         );

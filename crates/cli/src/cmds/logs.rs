@@ -124,12 +124,17 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
     for failure in &failures {
         report::remark(failure);
     }
-    let everything = failures.is_empty() && report.unreadable == 0;
+    let everything = failures.is_empty() && report.unreadable == 0 && !is_lost(&report);
     Ok(match (everything, signs.findings.is_empty()) {
         (false, _) => Exit::Partial,
         (true, false) => Exit::Found,
         (true, true) => Exit::Clean,
     })
+}
+
+/// Whether the firewall says that it lost lines of its own. What a server of logs lost may have been something else.
+fn is_lost(report: &logs::Report) -> bool {
+    report.losses.iter().any(|loss| loss.of_the_firewall)
 }
 
 /// What was read, for the head of the page.

@@ -36,7 +36,6 @@ use finding::{About, Raised};
 use marks::{Mark, Marks};
 
 pub use finding::Finding;
-pub use rate_limit::lines_lost;
 
 /// Findings that are kept; further ones are counted.
 const MOST_FINDINGS: usize = 10_000;

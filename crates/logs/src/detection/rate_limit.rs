@@ -101,21 +101,3 @@ impl Detect for RateLimit {
         self.rules.forgotten()
     }
 }
-
-/// How many lines the log itself says were left out, for a line that says so: the kernel's own limit (`___ratelimit` in
-/// `lib/ratelimit.c`: "net_ratelimit: 34 callbacks suppressed"), journald ("Suppressed 12 messages from kernel.service") and
-/// rsyslog's imuxsock ("imuxsock lost 51 messages from pid 1 due to rate-limiting").
-pub fn lines_lost(line: &[u8]) -> Option<u64> {
-    let line = line.get(..line.len().min(1024)).unwrap_or_default();
-    let text = std::str::from_utf8(line).ok()?;
-    let words: Vec<&str> = text.split_ascii_whitespace().collect();
-    words.windows(3).find_map(|three| {
-        let [a, b, c] = three else { return None };
-        match (*a, *b, *c) {
-            (count, "callbacks", "suppressed") | ("Suppressed" | "lost", count, "messages") => {
-                count.parse().ok()
-            }
-            _ => None,
-        }
-    })
-}

@@ -6,9 +6,7 @@ use portcullis_model::{
 };
 use proptest::prelude::*;
 
-use super::{
-    Closed, Detector, Finding, Known, OwnLook, lines_lost, marks::Marks, recent::Recent, sweep::Touched,
-};
+use super::{Closed, Detector, Finding, Known, OwnLook, marks::Marks, recent::Recent, sweep::Touched};
 
 fn start() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
@@ -371,29 +369,6 @@ fn lines_as_even_as_a_limit_are_told_and_uneven_ones_are_not() {
         let mut detector = only(DetectionKind::RateLimit, Known::default());
         assert_eq!(found(&mut detector, spans(60, lines)), [], "{what}");
     }
-}
-
-#[test]
-fn a_log_that_says_that_lines_were_left_out_is_believed() {
-    for (line, count) in [
-        (
-            "Nov 22 23:56:51 gw kernel: net_ratelimit: 34 callbacks suppressed",
-            Some(34),
-        ),
-        (
-            "systemd-journald[301]: Suppressed 12 messages from kernel.service",
-            Some(12),
-        ),
-        (
-            "rsyslogd: imuxsock lost 51 messages from pid 1 due to rate-limiting",
-            Some(51),
-        ),
-        ("kernel: FW IN=eth0 lost many messages", None),
-        ("", None),
-    ] {
-        assert_eq!(lines_lost(line.as_bytes()), count, "{line}");
-    }
-    assert_eq!(lines_lost(b"\xff\xfe 3 callbacks suppressed"), None);
 }
 
 #[test]

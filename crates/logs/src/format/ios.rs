@@ -1,7 +1,7 @@
 //! Access lists of Cisco IOS and IOS-XE.
 //!
 //! `IPACCESSLOGP` (with ports), `IPACCESSLOGDP` (ICMP), `IPACCESSLOGNP` (other protocols), `IPACCESSLOGRP` and `SP` (IGMP and
-//! its like), `IPACCESSLOGS` (standard lists, without a destination); those of IPv6; those of IOS-XE under `%FMANFP-6-`. The
+//! its like), `IPACCESSLOGS` (standard lists, without a destination); `IPACCESSLOGRL` says that lines were left out; those of IPv6; those of IOS-XE under `%FMANFP-6-`. The
 //! list of a terminal line (`access-class`) has 0.0.0.0 or :: for the router itself.
 //!
 //! Not held against its documentation ("Cisco IOS System Message Guide"): none was at hand. Held against the test lines of
@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use portcullis_model::{LogFormat, Verdict};
 
 use crate::{
-    Event, Line, RawTime, Reason, syslog,
+    Event, Line, Lost, LostBy, RawTime, Reason, syslog,
     words::{address, find, number, port, protocol, split, until, word},
 };
 
@@ -21,6 +21,14 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
     let Some((before, kind, text)) = message(line) else {
         return Line::Unrelated;
     };
+    // `access-list logging rate-limited or missed 18 packets`.
+    if kind == b"ACCESSLOGRL" {
+        let behind = find(text, b" missed ").and_then(|at| word(text.get(at + 8..)?));
+        return Line::Lost(Lost {
+            by: LostBy::Ios,
+            count: behind.and_then(|(count, _)| number(count)),
+        });
+    }
     match event(kind, text) {
         Ok(mut event) => {
             event.time = time(line, before);

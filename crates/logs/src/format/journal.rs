@@ -10,7 +10,11 @@ use portcullis_model::LogFormat;
 use serde::Deserialize;
 
 use super::kernel;
-use crate::{Line, Prefixes, RawTime, Reason, words::number};
+use crate::{
+    Line, Lost, Prefixes, RawTime, Reason,
+    lost::{by_journald, by_kernel},
+    words::number,
+};
 
 #[derive(Deserialize)]
 struct Entry<'a> {
@@ -31,6 +35,22 @@ fn is_of_kernel(transport: Option<&[u8]>, program: Option<&[u8]>) -> bool {
         Some(transport) => transport == b"kernel",
         None => program.is_none_or(|program| program == b"kernel"),
     }
+}
+
+/// Whether an entry is what the journal says of itself: nobody else may use that transport.
+fn is_of_journal(transport: Option<&[u8]>, program: Option<&[u8]>) -> bool {
+    transport == Some(b"driver") && program == Some(b"systemd-journald")
+}
+
+fn of_kernel<'a>(text: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
+    match kernel::read(text, true, prefixes) {
+        Line::Unrelated => lost(by_kernel(text)),
+        read => read,
+    }
+}
+
+fn lost(lost: Option<Lost>) -> Line<'static> {
+    lost.map_or(Line::Unrelated, Line::Lost)
 }
 
 #[derive(Deserialize)]
@@ -55,14 +75,20 @@ pub(crate) fn read_json<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
         return Line::Unreadable(Reason::NotJson);
     };
     let transport = entry.transport.as_deref().map(str::as_bytes);
-    if !is_of_kernel(transport, entry.program.as_deref().map(str::as_bytes)) {
-        return Line::Unrelated;
+    let program = entry.program.as_deref().map(str::as_bytes);
+    if !is_of_kernel(transport, program) {
+        return match entry.message {
+            Some(Message::Text(text)) if is_of_journal(transport, program) => {
+                lost(by_journald(text.as_bytes()))
+            }
+            _ => Line::Unrelated,
+        };
     }
     let time = entry.time.as_deref().map(str::as_bytes).and_then(number);
     let line = match entry.message {
-        Some(Message::Text(Cow::Borrowed(text))) => kernel::read(text.as_bytes(), true, prefixes),
-        Some(Message::Text(Cow::Owned(text))) => owned(kernel::read(text.as_bytes(), true, prefixes)),
-        Some(Message::Bytes(bytes)) => owned(kernel::read(&bytes, true, prefixes)),
+        Some(Message::Text(Cow::Borrowed(text))) => of_kernel(text.as_bytes(), prefixes),
+        Some(Message::Text(Cow::Owned(text))) => owned(of_kernel(text.as_bytes(), prefixes)),
+        Some(Message::Bytes(bytes)) => owned(of_kernel(&bytes, prefixes)),
         Some(Message::Other(_)) | None => Line::Unrelated,
     };
     dated(line, LogFormat::JournalJson, time)
@@ -96,9 +122,10 @@ pub(crate) fn read_export<'a>(entry: &'a [u8], prefixes: &Prefixes) -> Line<'a> 
         }
     }
     if !is_of_kernel(transport, program) {
-        return Line::Unrelated;
+        let said = message.filter(|_| is_of_journal(transport, program));
+        return lost(said.and_then(by_journald));
     }
-    let line = message.map_or(Line::Unrelated, |text| kernel::read(text, true, prefixes));
+    let line = message.map_or(Line::Unrelated, |text| of_kernel(text, prefixes));
     dated(line, LogFormat::JournalExport, time)
 }
 
@@ -113,6 +140,7 @@ fn owned(line: Line<'_>) -> Line<'static> {
     match line {
         Line::Event(event) => Line::Event(event.into_owned()),
         Line::Unrelated => Line::Unrelated,
+        Line::Lost(lost) => Line::Lost(lost),
         Line::Unreadable(reason) => Line::Unreadable(reason),
     }
 }

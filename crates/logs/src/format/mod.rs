@@ -32,7 +32,7 @@ pub use recognise::sign;
 #[cfg(test)]
 pub(crate) use tests::context as test_context;
 
-use crate::{Columns, LONGEST_LINE, Line, Prefixes, Reason};
+use crate::{Columns, LONGEST_LINE, Line, Prefixes, Reason, lost};
 
 /// Reads lines one by one. Without a fixed format, each line is first held against the format of the last event, then
 /// against the one whose sign it carries.
@@ -70,6 +70,13 @@ impl<'p> LineReader<'p> {
     /// Reads one line without its line end; an entry where the format's entries have several lines. `ended` tells whether it
     /// had a line end. The work is bounded by [`LONGEST_LINE`].
     pub fn read<'a>(&mut self, line: &'a [u8], ended: bool) -> Line<'a> {
+        match self.of_firewall(line, ended) {
+            Line::Unrelated => lost::told(line).map_or(Line::Unrelated, Line::Lost),
+            read => read,
+        }
+    }
+
+    fn of_firewall<'a>(&mut self, line: &'a [u8], ended: bool) -> Line<'a> {
         if line.len() > LONGEST_LINE {
             return Line::Unreadable(Reason::TooLong);
         }
@@ -103,11 +110,14 @@ impl<'p> LineReader<'p> {
     /// it proves no verdict.
     fn vouched<'a>(&mut self, format: LogFormat, line: &'a [u8], ended: bool) -> Line<'a> {
         let mut read = self.read_as(format, line, ended);
-        if let Line::Event(event) = &mut read
-            && event.verdict != Verdict::Unknown
-            && recognise::is_told_to_another(format, line)
-        {
-            event.verdict = Verdict::Unknown;
+        match &mut read {
+            Line::Event(event)
+                if event.verdict != Verdict::Unknown && recognise::is_told_to_another(format, line) =>
+            {
+                event.verdict = Verdict::Unknown;
+            }
+            Line::Lost(_) if recognise::is_told_to_another(format, line) => return Line::Unrelated,
+            _ => {}
         }
         read
     }

@@ -77,6 +77,7 @@ pub(crate) fn read_bytes(bytes: &[u8], format: Option<LogFormat>) -> Vec<String>
         .map(|line| match reader.read(line, true) {
             Line::Event(event) => format!("{} {}", event.format, told(&event)),
             Line::Unrelated => "unrelated".into(),
+            Line::Lost(lost) => format!("lost: {:?}, {}", lost.count, lost.by),
             Line::Unreadable(reason) => format!("unreadable: {reason}"),
         })
         .collect()

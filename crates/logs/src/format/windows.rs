@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use portcullis_model::{LogFormat, LogMoment, TcpFlags, Verdict};
 
 use crate::{
-    Columns, Event, Line, RawTime, Reason,
+    Columns, Event, Line, Lost, LostBy, RawTime, Reason,
     event::{TCP, UDP},
     words::{address, number, port, protocol},
 };
@@ -35,7 +35,7 @@ pub(crate) fn read<'a>(line: &'a [u8], columns: Option<&Columns>) -> Line<'a> {
     if !has_shape(line) {
         return Line::Unrelated;
     }
-    event(line, columns).map_or_else(Line::Unreadable, Line::Event)
+    event(line, columns).unwrap_or_else(Line::Unreadable)
 }
 
 /// `2026-11-22 23:56:51 DROP TCP …`
@@ -79,7 +79,7 @@ pub(crate) fn has_shape(line: &[u8]) -> bool {
     )
 }
 
-fn event<'a>(line: &'a [u8], columns: &Columns) -> Result<Event<'a>, Reason> {
+fn event<'a>(line: &'a [u8], columns: &Columns) -> Result<Line<'a>, Reason> {
     let [
         date,
         time,
@@ -91,13 +91,17 @@ fn event<'a>(line: &'a [u8], columns: &Columns) -> Result<Event<'a>, Reason> {
         destination_port,
         size,
         flags,
-        _,
+        info,
         path,
         _,
     ] = columns.values(line, b' ');
     let action = action.ok_or(Reason::CutOffBefore("action"))?;
     if action == b"INFO-EVENTS-LOST" {
-        return Err(Reason::EventsLost);
+        // How many stands in `info`.
+        return Ok(Line::Lost(Lost {
+            by: LostBy::Windows,
+            count: info.and_then(number),
+        }));
     }
     let end = |value: Option<&[u8]>, name| {
         address(value.ok_or(Reason::CutOffBefore(name))?).ok_or(Reason::NotAnAddress(name))
@@ -133,7 +137,7 @@ fn event<'a>(line: &'a [u8], columns: &Columns) -> Result<Event<'a>, Reason> {
         (Some(date), Some(time)) => RawTime::parts(date, time, b""),
         _ => RawTime::None,
     };
-    Ok(event)
+    Ok(Line::Event(event))
 }
 
 /// `SA`: the first letter of each flag.

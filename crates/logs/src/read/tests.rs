@@ -27,6 +27,7 @@ impl Sink for Kept {
         let kind = match line {
             Line::Event(event) => event.format.to_string(),
             Line::Unrelated => "unrelated".into(),
+            Line::Lost(lost) => lost.by.to_string(),
             Line::Unreadable(reason) => reason.to_string(),
         };
         self.0.push((kind, place.line, place.offset));

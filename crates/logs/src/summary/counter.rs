@@ -52,6 +52,7 @@ impl Counter<'_> {
         match line {
             Line::Event(event) => return self.own.add(event, clock.at(&event.time)),
             Line::Unrelated => self.own.add_unrelated(),
+            Line::Lost(lost) => self.own.add_lost(*lost, bytes, || place.to_source()),
             Line::Unreadable(reason) => self.own.add_unreadable(*reason, bytes, || place.to_source()),
         }
         false

@@ -33,13 +33,14 @@ pub use countries::{Countries, NotCountries};
 pub use facts::Facts;
 pub use ours::{OwnScan, OwnScans};
 pub use report::{
-    ChangeReport, FormatCount, GroupCount, LogReport, OwnScanReport, PhaseCounts, PortCount, ReasonCount,
-    ServiceCount, SessionReport, SourceReport, TimeSpan, TimelineReport, UnreadableLine, VerdictCounts,
+    ChangeReport, FormatCount, GroupCount, LogReport, LossCount, LossLine, OwnScanReport, PhaseCounts,
+    PortCount, ReasonCount, ServiceCount, SessionReport, SourceReport, TimeSpan, TimelineReport,
+    UnreadableLine, VerdictCounts,
 };
 pub use sessions::Sessions;
 pub use ways::Way;
 
-use crate::{Event, Moment, Reason};
+use crate::{Event, Lost, LostBy, Moment, Reason};
 use asked::PortBits;
 use changes::Around;
 use destinations::Destinations;
@@ -48,7 +49,7 @@ use services::{OfServices, ServicePorts};
 use sources::{Attempt, Sources, Span, Tally};
 use timeline::Timeline;
 
-/// Unreadable lines that are kept with their place.
+/// Unreadable lines that are kept with their place; as many lines of losses.
 const MOST_EXAMPLES: usize = 8;
 
 /// Bytes of such a line that are kept.
@@ -79,6 +80,8 @@ pub struct Summary {
     unreadable: BTreeMap<Reason, u64>,
     examples: Vec<UnreadableLine>,
     unrelated: u64,
+    losses: BTreeMap<LostBy, (u64, u64)>,
+    loss_lines: Vec<LossLine>,
 }
 
 impl Summary {
@@ -111,6 +114,8 @@ impl Summary {
             unreadable: BTreeMap::new(),
             examples: Vec::new(),
             unrelated: 0,
+            losses: BTreeMap::new(),
+            loss_lines: Vec::new(),
         }
     }
 
@@ -149,11 +154,26 @@ impl Summary {
     pub fn add_unreadable(&mut self, reason: Reason, bytes: &[u8], read_from: impl FnOnce() -> LogSource) {
         *self.unreadable.entry(reason).or_default() += 1;
         if self.examples.len() < MOST_EXAMPLES {
-            let shown = bytes.get(..bytes.len().min(LONGEST_EXAMPLE)).unwrap_or_default();
             self.examples.push(UnreadableLine {
                 reason: reason.to_string(),
                 read_from: read_from(),
-                text: Untrusted::from_bytes(shown),
+                text: example(bytes),
+            });
+        }
+    }
+
+    /// Counts a line by which the log says that something is missing from it.
+    pub fn add_lost(&mut self, lost: Lost, bytes: &[u8], read_from: impl FnOnce() -> LogSource) {
+        let (times, least) = self.losses.entry(lost.by).or_default();
+        *times += 1;
+        // What is lost without a number is one at least.
+        *least = least.saturating_add(lost.count.unwrap_or(1));
+        if self.loss_lines.len() < MOST_EXAMPLES {
+            self.loss_lines.push(LossLine {
+                told: lost.by.to_string(),
+                count: lost.count,
+                read_from: read_from(),
+                text: example(bytes),
             });
         }
     }
@@ -244,13 +264,35 @@ impl Summary {
         }
         self.examples.append(&mut other.examples);
         self.examples
-            .sort_by(|one, other| one.place().cmp(&other.place()));
+            .sort_by(|one, other| place(&one.read_from).cmp(&place(&other.read_from)));
         self.examples.truncate(MOST_EXAMPLES);
+        for (by, (times, least)) in std::mem::take(&mut other.losses) {
+            let own = self.losses.entry(by).or_default();
+            *own = (own.0 + times, own.1.saturating_add(least));
+        }
+        self.loss_lines.append(&mut other.loss_lines);
+        self.loss_lines
+            .sort_by(|one, other| place(&one.read_from).cmp(&place(&other.read_from)));
+        self.loss_lines.truncate(MOST_EXAMPLES);
     }
 
     /// Distinct sources so far.
     pub fn distinct_sources(&self) -> usize {
         self.sources.len()
+    }
+}
+
+/// The first bytes of a line.
+fn example(bytes: &[u8]) -> Untrusted {
+    Untrusted::from_bytes(bytes.get(..bytes.len().min(LONGEST_EXAMPLE)).unwrap_or_default())
+}
+
+/// For the order in which lines are told.
+fn place(source: &LogSource) -> (&str, u64) {
+    match source {
+        LogSource::File { path, offset, .. } => (path, *offset),
+        LogSource::Journal { realtime } => ("", *realtime),
+        LogSource::Nflog { .. } | LogSource::Syslog { .. } => ("", 0),
     }
 }
 

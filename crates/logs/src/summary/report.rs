@@ -70,6 +70,10 @@ pub struct LogReport {
     pub unreadable_lines: Vec<UnreadableLine>,
     /// Lines of something else.
     pub unrelated: u64,
+    /// What the log itself says to be missing from it; all counts are lower bounds then.
+    pub losses: Vec<LossCount>,
+    /// The first lines that say so, with their place.
+    pub loss_lines: Vec<LossLine>,
     /// What to keep in mind when reading these numbers, in plain words.
     pub notes: Vec<String>,
 }
@@ -279,13 +283,28 @@ pub struct UnreadableLine {
     pub text: Untrusted,
 }
 
-impl UnreadableLine {
-    /// For the order in which they are told.
-    pub(super) fn place(&self) -> (&str, u64) {
-        match &self.read_from {
-            LogSource::File { path, offset, .. } => (path, *offset),
-            LogSource::Journal { realtime } => ("", *realtime),
-            LogSource::Nflog { .. } | LogSource::Syslog { .. } => ("", 0),
-        }
-    }
+/// What the log itself says to be missing from it, by who says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LossCount {
+    /// Who says so, and of what, in words.
+    pub told: String,
+    /// How many lines say so.
+    pub times: u64,
+    /// At least so many are missing.
+    pub at_least: u64,
+    /// Whether the firewall speaks of its own lines. What others lost may have been something else.
+    pub of_the_firewall: bool,
+}
+
+/// A line by which the log says that something is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LossLine {
+    /// Who says so, and of what, in words.
+    pub told: String,
+    /// How many, if it tells.
+    pub count: Option<u64>,
+    /// Where it stands.
+    pub read_from: LogSource,
+    /// Its first bytes.
+    pub text: Untrusted,
 }

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use portcullis_model::LogFormat;
 
 use super::{
-    FormatCount, LogReport, ReasonCount, SourceReport, Summary, VerdictCounts,
+    FormatCount, LogReport, LossCount, ReasonCount, SourceReport, Summary, VerdictCounts,
     grouped::{address, by_country, by_network, by_zone},
     sources::Source,
     ways::{self, way},
 };
-use crate::{Reason, sign};
+use crate::{LostBy, Reason, sign};
 
 impl Summary {
     /// The numbers so far, with the `top` sources that tried most.
@@ -91,6 +91,8 @@ impl Summary {
             unreadable_reasons: self.reasons(),
             unreadable_lines: self.examples.clone(),
             unrelated: self.unrelated,
+            losses: self.losses(),
+            loss_lines: self.loss_lines.clone(),
             notes,
         }
     }
@@ -145,10 +147,28 @@ impl Summary {
         reasons.into_iter().map(count).collect()
     }
 
+    fn losses(&self) -> Vec<LossCount> {
+        let count = |(by, (times, least)): (&LostBy, &(u64, u64))| LossCount {
+            told: by.to_string(),
+            times: *times,
+            at_least: *least,
+            of_the_firewall: by.is_the_firewall(),
+        };
+        self.losses.iter().map(count).collect()
+    }
+
     fn notes(&self, verdicts: VerdictCounts) -> Vec<String> {
         let mut notes = self.facts.notes.clone();
         if verdicts.sum() > 0 {
             notes.push("counts are lower bounds: a rule with a rate limit logs only some packets".into());
+        }
+        if !self.losses.is_empty() {
+            let sum = |of: fn(&(u64, u64)) -> u64| self.losses.values().map(of).fold(0, u64::saturating_add);
+            notes.push(format!(
+                "counts are lower bounds: the log itself says {} time(s) that lines are missing, at least {}",
+                sum(|loss| loss.0),
+                sum(|loss| loss.1)
+            ));
         }
         if verdicts.unknown > 0 {
             notes.push(

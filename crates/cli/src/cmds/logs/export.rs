@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use portcullis_model::{Exit, LogEvent, sanitize};
 use portcullis_ops::logs::{self, Request};
 
-use super::{Frame, Outcome, fault, signs::Signs};
+use super::{Frame, Outcome, fault, is_lost, signs::Signs, text};
 use crate::{
     arguments::Logs,
     hand_on::{self, Form, Offender, cef, crowdsec, ocsf, stix},
@@ -61,7 +61,13 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs, request: &Request, 
             read.report.unreadable
         ));
     }
-    let everything = read.failures.is_empty() && read.report.unreadable == 0 && without_time == 0;
+    for line in text::losses(&read.report) {
+        report::eprintln_all(&format!("note: {line}"));
+    }
+    let everything = read.failures.is_empty()
+        && read.report.unreadable == 0
+        && !is_lost(&read.report)
+        && without_time == 0;
     Ok(match (everything, offenders.is_empty()) {
         (false, _) => Exit::Partial,
         (true, false) => Exit::Found,

@@ -55,6 +55,7 @@ pub(super) fn text(report: &Report, screen: Screen) -> String {
         );
     }
     unreadable(&mut text, report);
+    lost(&mut text, report);
     if report.unrelated > 0 {
         let _ = writeln!(text, "{} lines are no firewall log.", report.unrelated);
     }
@@ -129,6 +130,27 @@ fn unreadable(text: &mut String, report: &Report) {
         let place = sanitize(&place(&line.read_from));
         let _ = writeln!(text, "  {place}: {}: {}", line.reason, line.text);
     }
+}
+
+/// What the log itself says to be missing, and the first lines that say so with their place.
+fn lost(text: &mut String, report: &Report) {
+    for line in losses(report) {
+        let _ = writeln!(text, "{line}.");
+    }
+    for line in &report.loss_lines {
+        let place = sanitize(&place(&line.read_from));
+        let _ = writeln!(text, "  {place}: {}", line.text);
+    }
+}
+
+/// What the log itself says to be missing, by who says so.
+pub(super) fn losses(report: &Report) -> impl Iterator<Item = String> {
+    report.losses.iter().map(|loss| {
+        format!(
+            "The log says {} time(s) that something is missing, at least {}: {}",
+            loss.times, loss.at_least, loss.told
+        )
+    })
 }
 
 /// Where a line was read, as it stands there: who shows it makes it harmless.

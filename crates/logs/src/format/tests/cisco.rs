@@ -170,11 +170,15 @@ fn cisco_ios() {
         ],
     );
     let read = read_all(
-        "%SEC-6-IPACCESSLOGS: list 1 denied 192.0.2.7 1 packet\n%SEC-6-IPACCESSLOGRL: access-list logging rate-limited",
+        "%SEC-6-IPACCESSLOGS: list 1 denied 192.0.2.7 1 packet\n%SEC-6-IPACCESSLOGRL: access-list logging rate-limited or missed 18 packets\n\
+         %SEC-6-IPACCESSLOGRL: access-list logging rate-limited\n\
+         Nov 22 23:56:51 gw sshd[5]: Invalid user %SEC-6-IPACCESSLOGRL: access-list logging rate-limited or missed 18 packets",
     );
     assert_eq!(
         read[0],
         "unreadable: the line has no destination: a standard list logs none"
     );
-    assert!(read[1].starts_with("unreadable"), "{read:?}");
+    let limited = "Cisco IOS rate-limited or missed packets of access lists";
+    assert_eq!(read[1], format!("lost: Some(18), {limited}"));
+    assert_eq!(read[2..], [format!("lost: None, {limited}"), "unrelated".into()]);
 }

@@ -4,7 +4,7 @@ use etherparse::PacketBuilder;
 use portcullis_model::LogFormat;
 
 use super::{pairs, read_all, told};
-use crate::{Line, LoggedPacket, Prefixes, Reason, read_frame, read_packet};
+use crate::{Line, LineReader, LoggedPacket, Prefixes, Reason, read_frame, read_packet};
 
 pub(super) const SAMPLES: &[&str] = &[
     "#Fields: date time action protocol src-ip dst-ip src-port dst-port size tcpflags tcpsyn tcpack tcpwin icmptype icmpcode info path",
@@ -42,7 +42,7 @@ fn windows() {
         "windows 2026-11-22T22:56:53Z blocked 1 192.0.2.7 -> 10.7.10.4 in=RECEIVE bytes=60".into(),
         format!("windows 2026-11-22T22:56:54Z allowed 6 {ends} moment=begin"),
         format!("windows 2026-11-22T22:56:55Z allowed 6 {ends} moment=end"),
-        "unreadable: the firewall says that it lost events here".into(),
+        "lost: Some(7), the firewall of Windows lost events".into(),
         "unreadable: the line is cut off before dst-port".into(),
     ];
     assert_eq!(read, expected);
@@ -218,4 +218,41 @@ fn a_later_fragment_has_no_ports() {
         panic!()
     };
     assert_eq!((event.protocol, event.destination_port), (Some(6), None));
+}
+
+/// What the journal says of itself has a transport that nobody else may use; the kernel's own limit is a message of the kernel.
+#[test]
+fn a_journal_that_says_that_messages_are_missing() {
+    let entry = |transport: &str, program: &str, message: &str| {
+        [
+            format!(
+                r#"{{"__REALTIME_TIMESTAMP":"1","_TRANSPORT":"{transport}","SYSLOG_IDENTIFIER":"{program}","MESSAGE":"{message}"}}"#
+            ),
+            format!("__CURSOR=s\n_TRANSPORT={transport}\nSYSLOG_IDENTIFIER={program}\nMESSAGE={message}"),
+        ]
+    };
+    let missed = "Missed 8 kernel messages";
+    for (transport, program, message, expected) in [
+        ("driver", "systemd-journald", missed, Some(8)),
+        ("syslog", "systemd-journald", missed, None),
+        ("driver", "other", missed, None),
+        (
+            "kernel",
+            "kernel",
+            "net_ratelimit: 34 callbacks suppressed",
+            Some(34),
+        ),
+        ("syslog", "sshd", "net_ratelimit: 34 callbacks suppressed", None),
+    ] {
+        let [json, export] = entry(transport, program, message);
+        for (text, format) in [(json, LogFormat::JournalJson), (export, LogFormat::JournalExport)] {
+            let prefixes = Prefixes::default();
+            let read = LineReader::new(&prefixes, Some(format)).read(text.as_bytes(), true);
+            let count = match read {
+                Line::Lost(lost) => lost.count,
+                _ => None,
+            };
+            assert_eq!(count, expected, "{text}");
+        }
+    }
 }

@@ -239,3 +239,41 @@ fn what_was_not_read_is_counted_by_reason_with_the_first_lines() {
         (&20.into(), &0.into())
     );
 }
+
+#[test]
+fn what_the_log_says_to_be_missing_is_counted_with_the_first_lines() {
+    let file = |line| LogSource::File {
+        path: "x".into(),
+        line,
+        offset: line * 10,
+    };
+    let lost = |by, count| Lost { by, count };
+    let mut summary = Summary::of_all_ports();
+    summary.add_lost(lost(LostBy::Rsyslog, Some(51)), b"late", || file(9));
+    let mut other = Summary::of_all_ports();
+    other.add_lost(lost(LostBy::Rsyslog, Some(u64::MAX - 60)), b"\x1b[2J", || file(1));
+    other.add_lost(lost(LostBy::Ios, None), b"second", || file(2));
+    summary.absorb(&mut other);
+    let report = summary.report(1);
+    let told: Vec<_> = report
+        .losses
+        .iter()
+        .map(|loss| (loss.times, loss.at_least, loss.of_the_firewall))
+        .collect();
+    assert_eq!(told, [(1, 1, true), (2, u64::MAX - 9, false)]);
+    let lines: Vec<_> = report
+        .loss_lines
+        .iter()
+        .map(|line| line.text.to_string())
+        .collect();
+    assert_eq!(lines, ["\\u{1b}[2J", "second", "late"]);
+    assert_eq!(report.loss_lines[1].read_from, file(2));
+    let note = format!(
+        "counts are lower bounds: the log itself says 3 time(s) that lines are missing, at least {}",
+        u64::MAX - 8
+    );
+    assert_eq!(
+        (report.notes, report.unreadable, report.unrelated),
+        (vec![note], 0, 0)
+    );
+}

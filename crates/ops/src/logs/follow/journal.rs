@@ -154,9 +154,16 @@ impl Source for Journal {
 
 /// What journalctl is told to show: all that the kernel wrote, whenever the machine was started.
 pub(in crate::logs) fn shown(place: Option<&Path>) -> Vec<String> {
-    let mut arguments: Vec<String> = ["--no-pager", "--all", "--output=json", "_TRANSPORT=kernel"]
-        .map(Into::into)
-        .to_vec();
+    let mut arguments: Vec<String> = [
+        "--no-pager",
+        "--all",
+        "--output=json",
+        "_TRANSPORT=kernel",
+        // What the journal says of itself: that it missed messages.
+        "_TRANSPORT=driver",
+    ]
+    .map(Into::into)
+    .to_vec();
     if let Some(place) = place {
         let kind = if place.is_dir() { "directory" } else { "file" };
         arguments.push(format!("--{kind}={}", place.display()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_logs::{Clock, Event, Line, Settings, Summary, detection::lines_lost};
+use portcullis_logs::{Clock, Event, Line, Lost, Settings, Summary};
 use portcullis_model::LogSource;
 
 use super::{Tell, Told, tally::Tally};
@@ -50,13 +50,10 @@ impl Taking<'_> {
             Line::Unrelated => {
                 self.tally.unrelated += 1;
                 self.summary.add_unrelated();
-                if let Some(lost) = lines_lost(bytes) {
-                    let at = match place() {
-                        LogSource::File { offset, .. } => format!(" at byte {offset}"),
-                        _ => String::new(),
-                    };
-                    self.gap(format!("the log itself says{at} that {lost} lines were left out"));
-                }
+            }
+            Line::Lost(lost) => {
+                self.tally.unrelated += 1;
+                self.lost(*lost, bytes, place);
             }
             Line::Unreadable(reason) => {
                 self.tally.unreadable += 1;
@@ -71,6 +68,19 @@ impl Taking<'_> {
         if self.summary.add(event, at) && self.events {
             (self.told)(Told::Event(&event.to_log_event(&mut self.clock, place())));
         }
+    }
+
+    fn lost(&mut self, lost: Lost, bytes: &[u8], place: impl Fn() -> LogSource) {
+        let at = match place() {
+            LogSource::File { offset, .. } => format!(" at byte {offset}"),
+            _ => String::new(),
+        };
+        let what = match lost.count {
+            Some(count) => format!("{count} lines were left out"),
+            None => "lines were left out".to_owned(),
+        };
+        self.summary.add_lost(lost, bytes, place);
+        self.gap(format!("the log itself says{at} that {what}: {}", lost.by));
     }
 
     /// What may be missing, in plain words: told, and kept with the next counts.

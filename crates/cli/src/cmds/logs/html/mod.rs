@@ -107,6 +107,7 @@ pub(super) fn page(report: &Report, signs: &Findings, proposals: &[String], abou
         proposals,
     );
     unreadable(&mut page, report);
+    lost(&mut page, report);
     list(&mut page, "How it was read", &remarks(report, signs));
     page.push_str("</main>\n</body>\n</html>\n");
     page
@@ -230,6 +231,27 @@ fn unreadable(page: &mut String, report: &Report) {
     section(page, &name, &table);
 }
 
+fn lost(page: &mut String, report: &Report) {
+    let rows = report.loss_lines.iter().map(|line| {
+        vec![
+            text::place(&line.read_from),
+            line.told.clone(),
+            line.text.to_string(),
+        ]
+    });
+    let table = Table {
+        header: vec!["where", "what", "text"],
+        rows: rows.collect(),
+    };
+    if !table.rows.is_empty() {
+        section(
+            page,
+            "Lines that say that something is missing; the first of them",
+            &table,
+        );
+    }
+}
+
 fn remarks(report: &Report, signs: &Findings) -> Vec<String> {
     let formats = report.formats.iter().map(|format| {
         format!(
@@ -245,6 +267,7 @@ fn remarks(report: &Report, signs: &Findings) -> Vec<String> {
     formats
         .chain(unrelated)
         .chain(reasons)
+        .chain(text::losses(report))
         .chain(report.notes.iter().cloned())
         .chain(signs.notes.iter().cloned())
         .collect()
