@@ -99,12 +99,21 @@ impl<'a> Event<'a> {
 
     /// The destination port with its transport. Port 0 is reserved (RFC 6335, 6) and is told as none.
     pub fn port(&self) -> Option<Port> {
+        self.with_transport(self.destination_port)
+    }
+
+    /// The source port in the same form: the destination, where the line does not tell which of the two began.
+    pub(crate) fn source_port(&self) -> Option<Port> {
+        self.with_transport(self.source_port)
+    }
+
+    fn with_transport(&self, number: Option<u16>) -> Option<Port> {
         let transport = match self.protocol? {
             TCP => Transport::Tcp,
             UDP => Transport::Udp,
             _ => return None,
         };
-        let number = self.destination_port.filter(|number| *number != 0)?;
+        let number = number.filter(|number| *number != 0)?;
         Some(Port { transport, number })
     }
 

@@ -185,9 +185,11 @@ impl Summary {
             *lines += 1;
         }
         let port = event.port();
-        if let Some(asked) = &self.asked
-            && !port.is_some_and(|port| asked.has(port))
-        {
+        let is_asked = |asked: &PortBits| {
+            port.is_some_and(|port| asked.has(port))
+                || (!event.directed && event.source_port().is_some_and(|port| asked.has(port)))
+        };
+        if self.asked.as_ref().is_some_and(|asked| !is_asked(asked)) {
             self.on_other_ports += 1;
             return false;
         }

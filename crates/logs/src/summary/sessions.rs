@@ -15,6 +15,9 @@ use crate::{Event, Moment};
 /// a silent conversation for over (RFC 4787, 4.3). Clients of devices ask far more often.
 const IDLE: i64 = 300_000_000;
 
+/// By so much a beginning may be late by the time of its end: both are told in whole seconds.
+const CLOCKS: i64 = 2_000_000;
+
 /// Ways from a source to a port of a host that are remembered: some twenty megabytes.
 const MOST_WAYS: usize = 1 << 18;
 
@@ -42,6 +45,19 @@ pub struct Sessions {
 struct Open {
     first: i64,
     last: i64,
+}
+
+impl Open {
+    fn reach(&mut self, began: i64, at: i64) {
+        self.first = self.first.min(began);
+        self.last = self.last.max(at);
+    }
+}
+
+/// When what a line tells of began: a line that tells of a whole session tells how long it was.
+fn began(event: &Event<'_>, at: i64) -> i64 {
+    let length = event.duration_ms.unwrap_or(0).saturating_mul(1000);
+    at.saturating_sub(i64::try_from(length).unwrap_or(i64::MAX))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +92,9 @@ impl Sessions {
     /// Takes a line that counts.
     pub fn add(&mut self, event: &Event<'_>, at: Option<Moment>) {
         if !event.directed {
+            if let Some(at) = at {
+                self.add_end(event, at.microseconds);
+            }
             return;
         }
         let Some(at) = at.map(|at| at.microseconds) else {
@@ -87,16 +106,11 @@ impl Sessions {
             self.beyond += 1;
             return;
         }
-        // A line that tells of a whole session tells when it began.
-        let length = event.duration_ms.unwrap_or(0).saturating_mul(1000);
-        let began = at.saturating_sub(i64::try_from(length).unwrap_or(i64::MAX));
+        let began = began(event, at);
         let way = (source, key(event.destination), event.port());
         if let Some(open) = self.ways.get_mut(&way) {
             if began <= open.last.saturating_add(IDLE) && at >= open.first.saturating_sub(IDLE) {
-                *open = Open {
-                    first: open.first.min(began),
-                    last: open.last.max(at),
-                };
+                open.reach(began, at);
                 let length = open.last.saturating_sub(open.first);
                 if let Some(counted) = self.sources.get_mut(&source) {
                     counted.longest = counted.longest.max(length);
@@ -128,6 +142,37 @@ impl Sessions {
         counted.longest = counted.longest.max(length);
         counted.first = counted.first.min(began);
         counted.last = counted.last.max(began);
+    }
+
+    /// Takes the end of a session that does not tell who began it. Who did is known where its beginning was seen: then the session is as
+    /// long as its end says.
+    fn add_end(&mut self, event: &Event<'_>, at: i64) {
+        if event.duration_ms.is_none() {
+            return;
+        }
+        let began = began(event, at);
+        let (one, other) = (key(event.source), key(event.destination));
+        let forth = (one, other, event.port());
+        let back = (other, one, event.source_port());
+        let is_open = |way: &WayKey| {
+            self.ways.get(way).is_some_and(|open| {
+                began <= open.last.saturating_add(CLOCKS) && at >= open.first.saturating_sub(CLOCKS)
+            })
+        };
+        let way = match (is_open(&forth), is_open(&back)) {
+            (true, false) => forth,
+            (false, true) => back,
+            // Nobody began it that is known, or both did.
+            _ => return,
+        };
+        let Some(open) = self.ways.get_mut(&way) else {
+            return;
+        };
+        open.reach(began, at);
+        let length = open.last.saturating_sub(open.first);
+        if let Some(counted) = self.sources.get_mut(&way.0) {
+            counted.longest = counted.longest.max(length);
+        }
     }
 
     /// Forgets those that are over, which loses nothing; where that is not enough, the half of the others that is silent longest.
@@ -259,6 +304,36 @@ mod tests {
         assert_eq!(told(&sessions, "192.0.2.1").0, Some((1, 3600, 1000, 1000)));
         sessions.add(&end, at(9000));
         assert_eq!(told(&sessions, "192.0.2.1").0, Some((2, 3600, 1000, 5400)));
+    }
+
+    /// As a teardown of an ASA tells it: with both ports, in either order, and how long it was.
+    #[test]
+    fn an_end_that_does_not_tell_who_began_makes_the_session_as_long_that_was_seen_to_begin() {
+        let (source, plc) = ("192.0.2.1", "10.7.10.4");
+        let end = |first: (&str, u16), second: (&str, u16), seconds: u64| {
+            let mut end = event(first.0, second.0, second.1);
+            (end.directed, end.source_port) = (false, Some(first.1));
+            end.duration_ms = Some(seconds * 1000);
+            end
+        };
+        for turned in [false, true] {
+            let ends = [(source, 40000), (plc, 502)];
+            let [first, second] = if turned { [ends[1], ends[0]] } else { ends };
+            let mut sessions = Sessions::default();
+            sessions.add(&end(first, second, 3600), at(900));
+            assert_eq!(told(&sessions, source).0, None, "nobody knows who began");
+            sessions.add(&event(source, plc, 502), at(1000));
+            sessions.add(&end(first, second, 3600), at(4600));
+            assert_eq!(told(&sessions, source).0, Some((1, 3600, 1000, 1000)), "{turned}");
+            assert_eq!(told(&sessions, plc).0, None);
+            // What goes on within five minutes of the end is the same session.
+            sessions.add(&event(source, plc, 502), at(4700));
+            assert_eq!(told(&sessions, source).0, Some((1, 3700, 1000, 1000)));
+            // One that began elsewhere is not this one.
+            sessions.add(&end((source, 40001), (plc, 503), 60), at(4700));
+            sessions.add(&end(first, second, 10), at(9000));
+            assert_eq!(told(&sessions, source).0, Some((1, 3700, 1000, 1000)));
+        }
     }
 
     #[test]

@@ -66,6 +66,46 @@ fn cisco_asa() {
             "%ASA-3-710003: TCP access denied by ACL from 192.0.2.7/40000 to outside:10.7.10.4/502",
             format!("blocked 6 {ENDS} in=outside"),
         ),
+        (
+            "%ASA-7-710005: UDP request discarded from 192.0.2.7/40000 to outside:10.7.10.4/502",
+            format!("blocked 17 {ENDS} in=outside"),
+        ),
+        (
+            "%ASA-3-106010: Deny inbound tcp src outside:192.0.2.7/40000 dst inside:10.7.10.4/502",
+            format!("blocked 6 {ENDS} {both}"),
+        ),
+        (
+            "%ASA-3-106010: Deny inbound protocol 47 src outside:192.0.2.7 dst inside:10.7.10.4",
+            format!("blocked 47 192.0.2.7 -> 10.7.10.4 {both}"),
+        ),
+        (
+            "%ASA-2-106016: Deny IP spoof from (127.0.0.1) to 10.7.10.4 on interface outside",
+            "blocked - 127.0.0.1 -> 10.7.10.4 in=outside".to_owned(),
+        ),
+        (
+            "%ASA-2-106017: Deny IP due to Land Attack from 10.7.10.4 to 10.7.10.4",
+            "blocked - 10.7.10.4 -> 10.7.10.4".to_owned(),
+        ),
+        (
+            "%ASA-1-106021: Deny TCP reverse path check from 192.0.2.7 to 10.7.10.4 on interface outside",
+            "blocked 6 192.0.2.7 -> 10.7.10.4 in=outside".to_owned(),
+        ),
+        (
+            "%ASA-1-106021: Deny protocol 47 reverse path check from 192.0.2.7 to 10.7.10.4 on interface outside.",
+            "blocked 47 192.0.2.7 -> 10.7.10.4 in=outside".to_owned(),
+        ),
+        (
+            "%ASA-6-106102: access-list vpn_in denied tcp for user 'an engineer' outside/192.0.2.7(40000) -> inside/10.7.10.4(502) hit-cnt 3 300-second interval [0x0, 0x0]",
+            format!("blocked 6 {ENDS} {both} rule=vpn_in count=3"),
+        ),
+        (
+            "%ASA-session-3-106102: access-list vpn_in permitted tcp for user eng outside/192.0.2.7(40000) -> inside/10.7.10.4(502) hit-cnt 1 first hit [0x0, 0x0]",
+            format!("allowed 6 {ENDS} {both} rule=vpn_in"),
+        ),
+        (
+            "%ASA-3-313001: Denied ICMP type=8, code=0 from 192.0.2.7 on interface outside",
+            "blocked 1 192.0.2.7 -> 0.0.0.0 in=outside".to_owned(),
+        ),
     ] {
         let line = text.strip_prefix("Nov 22 23:56:51 fw ").unwrap_or(text);
         let heads = [
@@ -111,13 +151,19 @@ fn cisco_asa_that_cannot_be_read_and_that_is_something_else() {
         "%ASA-5-111008: User 'enable_15' executed the 'write memory' command.\n\
          %ASA-4-106023: Deny tcp src outside:plc-gateway/40000 dst inside:10.7.10.4/502 by access-group \"x\"\n\
          %ASA-2-106001: Inbound TCP connection denied from 192.0.2.7/40000 to 10.7.10.4/502 fl\n\
-         %ASA-3-710003: TCP access denied by ACL from 192.0.2.7/40000 to outside:10.7.10.4/ssh",
+         %ASA-3-710003: TCP access denied by ACL from 192.0.2.7/40000 to outside:10.7.10.4/ssh\n\
+         %ASA-6-302014: Teardown 7 for outside:192.0.2.7/40000 to inside:10.7.10.4/502\n\
+         %ASA-6-106102: access-list vpn_in denied tcp for user 'a outside/192.0.2.7(40000) -> inside/10.7.10.4(502) hit-cnt 3\n\
+         %ASA-2-106016: Deny IP spoof from () to 10.7.10.4 on interface outside",
     );
     let expected = [
         "unrelated",
         "unreadable: the source is not an address",
         "unreadable: the line is cut off before the interface",
         "unreadable: the destination is not a port",
+        "unreadable: the line has no protocol",
+        "unreadable: the line is cut off before the end of the user's name",
+        "unreadable: the source is not an address",
     ];
     assert_eq!(read, expected);
 }
