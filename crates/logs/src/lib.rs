@@ -7,7 +7,7 @@
 //! ([`read_packet`], [`read_frame`]), cut a stream of syslog
 //! ([`Framing`]), resolve a time ([`Clock`]), sum up ([`Summary`], [`Shared`]) with what
 //! no log tells ([`Facts`]), infer sessions ([`Sessions`]), unpack
-//! ([`decoded`]), order rotated files ([`in_order`]), look for signs ([`detection::Detector`]).
+//! ([`decoded`]), tell why a file holds nothing that can be read ([`unfit()`]), order rotated files ([`in_order`]), look for signs ([`detection::Detector`]).
 //!
 //! ```
 //! use portcullis_logs::{Prefixes, Settings, Shared, Summary, TimeContext, Years, read_log};
@@ -48,6 +48,7 @@ mod series;
 mod summary;
 mod syslog;
 mod time;
+mod unfit;
 mod words;
 mod years;
 
@@ -71,6 +72,7 @@ pub use summary::{
     UnreadableLine, VerdictCounts, Way,
 };
 pub use time::TimeContext;
+pub use unfit::{Unfit, ends_with_returns, unfit};
 pub use years::Years;
 
 /// Bytes of a line, or of an entry, that are looked at. The kernel's own lines end before 1024 (`S_SIZE` in `nf_log.h`), the

@@ -24,8 +24,8 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use portcullis_capture::{self as capture, Link};
 use portcullis_logs::{
-    Clock, Facts, Line, LogReport, Place, Sessions, Settings, Shared, Sink, Summary, TimeContext, Years,
-    decoded, in_order, read_frame, read_log,
+    Clock, Facts, Line, LogReport, Place, Sessions, Settings, Shared, Sink, Summary, TimeContext, Unfit,
+    Years, decoded, ends_with_returns, in_order, read_frame, read_log, unfit,
 };
 use portcullis_model::{LogEvent, LogFormat, Port, sanitize};
 
@@ -91,12 +91,15 @@ pub fn files(request: &Request, paths: &[PathBuf], each: Option<Each<'_>>) -> Lo
     let shared = Shared::new(summary(request));
     let mut failures = Vec::new();
     let mut takers = Takers::new(request, each);
+    let mut notes = Vec::new();
     for path in in_order(paths) {
-        if let Err(source) = file(request, &path, &shared, &mut takers) {
-            failures.push(OpsError::Read { path, source });
+        match file(request, &path, &shared, &mut takers) {
+            Ok(note) => notes.extend(note),
+            Err(source) => failures.push(OpsError::Read { path, source }),
         }
     }
-    let report = takers.report(shared.into_summary(), request.top);
+    let mut report = takers.report(shared.into_summary(), request.top);
+    report.notes.extend(notes);
     LogsRead { report, failures }
 }
 
@@ -156,16 +159,19 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-fn file(request: &Request, path: &Path, shared: &Shared, takers: &mut Takers<'_>) -> io::Result<()> {
+/// Reads one file. Where nothing is found in it, what may be wrong is an error if it is known, and else a note.
+fn file(
+    request: &Request,
+    path: &Path,
+    shared: &Shared,
+    takers: &mut Takers<'_>,
+) -> io::Result<Option<String>> {
     let name = path.to_string_lossy();
     if path == Path::new("-") {
-        return whole(
-            decoded(io::stdin())?,
-            &name,
-            &settings(request, None),
-            shared,
-            takers,
-        );
+        let settings = settings(request, None);
+        let before = shared.so_far();
+        let was = whole(decoded(io::stdin())?, &name, &settings, shared, takers)?;
+        return in_vain(&was, before, &name, &settings, shared);
     }
     let mut file = File::open(path)?;
     let data = file.metadata()?;
@@ -184,7 +190,8 @@ fn file(request: &Request, path: &Path, shared: &Shared, takers: &mut Takers<'_>
         reader: file,
         bytes: Arc::clone(&bytes),
     };
-    whole(decoded(counted)?, &name, &settings, shared, takers)?;
+    let before = shared.so_far();
+    let was = whole(decoded(counted)?, &name, &settings, shared, takers)?;
     let read = bytes.load(Ordering::Relaxed);
     if data.is_file() && read < data.len() {
         let had = data.len();
@@ -192,7 +199,46 @@ fn file(request: &Request, path: &Path, shared: &Shared, takers: &mut Takers<'_>
             "the file became shorter while it was read: {read} of {had} bytes were there"
         )));
     }
-    Ok(())
+    in_vain(&was, before, &name, &settings, shared)
+}
+
+/// Of a log in which there was nothing: why, and what to do. A file that is a log of something else is no error.
+fn in_vain(
+    was: &WasRead,
+    before: (u64, u64),
+    name: &str,
+    settings: &Settings,
+    shared: &Shared,
+) -> io::Result<Option<String>> {
+    if ends_with_returns(&was.head) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            Unfit::Returns.to_string(),
+        ));
+    }
+    let (events, unreadable) = shared.so_far();
+    if events > before.0 || was.lines == 0 {
+        return Ok(None);
+    }
+    if was.is_capture {
+        return Ok(Some(format!(
+            "{name}: none of its {} packets is of a log group: `portcullis capture {name}` tells what was said on the wire",
+            was.lines
+        )));
+    }
+    if let Some(why) = unfit(&was.head, settings.format, &settings.prefixes) {
+        let kind = match why {
+            Unfit::Utf16 => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Unsupported,
+        };
+        return Err(io::Error::new(kind, why.to_string()));
+    }
+    Ok((unreadable == before.1).then(|| {
+        format!(
+            "{name}: none of its {} lines is of a firewall in a format that is known; docs/logs.md lists them, and a rule must log",
+            was.lines
+        )
+    }))
 }
 
 fn settings(request: &Request, modified: Option<Timestamp>) -> Settings {
@@ -208,6 +254,33 @@ fn settings(request: &Request, modified: Option<Timestamp>) -> Settings {
     }
 }
 
+/// How a log was read.
+struct WasRead {
+    /// Its first bytes.
+    head: Vec<u8>,
+    /// Lines, or frames of a capture.
+    lines: u64,
+    is_capture: bool,
+}
+
+/// Bytes of the beginning that tell what may be wrong with a log.
+const HEAD: usize = 8192;
+
+/// Keeps the first bytes of what is read.
+struct Remembering<R> {
+    reader: R,
+    head: Vec<u8>,
+}
+
+impl<R: Read> Read for Remembering<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        let room = HEAD.saturating_sub(self.head.len()).min(count);
+        self.head.extend(buffer.iter().take(room));
+        Ok(count)
+    }
+}
+
 /// Reads one log to its end.
 fn whole(
     mut reader: impl Read + Send,
@@ -215,14 +288,24 @@ fn whole(
     settings: &Settings,
     shared: &Shared,
     takers: &mut Takers<'_>,
-) -> io::Result<()> {
+) -> io::Result<WasRead> {
     let mut head = Vec::new();
     reader.by_ref().take(4).read_to_end(&mut head)?;
     let is_capture = is_capture(&head);
     let reader = Cursor::new(head).chain(reader);
     if is_capture {
-        return frames(reader, path, settings, shared, takers);
+        let lines = frames(reader, path, settings, shared, takers)?;
+        return Ok(WasRead {
+            head: Vec::new(),
+            lines,
+            is_capture,
+        });
     }
+    let mut remembering = Remembering {
+        reader,
+        head: Vec::new(),
+    };
+    let reader = &mut remembering;
     let read = if takers.want_order() {
         let shared = shared.one();
         read_log(reader, path, settings, &mut [Ordered { shared, takers }])
@@ -230,7 +313,14 @@ fn whole(
         let threads = available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
         read_log(reader, path, settings, &mut shared.counters(threads))
     };
-    read.stopped.map_or(Ok(()), |why| Err(io::Error::other(why)))
+    if let Some(why) = read.stopped {
+        return Err(io::Error::other(why));
+    }
+    Ok(WasRead {
+        head: remembering.head,
+        lines: read.lines,
+        is_capture,
+    })
 }
 
 /// What pcap, in both byte orders and with both units of time, and pcapng begin with.
@@ -245,14 +335,15 @@ fn is_capture(head: &[u8]) -> bool {
     )
 }
 
-/// Reads a capture of a log group, frame by frame. The number of a frame stands in the place of a line's.
+/// Reads a capture of a log group, frame by frame, and tells how many there were. The number of a frame stands in the place of a
+/// line's.
 fn frames(
     reader: impl Read,
     path: &str,
     settings: &Settings,
     shared: &Shared,
     takers: &mut Takers<'_>,
-) -> io::Result<()> {
+) -> io::Result<u64> {
     let mut file = capture::File::open(reader).map_err(io::Error::other)?;
     let mut clock = Clock::new(&settings.time);
     let mut counter = shared.one();
@@ -274,7 +365,7 @@ fn frames(
             takers.take(&read, place, &mut clock);
         }
     }
-    Ok(())
+    Ok(line)
 }
 
 /// Counts, and hands each line that counts on in its order.

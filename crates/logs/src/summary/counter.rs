@@ -33,6 +33,12 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Events, and lines that cannot be read, so far: of the counters that are gone.
+    pub fn so_far(&self) -> (u64, u64) {
+        let summary = self.lock();
+        (summary.events(), summary.unreadable())
+    }
+
     /// What was counted, once the counters are gone.
     pub fn into_summary(self) -> Summary {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)

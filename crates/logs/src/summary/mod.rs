@@ -278,6 +278,15 @@ impl Summary {
         self.loss_lines.truncate(MOST_EXAMPLES);
     }
 
+    /// Lines that are events so far, whatever their port.
+    fn events(&self) -> u64 {
+        self.formats.iter().sum()
+    }
+
+    fn unreadable(&self) -> u64 {
+        self.unreadable.values().sum()
+    }
+
     /// Distinct sources so far.
     pub fn distinct_sources(&self) -> usize {
         self.sources.len()

@@ -87,7 +87,7 @@ impl Summary {
             undirected: self.undirected,
             on_the_sites_word: self.on_the_sites_word,
             formats: self.formats(),
-            unreadable: self.unreadable.values().sum(),
+            unreadable: self.unreadable(),
             unreadable_reasons: self.reasons(),
             unreadable_lines: self.examples.clone(),
             unrelated: self.unrelated,

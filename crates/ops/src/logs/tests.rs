@@ -1,6 +1,6 @@
 //! Files as they lie on a disk: rotated, compressed, captured, broken.
 
-use std::fs;
+use std::{fs, io::Write};
 
 use super::*;
 
@@ -126,5 +126,64 @@ fn sessions_run_over_the_border_between_two_files() {
     let without = files(&self::request(), &names, None);
     assert_eq!(without.report.sources[0].sessions, None);
     assert_eq!(without.report.attempts, read.report.attempts);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// Why each file could not be read.
+fn causes(read: &LogsRead) -> Vec<String> {
+    read.failures
+        .iter()
+        .map(|failure| std::error::Error::source(failure).unwrap().to_string())
+        .collect()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+#[test]
+fn a_file_in_which_nothing_is_found_says_what_to_do() {
+    let folder = folder("in-vain");
+    let lines = line(22, "192.0.2.7").repeat(3);
+    let wide: Vec<u8> = lines.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, format, told) in [
+        (wide.clone(), None, "UTF-16"),
+        (gzip(&gzip(lines.as_bytes())), None, "packed with gzip"),
+        (lines.replace('\n', "\r").into_bytes(), None, "CR alone"),
+        (
+            lines.clone().into_bytes(),
+            Some(LogFormat::Windows),
+            "of kernel (lines have IN= and OUT=)",
+        ),
+    ] {
+        let path = folder.join("log");
+        fs::write(&path, bytes).unwrap();
+        let request = Request { format, ..request() };
+        let read = files(&request, &[path], None);
+        let causes = causes(&read);
+        assert!(
+            causes.len() == 1 && causes[0].contains(told),
+            "{told}: {causes:?}"
+        );
+    }
+    // A log of something else is read to its end, and nothing is wrong with it.
+    let (other, good) = (folder.join("other"), folder.join("good"));
+    fs::write(&other, "usb 1-1: new device\n".repeat(40)).unwrap();
+    fs::write(&good, &lines).unwrap();
+    fs::write(folder.join("empty"), "").unwrap();
+    let read = files(&request(), &[good, other, folder.join("empty")], None);
+    assert!(read.failures.is_empty(), "{:?}", read.failures);
+    let notes: Vec<_> = read
+        .report
+        .notes
+        .iter()
+        .filter(|note| note.contains("none of its"))
+        .collect();
+    assert!(
+        notes.len() == 1 && notes[0].contains("other: none of its 40 lines"),
+        "{notes:?}"
+    );
     fs::remove_dir_all(folder).unwrap();
 }
