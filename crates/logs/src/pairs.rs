@@ -5,12 +5,25 @@ use memchr::{memchr, memchr2};
 /// The pairs of a text, in order; what is no pair is passed over. Quoted values end at the next quote that has no
 /// backslash before it.
 pub(crate) fn pairs(text: &[u8]) -> Pairs<'_> {
-    Pairs { rest: text }
+    Pairs {
+        rest: text,
+        end: b'\t',
+    }
+}
+
+/// The same with commas between the pairs: a value without quotes has none in it.
+pub(crate) fn pairs_with_commas(text: &[u8]) -> Pairs<'_> {
+    Pairs {
+        rest: text,
+        end: b',',
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Pairs<'a> {
     rest: &'a [u8],
+    /// What ends a value without quotes, beside a blank.
+    end: u8,
 }
 
 impl<'a> Iterator for Pairs<'a> {
@@ -33,7 +46,7 @@ impl<'a> Iterator for Pairs<'a> {
                     quoted.get(end..)?.strip_prefix(b"\"").unwrap_or_default(),
                 )
             }
-            None => behind.split_at_checked(memchr2(b' ', b'\t', behind).unwrap_or(behind.len()))?,
+            None => behind.split_at_checked(memchr2(b' ', self.end, behind).unwrap_or(behind.len()))?,
         };
         self.rest = rest;
         Some((key, value))
@@ -71,5 +84,18 @@ mod tests {
             [(&b"a"[..], &b"open"[..])]
         );
         assert_eq!(pairs(b"\\\"=\\").count(), 1);
+        assert_eq!(
+            pairs(b"a=1,b=2").collect::<Vec<_>>(),
+            [(&b"a"[..], &b"1,b=2"[..])]
+        );
+        assert_eq!(
+            pairs_with_commas(b"<1>a=1,b=\"x, y\",c=,d=2").collect::<Vec<_>>(),
+            [
+                (&b"<1>a"[..], &b"1"[..]),
+                (b"b", b"x, y"),
+                (b"c", b""),
+                (b"d", b"2")
+            ]
+        );
     }
 }

@@ -66,6 +66,24 @@ fn fortigate() {
             ),
         ],
     );
+    // With commas, as `set csv enable` has it; one that stands in a quoted value ends nothing.
+    let commas = denied
+        .replace(' ', ",")
+        .replace("devname=\"fg\"", "devname=\"a, type=b\"");
+    let bare = commas
+        .replace("devname=\"a, type=b\"", "devname=fg")
+        .replace('"', "");
+    pairs(
+        LogFormat::Fortigate,
+        &[
+            (&commas, &event("blocked", "", none)),
+            (&bare, &event("blocked", "", none)),
+            (
+                &commas.replace("\"deny\"", "\"start\""),
+                &event("allowed", " moment=begin", none),
+            ),
+        ],
+    );
     let others = read_all(&format!(
         "{}\n{}\n{}",
         denied.replace("type=\"traffic\"", "type=\"event\""),
