@@ -160,6 +160,20 @@ fn is_clock(word: &[u8]) -> bool {
     word.len() >= 5 && word.contains(&b':') && word.first().is_some_and(u8::is_ascii_digit)
 }
 
+/// The message of a line of RFC 5424, which has its priority and version: behind time, host, program, process, name and
+/// structured data.
+pub(crate) fn message_of_rfc_5424(line: &[u8]) -> Option<&[u8]> {
+    let (priority, rest) = split(line.strip_prefix(b"<")?, b'>')?;
+    if !(1..=3).contains(&priority.len()) || !priority.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let mut rest = rest.strip_prefix(b"1 ")?;
+    for _ in 0..5 {
+        (_, rest) = word(rest)?;
+    }
+    Some(after_structured_data(rest))
+}
+
 /// Behind `-` or `[id name="value"]…` (RFC 5424, 6.3).
 pub(crate) fn after_structured_data(text: &[u8]) -> &[u8] {
     let text = text.trim_ascii_start();

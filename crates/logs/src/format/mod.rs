@@ -32,7 +32,7 @@ pub use recognise::sign;
 #[cfg(test)]
 pub(crate) use tests::context as test_context;
 
-use crate::{Columns, LONGEST_LINE, Line, Prefixes, Reason, lost};
+use crate::{Columns, LONGEST_LINE, Line, Prefixes, Reason, lost, syslog};
 
 /// Reads lines one by one. Without a fixed format, each line is first held against the format of the last event, then
 /// against the one whose sign it carries.
@@ -154,7 +154,9 @@ fn object(line: &[u8]) -> Option<&[u8]> {
     if line.first() == Some(&b'{') {
         return Some(line);
     }
-    line.get(memchr::memmem::find(line, b"{\"")?..)
+    // A value of structured data may look like the beginning of an object.
+    let message = syslog::message_of_rfc_5424(line).unwrap_or(line);
+    message.get(memmem::find(message, b"{\"")?..)
 }
 
 /// What a JSON object says. Whether the line is text is looked at once, and not for each of its words.

@@ -6,7 +6,10 @@ use aho_corasick::AhoCorasick;
 use memchr::{memchr, memmem};
 use portcullis_model::LogFormat;
 
-use crate::words::find;
+use crate::{
+    syslog,
+    words::{find, until},
+};
 
 /// The signs in lines that are no JSON, in the order of [`TEXT_FORMATS`].
 const TEXTS: [&str; 16] = [
@@ -85,11 +88,8 @@ pub(super) fn is_told_to_another(format: LogFormat, line: &[u8]) -> bool {
         LogFormat::PaloAlto => memchr(b',', line),
         LogFormat::Filterlog => find(line, b"filterlog"),
         LogFormat::Junos => find(line, b"RT_FLOW"),
-        LogFormat::Suricata | LogFormat::ZeekJson | LogFormat::UlogdJson => {
-            // An object has no name of its own: only the tag itself may stand before it.
-            return memchr(b'{', line)
-                .and_then(|begins| line.get(..begins))
-                .is_some_and(|before| !matches!(before.trim_ascii_end(), [] | [.., b':' | b'-']));
+        LogFormat::Suricata | LogFormat::ZeekJson | LogFormat::UlogdJson | LogFormat::JournalJson => {
+            return !is_alone_behind_its_tag(line);
         }
         _ => return false,
     };
@@ -98,6 +98,27 @@ pub(super) fn is_told_to_another(format: LogFormat, line: &[u8]) -> bool {
     before
         .windows(3)
         .any(|three| matches!(three, [b']' | b'a'..=b'z', b':', b' ']))
+}
+
+/// An object has no name of its own: only the tag itself may stand before it.
+fn is_alone_behind_its_tag(line: &[u8]) -> bool {
+    if line.first() == Some(&b'{') {
+        return true;
+    }
+    if let Some(message) = syslog::message_of_rfc_5424(line) {
+        // The tag stands further before; rsyslog may put its mark of JSON here.
+        return matches!(before_object(message), b"" | b"@cee:");
+    }
+    let before = before_object(syslog::head(line).rest);
+    let before = before.strip_suffix(b"@cee:").unwrap_or(before).trim_ascii_end();
+    let mut words = before.split(u8::is_ascii_whitespace).rev();
+    let is_end = |word: &[u8]| matches!(word, [] | [.., b':' | b'-']);
+    // `sshd[5]: Invalid user x: {` has a tag, and another word behind it that ends as a tag does.
+    words.next().is_none_or(is_end) && words.all(|word| !word.ends_with(b":"))
+}
+
+fn before_object(text: &[u8]) -> &[u8] {
+    until(text, b'{').trim_ascii()
 }
 
 /// What a format is recognised by, in words.

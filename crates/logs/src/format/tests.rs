@@ -153,6 +153,44 @@ fn what_another_program_was_told_proves_no_verdict() {
             "{told}"
         );
     }
+    let head = "<134>1 2026-11-29T10:00:10Z fw";
+    for (line, own) in [
+        (format!("suricata 7 - - {flow}"), true),
+        (format!(r#"suricata 7 - [x y="z"] {flow}"#), true),
+        (
+            format!(r#"suricata 7 - [a@1 y="\"\\]{{\"q\":1}}" z="{{"][b c="d"] {flow}"#),
+            true,
+        ),
+        (format!(r#"suricata 7 - [x y="z"] @cee: {flow}"#), true),
+        (format!(r#"sshd 5 - [x y="z"] Invalid user {flow}"#), false),
+        (format!("sshd 5 - - Invalid user x: {flow}"), false),
+        (format!("sshd 5 - - Invalid user x - {flow}"), false),
+        (format!(r#"sshd 5 - [x y="z" Invalid user {flow}"#), false),
+    ] {
+        let line = format!("{head} {line}");
+        assert_eq!(
+            verdict(&line),
+            Some(if own { Verdict::Blocked } else { Verdict::Unknown }),
+            "{line}"
+        );
+    }
+    let entry =
+        format!(r#"{{"__REALTIME_TIMESTAMP":"1","_TRANSPORT":"kernel","MESSAGE":"[UFW ALLOW] {body}"}}"#);
+    for (before, own) in [
+        ("", Verdict::Allowed),
+        ("Nov 22 23:56:51 gw journal: ", Verdict::Allowed),
+        ("Nov 22 23:56:51 gw journal: @cee: ", Verdict::Allowed),
+        ("Nov 22 23:56:51 gw sshd[5]: Invalid user x: ", Verdict::Unknown),
+        ("Nov 22 23:56:51 gw sshd[5]: Invalid user x - ", Verdict::Unknown),
+        ("Nov 22 23:56:51 gw sshd[5]: Invalid user ", Verdict::Unknown),
+    ] {
+        let line = format!("{before}{entry}");
+        let mut reader = LineReader::new(&prefixes, Some(LogFormat::JournalJson));
+        let Line::Event(event) = reader.read(line.as_bytes(), true) else {
+            panic!("{line}");
+        };
+        assert_eq!(event.verdict, own, "{line}");
+    }
     for (entry, counts) in [
         (r#""_TRANSPORT":"kernel""#, true),
         (r#""_TRANSPORT":"syslog","SYSLOG_IDENTIFIER":"kernel""#, false),
