@@ -3,6 +3,7 @@
 
 mod block;
 mod countries;
+mod distinct;
 mod facts;
 mod follow;
 mod limited;
@@ -36,6 +37,7 @@ use crate::{OpsError, Stop};
 
 pub use block::{Proposal, proposals};
 pub use countries::countries;
+pub use distinct::distinct;
 pub use facts::facts;
 pub use follow::{Carrier, FollowError, Followed, How, Listener, Tell, TlsFiles, Told, follow};
 pub use limited::counters;
@@ -80,19 +82,21 @@ pub struct LogsRead {
     pub report: LogReport,
     /// Files that could not be read to their end, with the reason.
     pub failures: Vec<OpsError>,
+    /// Whether none of them could be read, and nothing was found.
+    pub nothing: bool,
 }
 
 /// Takes each event in its order.
 pub type Each<'e> = &'e mut (dyn FnMut(&LogEvent) + Send);
 
 /// Reads files one after the other, those of a rotated log from the oldest on; `-` is standard input. A file that cannot be
-/// read does not stop the others. Without somebody who takes each event in order, all processors read.
+/// read does not stop the others; one that is named twice is read once. Without somebody who takes each event in order, all processors read.
 pub fn files(request: &Request, paths: &[PathBuf], each: Option<Each<'_>>) -> LogsRead {
     let shared = Shared::new(summary(request));
     let mut failures = Vec::new();
     let mut takers = Takers::new(request, each);
-    let mut notes = Vec::new();
-    for path in in_order(paths) {
+    let (paths, mut notes) = distinct(paths);
+    for path in in_order(&paths) {
         match file(request, &path, &shared, &mut takers) {
             Ok(note) => notes.extend(note),
             Err(source) => failures.push(OpsError::Read { path, source }),
@@ -100,7 +104,11 @@ pub fn files(request: &Request, paths: &[PathBuf], each: Option<Each<'_>>) -> Lo
     }
     let mut report = takers.report(shared.into_summary(), request.top);
     report.notes.extend(notes);
-    LogsRead { report, failures }
+    LogsRead {
+        nothing: failures.len() == paths.len() && report.attempts == 0,
+        report,
+        failures,
+    }
 }
 
 /// Who wants the lines in their order.

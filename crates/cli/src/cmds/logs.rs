@@ -90,7 +90,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs) -> Outcome {
             let read = logs::files(&request, &arguments.files, each);
             let mut failures = read.failures;
             // With nothing read there is nothing to report.
-            if failures.len() == arguments.files.len() && read.report.attempts == 0 {
+            if read.nothing {
                 return failures
                     .pop()
                     .map_or(Ok(Exit::Clean), |failure| Err(fault(failure)));

@@ -187,3 +187,45 @@ fn a_file_in_which_nothing_is_found_says_what_to_do() {
     );
     fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_file_with_two_names_counts_once_and_that_is_said() {
+    let folder = folder("twice");
+    let names = ["kern.log", "link.log", "hard.log", "kern.log.1"].map(|name| folder.join(name));
+    let [kern, link, hard, older] = names.clone();
+    fs::write(&kern, line(22, "192.0.2.7")).unwrap();
+    fs::write(&older, line(21, "192.0.2.7")).unwrap();
+    std::os::unix::fs::symlink(&kern, &link).unwrap();
+    fs::hard_link(&kern, &hard).unwrap();
+    let dotted = folder.join(".").join("kern.log");
+    let read = files(
+        &request(),
+        &[
+            link.clone(),
+            kern.clone(),
+            hard,
+            dotted,
+            kern.clone(),
+            older.clone(),
+        ],
+        None,
+    );
+    assert_eq!(read.report.attempts, 2);
+    let notes: Vec<_> = read
+        .report
+        .notes
+        .iter()
+        .filter(|note| note.contains("is the same file as"))
+        .collect();
+    assert_eq!(notes.len(), 4, "{notes:?}");
+    assert!(
+        notes[0].starts_with(&format!("{} is the same", link.display())),
+        "{notes:?}"
+    );
+    assert_eq!(distinct(&[link, kern.clone(), older.clone()]).0, [kern, older]);
+    // What is not there fails once for each name, and is nothing in all.
+    let gone = folder.join("gone");
+    let read = files(&request(), &[gone.clone(), gone], None);
+    assert!(read.failures.len() == 2 && read.nothing);
+    fs::remove_dir_all(folder).unwrap();
+}

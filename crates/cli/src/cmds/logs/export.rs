@@ -31,7 +31,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs, request: &Request, 
         }
     };
     let mut read = logs::files(request, &arguments.files, Some(&mut each));
-    if read.failures.len() == arguments.files.len() && read.report.attempts == 0 {
+    if read.nothing {
         return read
             .failures
             .pop()

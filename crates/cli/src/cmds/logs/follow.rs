@@ -1,5 +1,7 @@
 //! `portcullis logs --follow`
 
+use std::path::PathBuf;
+
 use portcullis_model::{Fault, sanitize};
 use portcullis_ops::logs::{
     self, Carrier, FollowError, Followed, How, Listener, Report, Request, TlsFiles, Told,
@@ -20,7 +22,11 @@ pub(super) async fn run(
         patience: arguments.patience,
         events: !arguments.no_events || arguments.signs,
     };
-    let what = what(arguments).map_err(fault)?;
+    let (files, notes) = logs::distinct(&arguments.files);
+    for note in notes {
+        report::eprintln_all(&format!("note: {}", sanitize(&note)));
+    }
+    let what = what(arguments, files).map_err(fault)?;
     let live: Vec<String> = what.iter().filter_map(live).collect();
     for path in arguments.files.iter().filter(|path| !path.exists()) {
         frame.say(&format!(
@@ -51,8 +57,8 @@ pub(super) async fn run(
         .map_err(fault)
 }
 
-fn what(arguments: &Logs) -> Result<Vec<Followed>, FollowError> {
-    let files = arguments.files.iter().cloned().map(Followed::File);
+fn what(arguments: &Logs, files: Vec<PathBuf>) -> Result<Vec<Followed>, FollowError> {
+    let files = files.into_iter().map(Followed::File);
     let journal = arguments.journal.clone().map(Followed::Journal);
     let nflog = arguments.nflog.map(Followed::Nflog);
     let mut what: Vec<Followed> = files.chain(journal).chain(nflog).collect();
