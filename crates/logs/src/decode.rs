@@ -50,7 +50,7 @@ impl<'r> Frames<'r> {
             return Ok(false);
         }
         let whole: Source<'r> = Box::new(Cursor::new(first).chain(source));
-        let decoder = StreamingDecoder::new(whole).map_err(|error| io::Error::other(error.to_string()))?;
+        let decoder = StreamingDecoder::new(whole).map_err(|_| damaged())?;
         self.decoder = Some(decoder);
         Ok(true)
     }
@@ -60,7 +60,7 @@ impl Read for Frames<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(decoder) = &mut self.decoder {
-                let count = decoder.read(buffer)?;
+                let count = decoder.read(buffer).map_err(|_| damaged())?;
                 if count > 0 || buffer.is_empty() {
                     return Ok(count);
                 }
@@ -71,6 +71,11 @@ impl Read for Frames<'_> {
             }
         }
     }
+}
+
+/// What the decoder says instead is of its own insides.
+fn damaged() -> io::Error {
+    io::Error::other("what is packed with zstd is damaged, or ends too early")
 }
 
 fn unsupported(name: &str) -> io::Error {

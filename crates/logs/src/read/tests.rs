@@ -156,7 +156,15 @@ fn compressed_logs_are_unpacked_by_what_they_begin_with() {
     );
     for (broken, told) in [
         (&b"\x1f\x8b\x08\0junk that is no deflate stream"[..], ""),
-        (b"\x28\xb5\x2f\xfdjunk", ""),
+        (
+            b"\x28\xb5\x2f\xfdjunk",
+            "what is packed with zstd is damaged, or ends too early",
+        ),
+        (
+            &zstd[..zstd.len() - 3],
+            "what is packed with zstd is damaged, or ends too early",
+        ),
+        (b"\x28\xb5\x2f\xfd", "what is packed with zstd is damaged"),
         (b"\xfd7zXZ\0", "compressed with xz"),
         (b"BZh9", "compressed with bzip2"),
     ] {
