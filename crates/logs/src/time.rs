@@ -12,6 +12,9 @@ use crate::Years;
 /// ours, and a line that is minutes ahead must not be moved back by a year.
 const TOLERATED_HOURS: i64 = 24;
 
+/// Seconds from 1970 back to 1900, where the clocks of NTP begin: nothing was logged before.
+const EARLIEST: i64 = -2_208_988_800;
+
 /// 29 February exists only every fourth year, or every eighth around a century.
 const YEARS_BACK: i16 = 8;
 
@@ -47,10 +50,15 @@ impl ReadTime {
 impl TimeContext {
     /// Reads the time that the text begins with. Returns what is left of the text.
     pub(crate) fn read<'a>(&self, text: &'a str) -> (ReadTime, &'a str) {
-        self.iso(text)
+        let read = self
+            .iso(text)
             .or_else(|| self.month_first(text))
-            .or_else(|| self.weekday_first(text))
-            .unwrap_or_else(|| (ReadTime::unknown("the line has no time that can be read"), text))
+            .or_else(|| self.weekday_first(text));
+        match read {
+            Some((time, rest)) if time.at.is_none_or(|at| at.as_second() >= EARLIEST) => (time, rest),
+            Some((_, rest)) => (ReadTime::unknown("the time lies before 1900"), rest),
+            None => (ReadTime::unknown("the line has no time that can be read"), text),
+        }
     }
 
     /// `2026-11-22T23:56:51.123+01:00` (RFC 3339), also with a blank for the T and without an offset.
@@ -70,6 +78,9 @@ impl TimeContext {
 
     fn iso_stamp(&self, stamp: &str) -> Option<ReadTime> {
         let stamp = stamp.trim_end_matches([':', ',']);
+        if !has_hours_of_a_day(stamp) {
+            return None;
+        }
         if let Ok(at) = stamp.parse::<Timestamp>() {
             let at = Some(at);
             return Some(ReadTime { at, assumed: None });
@@ -171,6 +182,15 @@ impl TimeContext {
     }
 }
 
+/// Whether the offset from UTC, if there is one, is less than a day (RFC 3339, 5.6).
+fn has_hours_of_a_day(stamp: &str) -> bool {
+    let clock = stamp.split_once(['T', 't']).map_or("", |(_, clock)| clock);
+    let hours = clock
+        .split_once(['+', '-'])
+        .and_then(|(_, offset)| offset.get(..2));
+    hours.is_none_or(|hours| hours.parse::<u8>().is_ok_and(|hours| hours < 24))
+}
+
 /// Whether the zone stands behind a time, as Cisco's systems write it when they are told to. Of the names of zones only these mean one
 /// thing everywhere.
 fn says_utc(behind: &str) -> bool {
@@ -245,6 +265,26 @@ mod tests {
         ] {
             let assumed = format!("year {year} and zone Europe/Oslo assumed");
             assert_eq!(read(&context, line), (at.into(), assumed), "{line}");
+        }
+    }
+
+    #[test]
+    fn offsets_of_more_than_a_day_and_years_before_all_clocks_are_no_time() {
+        let context = context("2026-11-22T23:00:00Z", "UTC");
+        for (text, why) in [
+            ("2026-11-22T23:56:51+25:00 x", "no time"),
+            ("2026-11-22T23:56:51-2500 x", "no time"),
+            ("0000-11-22T23:56:51Z x", "before 1900"),
+            ("1899-12-31T23:59:59Z x", "before 1900"),
+            ("Nov 22 23:56:51 0004 x", "before 1900"),
+            ("-004-11-22T23:56:51Z x", "no time"),
+        ] {
+            let (time, _) = context.read(text);
+            assert_eq!(time.at, None, "{text}");
+            assert!(time.assumed.unwrap().contains(why), "{text}");
+        }
+        for text in ["2026-11-22T23:56:51+23:59 x", "1900-01-01T00:00:00Z x"] {
+            assert!(context.read(text).0.at.is_some(), "{text}");
         }
     }
 
