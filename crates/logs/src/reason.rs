@@ -33,6 +33,8 @@ pub enum Reason {
     Stopped,
     /// A connection of syslog ended within the message.
     Unfinished,
+    /// A line within a message of syslog, behind its first one.
+    WithinMessage,
     /// A connection of syslog does not say how long the message is.
     NoFrame,
 }
@@ -54,6 +56,9 @@ impl fmt::Display for Reason {
             Self::NotIp => f.write_str("the packet does not begin with an IP header"),
             Self::Stopped => f.write_str("the log could not be read further"),
             Self::Unfinished => f.write_str("the connection ended within the message"),
+            Self::WithinMessage => f.write_str(
+                "the line stands within a message of syslog, behind its first line: a stranger may have written it",
+            ),
             Self::NoFrame => f.write_str("no length stands before the message: the connection was closed"),
         }
     }

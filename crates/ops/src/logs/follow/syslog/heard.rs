@@ -110,9 +110,88 @@ impl Heard {
             let bytes = self.bytes.get(from..end).unwrap_or_default();
             from = end;
             match what {
-                What::Message(_) => taking.line(&reader.read(bytes, true), bytes, place),
+                What::Message(_) => message(bytes, reader, taking, place),
                 What::Unreadable(reason, _) => taking.line(&Line::Unreadable(reason), bytes, place),
             }
         }
+    }
+}
+
+/// One message. A line end in it may have come from the sender, who put two messages into one, or from a stranger whose name the sender
+/// wrote down: what looks like a logged packet behind it is counted, and believed nothing.
+fn message(
+    bytes: &[u8],
+    reader: &mut LineReader<'_>,
+    taking: &mut Taking<'_>,
+    place: impl Fn() -> LogSource + Copy,
+) {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    taking.line(&reader.read(first, true), first, place);
+    for line in lines {
+        if !matches!(reader.read(line, true), Line::Unrelated) {
+            taking.line(&Line::Unreadable(Reason::WithinMessage), line, place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_logs::{Clock, Prefixes, Settings, Summary, TimeContext, Years};
+
+    use super::*;
+    use crate::logs::follow::tally::Tally;
+
+    const LINE: &str = "<4>Nov 22 23:56:51 gw kernel: [UFW ALLOW] IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 LEN=60 PROTO=TCP SPT=4 DPT=502 SYN";
+
+    /// Packets, those that are proven to have got through, what cannot be read, and what is something else.
+    fn counted(message: &str) -> (u64, u64, u64, u64) {
+        let settings = Settings {
+            time: TimeContext {
+                now: "2026-11-23T12:00:00Z".parse().unwrap(),
+                timezone: jiff::tz::TimeZone::UTC,
+                file_modified: None,
+                years: Years::default(),
+            },
+            prefixes: Prefixes::default(),
+            format: None,
+        };
+        let (mut tally, mut gaps) = (Tally::default(), Vec::new());
+        let mut summary = Summary::of_all_ports();
+        let mut taking = Taking {
+            settings: &settings,
+            clock: Clock::new(&settings.time),
+            tally: &mut tally,
+            gaps: &mut gaps,
+            summary: &mut summary,
+            told: &mut |_| {},
+            events: false,
+        };
+        let mut heard = Heard::from([192, 0, 2, 1].into());
+        heard.message(message.as_bytes(), false);
+        heard.count(
+            "udp://192.0.2.1:514",
+            &mut LineReader::new(&settings.prefixes, None),
+            &mut taking,
+        );
+        let report = summary.report(1);
+        (
+            report.attempts,
+            report.verdicts.allowed,
+            report.unreadable,
+            report.unrelated,
+        )
+    }
+
+    #[test]
+    fn a_line_behind_the_first_of_a_message_is_counted_and_believed_nothing() {
+        assert_eq!(counted(LINE), (1, 1, 0, 0));
+        assert_eq!(counted(&format!("{LINE}\n{LINE}\r\n{LINE}\n")), (1, 1, 2, 0));
+        let stranger = format!("<38>Nov 22 23:56:51 gw app: no user x\n{LINE}");
+        assert_eq!(counted(&stranger), (0, 0, 1, 1));
+        assert_eq!(
+            counted("<38>Nov 22 23:56:51 gw app: failed\n  at line 1\n  at line 2"),
+            (0, 0, 0, 1)
+        );
     }
 }
