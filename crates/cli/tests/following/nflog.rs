@@ -66,7 +66,7 @@ fn logged_packets_are_counted_once_and_what_nobody_heard_is_a_gap() {
     assert_eq!((stream.lines, events, stream.unreadable), (320, 320, 0));
     let gaps = gaps(&folder.path().join("x.db"), "nflog:7");
     assert!(
-        gaps.len() == 1 && gaps[0].starts_with("nobody listened from 20"),
+        gaps.len() == 1 && gaps[0].starts_with("nobody listened to log group 7 from 20"),
         "{gaps:?}"
     );
 }

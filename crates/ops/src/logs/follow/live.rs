@@ -16,19 +16,19 @@ pub(super) struct Listened {
 }
 
 impl Listened {
-    /// Begins now. Told is what may be missing since the last time, if there was one.
-    pub(super) fn begin(kept: Option<&str>) -> (Self, Option<String>) {
+    /// Begins now to listen to what has this name. Told is what may be missing since the last time, if there was one.
+    pub(super) fn begin(name: &str, kept: Option<&str>) -> (Self, Option<String>) {
         let now = Self {
             until: Timestamp::now(),
         };
         let gap = kept.map(|kept| match serde_json::from_str::<Self>(kept) {
             Ok(before) => format!(
-                "nobody listened from {} to {}: what came then is not counted",
+                "nobody listened to {name} from {} to {}: what came then is not counted",
                 clock(before.until),
                 clock(now.until)
             ),
             Err(_) => format!(
-                "nobody listened until {}: what came then is not counted",
+                "nobody listened to {name} until {}: what came then is not counted",
                 clock(now.until)
             ),
         });
@@ -56,15 +56,15 @@ mod tests {
 
     #[test]
     fn what_came_while_nobody_listened_is_a_gap_from_the_last_commit_to_now() {
-        let (mut first, gap) = Listened::begin(None);
+        let (mut first, gap) = Listened::begin("x", None);
         assert_eq!(gap, None);
         let before = first.position().unwrap();
         first.now();
         assert_ne!(before, first.position().unwrap());
-        let (_, gap) = Listened::begin(Some(r#"{"until":"2026-11-22T12:00:00Z"}"#));
+        let (_, gap) = Listened::begin("udp://192.0.2.1:514", Some(r#"{"until":"2026-11-22T12:00:00Z"}"#));
         let gap = gap.unwrap();
         assert!(
-            gap.starts_with("nobody listened from 2026-11-22 12:00:00 (UTC) to 20"),
+            gap.starts_with("nobody listened to udp://192.0.2.1:514 from 2026-11-22 12:00:00 (UTC) to 20"),
             "{gap}"
         );
     }

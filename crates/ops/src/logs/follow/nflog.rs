@@ -146,7 +146,7 @@ impl NflogGroup {
     /// Without the right to, and when somebody else listens to the group.
     pub(super) fn open(group: u16, kept: Option<&str>) -> Result<Self, OpsError> {
         let listening = Listening::open(group).map_err(OpsError::System)?;
-        let (listened, gap) = Listened::begin(kept);
+        let (listened, gap) = Listened::begin(&format!("log group {group}"), kept);
         Ok(Self {
             listening,
             listened,

@@ -74,7 +74,7 @@ impl Syslog {
                 .map(Ear::Tcp),
         };
         let ear = ear.map_err(OpsError::Follow)?;
-        let (listened, gap) = Listened::begin(kept);
+        let (listened, gap) = Listened::begin(&listener.to_string(), kept);
         Ok(Self {
             name: listener.to_string(),
             heard,
