@@ -163,6 +163,16 @@ impl SysError {
     }
 }
 
+/// Whether a log group is denied because somebody else has it. The kernel says of it that it is not permitted (`nfulnl_recv_config` in
+/// `nfnetlink_log.c`), as to those who have no right to it; it is busy where two ask at once.
+fn is_listened_to(source: &io::Error, is_root: bool) -> bool {
+    match source.raw_os_error() {
+        Some(nix::libc::EBUSY | nix::libc::EEXIST) => true,
+        Some(nix::libc::EPERM) => is_root,
+        _ => false,
+    }
+}
+
 impl Fault for SysError {
     fn code(&self) -> &'static str {
         match self {
@@ -200,10 +210,12 @@ impl Fault for SysError {
             Self::RulesetEvents(_) if self.is_denied() => {
                 Some("following the ruleset needs CAP_NET_ADMIN: run it as root (sudo)".into())
             }
+            Self::LogGroup { source, .. } if is_listened_to(source, nix::unistd::geteuid().is_root()) => Some(
+                "another program listens to this group, and each has one listener: `cat /proc/net/netfilter/nfnetlink_log` \
+                 shows its process in the second column; stop it, or log to another group"
+                    .into(),
+            ),
             _ if self.is_denied() => Some("run it as root (sudo)".into()),
-            Self::LogGroup { source, .. } if source.raw_os_error() == Some(nix::libc::EBUSY) => {
-                Some("another program listens to this group; stop it or choose another group".into())
-            }
             Self::Connect { .. } => Some("try `ssh` with the same host: what it needs there, Portcullis needs as well".into()),
             Self::Lost { .. } | Self::Silent { .. } => Some(
                 "what was being done there may have been done or not: `portcullis changes --host` tells; a trial that nobody \
@@ -225,5 +237,18 @@ impl Fault for SysError {
             Self::Locked => Exit::Refused,
             _ => Exit::Failed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_group_that_another_has_is_told_from_a_right_that_is_missing() {
+        let listened_to = |errno, is_root| is_listened_to(&io::Error::from_raw_os_error(errno), is_root);
+        assert!(listened_to(nix::libc::EBUSY, false) && listened_to(nix::libc::EEXIST, true));
+        assert!(listened_to(nix::libc::EPERM, true) && !listened_to(nix::libc::EPERM, false));
+        assert!(!listened_to(nix::libc::ENOBUFS, true));
     }
 }
