@@ -447,10 +447,10 @@ fn what_the_log_says_to_be_missing_is_told_with_its_place() {
     let place = Place::new("", &[packet.as_str(), lost[0], lost[1]].concat());
     let text = place.text(&[]);
     for told in [
-        "The log says 1 time(s) that something is missing, at least 34: the kernel left out",
+        "1 line of the log says that something is missing, at least 34: the kernel left out",
         "at least 8: systemd-journald missed",
         "  kern.log:2: ",
-        "counts are lower bounds: the log itself says 2 time(s) that lines are missing, at least 42",
+        "counts are lower bounds: the log itself says that lines are missing, at least 42",
     ] {
         assert!(text.contains(told), "{told}: {text}");
     }
@@ -477,4 +477,20 @@ fn what_the_log_says_to_be_missing_is_told_with_its_place() {
         stderr.contains("at least 18") && listed.status.code() == Some(3),
         "{stderr}"
     );
+}
+
+#[test]
+fn the_form_of_an_export_is_the_only_one() {
+    let place = Place::new("", &line("12:00:00", "[UFW BLOCK]", "192.0.2.7", 502));
+    for format in ["json", "jsonl", "csv"] {
+        let output = place.logs(&["--export", "list", "--format", format]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            stderr.starts_with("error[CL007]") && output.stdout.is_empty(),
+            "{stderr}"
+        );
+        assert_eq!(output.status.code(), Some(2));
+    }
+    let text = place.text(&[]);
+    assert!(text.contains("1 line is of format kernel: "), "{text}");
 }

@@ -42,8 +42,8 @@ pub use facts::facts;
 pub use follow::{Carrier, FollowError, Followed, How, Listener, Tell, TlsFiles, Told, follow};
 pub use limited::counters;
 pub use portcullis_logs::{
-    ChangeReport, GroupCount, LogReport as Report, PhaseCounts, PortCount, SourceReport, TimeSpan,
-    TimelineReport, VerdictCounts, Way,
+    ChangeReport, FormatCount, GroupCount, LogReport as Report, PhaseCounts, PortCount, SourceReport,
+    TimeSpan, TimelineReport, VerdictCounts, Way,
     detection::{Detector, Finding, Findings},
 };
 pub use signs::detector;

@@ -60,6 +60,11 @@ pub(crate) fn run(cli: Cli) -> Outcome {
         (Format::NmapXml, Command::Scan(_)) | (Format::CsafVex | Format::CycloneDx, Command::Assets(_)) => {}
         (Format::Html, Command::Logs(arguments)) if !arguments.follow && arguments.export.is_none() => {}
         (Format::Html, _) => return Err(fault(OnlyOf::Logs)),
+        (Format::Json | Format::Jsonl | Format::Csv, Command::Logs(arguments))
+            if arguments.export.is_some() =>
+        {
+            return Err(fault(OnlyOf::Export));
+        }
         (Format::NmapXml, _) => return Err(fault(OnlyOf::Scan)),
         (Format::CsafVex | Format::CycloneDx, _) => return Err(fault(OnlyOf::Assets)),
         (Format::Text | Format::Json | Format::Jsonl | Format::Csv, _) => {}
@@ -170,6 +175,8 @@ enum OnlyOf {
     Assets,
     #[error("--format html is only for `portcullis logs`, without --follow and --export")]
     Logs,
+    #[error("--export has forms of its own, and --format is none of them")]
+    Export,
 }
 
 impl Fault for OnlyOf {
@@ -178,10 +185,17 @@ impl Fault for OnlyOf {
             Self::Scan => "SC054",
             Self::Assets => "CL003",
             Self::Logs => "CL006",
+            Self::Export => "CL007",
         }
     }
     fn hint(&self) -> Option<String> {
-        Some("use text, json, jsonl or csv".into())
+        let hint = match self {
+            Self::Export => {
+                "leave --format out: list and cef are lines, crowdsec and stix are JSON, ocsf is JSON line by line"
+            }
+            _ => "use text, json, jsonl or csv",
+        };
+        Some(hint.into())
     }
     fn exit(&self) -> Exit {
         Exit::Usage

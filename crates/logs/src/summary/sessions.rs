@@ -208,18 +208,18 @@ impl Sessions {
             "sessions are inferred: lines of a source to one port of one host with less than {minutes} minutes between them are one"
         ));
         for (count, what) in [
-            (self.without_time, "lines have no time and are in no session"),
+            (self.without_time, "line(s) without a time are in no session"),
             (
                 self.late,
-                "lines came behind later ones: there may be fewer sessions than told",
+                "line(s) came behind later ones: there may be fewer sessions than told",
             ),
             (
                 self.forgotten,
-                "ways were too many to be remembered: there may be fewer sessions than told",
+                "way(s) were too many to be remembered: there may be fewer sessions than told",
             ),
             (
                 self.beyond,
-                "lines are of sources that came when there were too many already: they are in no session",
+                "line(s) of sources that came when there were too many already are in no session",
             ),
         ] {
             if count > 0 {
@@ -346,10 +346,10 @@ mod tests {
         sessions.add(&event("192.0.2.6", "10.7.10.4", 22), None);
         let (_, notes) = told(&sessions, "192.0.2.1");
         for note in [
-            "1 lines have no time",
-            "1 lines came behind later ones",
-            "ways were too many",
-            "2 lines are of sources that came when",
+            "1 line(s) without a time",
+            "1 line(s) came behind later ones",
+            "way(s) were too many",
+            "2 line(s) of sources that came when",
             "less than 5 minutes",
         ] {
             assert!(notes.iter().any(|told| told.contains(note)), "{note}: {notes:?}");

@@ -163,11 +163,14 @@ impl Summary {
             notes.push("counts are lower bounds: a rule with a rate limit logs only some packets".into());
         }
         if !self.losses.is_empty() {
-            let sum = |of: fn(&(u64, u64)) -> u64| self.losses.values().map(of).fold(0, u64::saturating_add);
+            let missing = self
+                .losses
+                .values()
+                .map(|loss| loss.1)
+                .fold(0, u64::saturating_add);
             notes.push(format!(
-                "counts are lower bounds: the log itself says {} time(s) that lines are missing, at least {}",
-                sum(|loss| loss.0),
-                sum(|loss| loss.1)
+                "counts are lower bounds: the log itself says that lines are missing, at least {}",
+                missing
             ));
         }
         if verdicts.unknown > 0 {
@@ -197,7 +200,7 @@ impl Summary {
         if self.undirected > 0 {
             let lines = self.undirected;
             notes.push(format!(
-                "{lines} lines do not tell who began the session and are counted for nobody"
+                "{lines} line(s) of sessions do not tell who began, and count for nobody"
             ));
         }
         if self.facts.site.is_some() && self.destinations.all().is_none() {

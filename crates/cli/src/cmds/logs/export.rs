@@ -57,8 +57,8 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs, request: &Request, 
     }
     if read.report.unreadable > 0 {
         report::eprintln_all(&format!(
-            "note: {} lines could not be read; without --export they are shown",
-            read.report.unreadable
+            "note: {} could not be read; without --export that is shown",
+            text::lines(read.report.unreadable)
         ));
     }
     for line in text::losses(&read.report) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use portcullis_model::{LogSource, sanitize};
-use portcullis_ops::logs::{ChangeReport, Report, VerdictCounts};
+use portcullis_ops::logs::{ChangeReport, FormatCount, Report, VerdictCounts};
 
 use super::{
     clock, plot,
@@ -48,16 +48,12 @@ pub(super) fn text(report: &Report, screen: Screen) -> String {
         text.push('\n');
     }
     for format in &report.formats {
-        let _ = writeln!(
-            text,
-            "{} lines are of format {}: {}.",
-            format.lines, format.format, format.because
-        );
+        let _ = writeln!(text, "{}.", of_format(format));
     }
     unreadable(&mut text, report);
     lost(&mut text, report);
     if report.unrelated > 0 {
-        let _ = writeln!(text, "{} lines are no firewall log.", report.unrelated);
+        let _ = writeln!(text, "{}.", unrelated(report.unrelated));
     }
     for note in &report.notes {
         let _ = writeln!(text, "Note: {}", sanitize(note));
@@ -117,12 +113,33 @@ pub(super) fn alarm(change: &ChangeReport) -> Option<String> {
     ))
 }
 
+/// `1 line`, `2 lines`.
+pub(super) fn lines(count: u64) -> String {
+    let many = if count == 1 { "" } else { "s" };
+    format!("{count} line{many}")
+}
+
+fn are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}
+
+/// How many lines a format had, and what it was recognised by.
+pub(super) fn of_format(format: &FormatCount) -> String {
+    let count = format.lines;
+    let (lines, are) = (lines(count), are(count));
+    format!("{lines} {are} of format {}: {}", format.format, format.because)
+}
+
+pub(super) fn unrelated(count: u64) -> String {
+    format!("{} {} no firewall log", lines(count), are(count))
+}
+
 /// Why lines could not be read, and the first of them with their place.
 fn unreadable(text: &mut String, report: &Report) {
     if report.unreadable == 0 {
         return;
     }
-    let _ = writeln!(text, "{} lines could not be read:", report.unreadable);
+    let _ = writeln!(text, "{} could not be read:", lines(report.unreadable));
     for reason in &report.unreadable_reasons {
         let _ = writeln!(text, "  {}: {}", reason.lines, reason.reason);
     }
@@ -147,8 +164,11 @@ fn lost(text: &mut String, report: &Report) {
 pub(super) fn losses(report: &Report) -> impl Iterator<Item = String> {
     report.losses.iter().map(|loss| {
         format!(
-            "The log says {} time(s) that something is missing, at least {}: {}",
-            loss.times, loss.at_least, loss.told
+            "{} of the log {} that something is missing, at least {}: {}",
+            lines(loss.times),
+            if loss.times == 1 { "says" } else { "say" },
+            loss.at_least,
+            loss.told
         )
     })
 }

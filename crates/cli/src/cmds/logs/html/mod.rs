@@ -227,7 +227,10 @@ fn unreadable(page: &mut String, report: &Report) {
         header: vec!["where", "why", "text"],
         rows: rows.collect(),
     };
-    let name = format!("{} lines could not be read; the first of them", report.unreadable);
+    let name = format!(
+        "{} could not be read; the first of them",
+        text::lines(report.unreadable)
+    );
     section(page, &name, &table);
 }
 
@@ -253,17 +256,15 @@ fn lost(page: &mut String, report: &Report) {
 }
 
 fn remarks(report: &Report, signs: &Findings) -> Vec<String> {
-    let formats = report.formats.iter().map(|format| {
+    let formats = report.formats.iter().map(text::of_format);
+    let unrelated = (report.unrelated > 0).then(|| text::unrelated(report.unrelated));
+    let reasons = report.unreadable_reasons.iter().map(|reason| {
         format!(
-            "{} lines are of format {}: {}",
-            format.lines, format.format, format.because
+            "{} could not be read: {}",
+            text::lines(reason.lines),
+            reason.reason
         )
     });
-    let unrelated = (report.unrelated > 0).then(|| format!("{} lines are no firewall log", report.unrelated));
-    let reasons = report
-        .unreadable_reasons
-        .iter()
-        .map(|reason| format!("{} lines could not be read: {}", reason.lines, reason.reason));
     formats
         .chain(unrelated)
         .chain(reasons)
