@@ -218,10 +218,7 @@ fn own_scans_in_the_store_are_set_apart_and_named() {
         (&1.into(), &2.into())
     );
     let text = place.text(&[]);
-    let told = format!(
-        "Counted apart: 1 logged packets of own scan {}: 1 blocked",
-        run.id
-    );
+    let told = format!("Counted apart: 1 logged packet of own scan {}: 1 blocked", run.id);
     assert!(text.contains(&told), "{text}");
     assert!(
         text.contains("10.7.20.9 (ours: lab:engineering)"),

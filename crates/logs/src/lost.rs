@@ -8,9 +8,9 @@
 //!
 //! Whoever tries to log in chooses a name: such words count only behind the tag of the program that writes them.
 
-use std::{fmt, sync::LazyLock};
+use std::fmt;
 
-use aho_corasick::AhoCorasick;
+use memchr::memchr;
 
 use crate::{
     RawTime,
@@ -68,19 +68,6 @@ impl fmt::Display for LostBy {
     }
 }
 
-/// What each of the forms has, so that a line without any is passed over.
-const SIGNS: [&str; 7] = [
-    "callbacks suppressed",
-    "messages suppressed",
-    "printk messages dropped",
-    "Suppressed ",
-    "Missed ",
-    " lost ",
-    "messages lost",
-];
-
-static SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(SIGNS).ok());
-
 /// Bytes of a line that are looked at: all of these lines are short.
 const LONGEST: usize = 1024;
 
@@ -94,9 +81,7 @@ enum Program {
 /// What a line that is no event says to be missing.
 pub(crate) fn told(line: &[u8]) -> Option<Lost> {
     let line = line.get(..line.len().min(LONGEST)).unwrap_or_default();
-    if !SEARCH.as_ref()?.is_match(line) {
-        return None;
-    }
+    // Who wrote it is known by its first words; most lines are of others, and are not looked through.
     let head = syslog::head(line);
     let (program, message) = said(&head)?;
     match program {
@@ -158,7 +143,14 @@ fn message(rest: &[u8], ended: bool) -> Option<&[u8]> {
 
 /// `net_ratelimit: 34 callbacks suppressed`, `printk: 3 messages suppressed.`, `** 7 printk messages dropped **`.
 pub(crate) fn by_kernel(message: &[u8]) -> Option<Lost> {
-    let message = message.trim_ascii_start();
+    let message = message.trim_ascii();
+    // The kernel writes much: most of it shows at its end that it is something else.
+    let may_be = message.ends_with(b"suppressed")
+        || message.ends_with(b"suppressed.")
+        || memchr(b'*', message).is_some();
+    if !may_be {
+        return None;
+    }
     let message = match message.strip_prefix(b"[").and_then(|text| split(text, b']')) {
         Some((inside, rest)) if is_uptime(inside) => rest,
         _ => message,

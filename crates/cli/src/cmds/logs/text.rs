@@ -23,8 +23,8 @@ pub(super) fn text(report: &Report, screen: Screen) -> String {
     for scan in &report.own_scans {
         let _ = writeln!(
             text,
-            "Counted apart: {} logged packets of own scan {}: {}; first {}, last {}.",
-            scan.attempts,
+            "Counted apart: {} of own scan {}: {}; first {}, last {}.",
+            packets(scan.attempts),
             scan.run,
             verdicts(scan.verdicts),
             clock(scan.first),
@@ -79,8 +79,8 @@ fn shown(table: &Table) -> String {
 
 pub(super) fn headline(report: &Report) -> String {
     format!(
-        "{} logged packets from {} source(s): {}; first {}, last {}.",
-        report.attempts,
+        "{} from {} source(s): {}; first {}, last {}.",
+        packets(report.attempts),
         report.distinct_sources,
         verdicts(report.verdicts),
         clock(report.first),
@@ -111,6 +111,11 @@ pub(super) fn alarm(change: &ChangeReport) -> Option<String> {
         clock(change.got_through_first),
         change.port,
     ))
+}
+
+pub(super) fn packets(count: u64) -> String {
+    let many = if count == 1 { "" } else { "s" };
+    format!("{count} logged packet{many}")
 }
 
 /// `1 line`, `2 lines`.

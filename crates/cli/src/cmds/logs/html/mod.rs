@@ -79,8 +79,8 @@ pub(super) fn page(report: &Report, signs: &Findings, proposals: &[String], abou
     for scan in &report.own_scans {
         let _ = writeln!(
             page,
-            "<p>Counted apart: {} logged packets of own scan {}: {}; first {}, last {}.</p>",
-            scan.attempts,
+            "<p>Counted apart: {} of own scan {}: {}; first {}, last {}.</p>",
+            text::packets(scan.attempts),
             escaped(&scan.run),
             text::verdicts(scan.verdicts),
             clock(scan.first),
