@@ -1,6 +1,6 @@
 //! Why a use-case did not do what was asked.
 
-use std::{io, path::PathBuf};
+use std::{io, net::IpAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use portcullis_capture::CaptureError;
@@ -57,6 +57,11 @@ pub enum OpsError {
         #[source]
         source: NotCountries,
     },
+    /// A question for TCP at an address of several hosts at once.
+    #[error(
+        "TCP goes to one host: {0} is a broadcast or multicast address, at which nobody gets a connection"
+    )]
+    NoConnection(IpAddr),
     /// A zone that the site does not have.
     #[error("the site has no zone {}", sanitize(.0))]
     NoSuchZone(String),
@@ -382,6 +387,7 @@ impl Fault for OpsError {
             Self::Listing { source, .. } => source.code(),
             Self::Rules { source, .. } => source.code(),
             Self::NoSuchZone(_) => "RE003",
+            Self::NoConnection(_) => "RE005",
             Self::NoServices(_) => "KN003",
             Self::Read { .. } => "OP001",
             Self::NotPermitted { .. } => "OP002",
@@ -427,6 +433,7 @@ impl Fault for OpsError {
             }
             Self::NotKept { .. } => "put it right and scan again",
             Self::NoSuchZone(_) => "site.toml names them; --from takes a network or an address, too",
+            Self::NoConnection(_) => "ask for a port of UDP there, or for TCP at an address of the host",
             Self::NoServices(_) => "docs/knowledge.md shows one; or leave --knowledge out",
             Self::NoCheckpoint(_) => {
                 "a scan that has come to its end needs none and has removed it: `portcullis exposures` and `portcullis \
@@ -554,6 +561,7 @@ impl Fault for OpsError {
             | Self::OtherHost { .. }
             | Self::NoSite
             | Self::NoSuchZone(_)
+            | Self::NoConnection(_)
             | Self::SeenFrom(_)
             | Self::NoSuchExposure(_)
             | Self::ExposureElsewhere { .. }
@@ -568,7 +576,6 @@ impl Fault for OpsError {
     }
 }
 
-/// The words for the next opening of a window.
 /// `until …`, where that is known.
 fn until_when(until: Option<Timestamp>) -> String {
     until.map_or_else(String::new, |until| {
@@ -576,6 +583,7 @@ fn until_when(until: Option<Timestamp>) -> String {
     })
 }
 
+/// The words for the next opening of a window.
 pub(crate) fn next_opening(next: Option<(String, Timestamp)>) -> String {
     match next {
         Some((name, at)) => format!("the next is `{name}`, from {at}"),

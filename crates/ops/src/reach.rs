@@ -13,7 +13,7 @@ use portcullis_firewall::{
     },
 };
 use portcullis_knowledge::Knowledge;
-use portcullis_model::{Networks, Port, Site};
+use portcullis_model::{Networks, Port, Site, Transport};
 use portcullis_sys::ssh::Target;
 
 pub use matrix::{Cell, Matrix, MatrixRequest, Row, Stance, matrix};
@@ -133,6 +133,12 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
         .transpose()?;
     let basis = Basis::read(&request.rules)?;
     let question = question(request.port, basis.host.clone(), &request.addresses);
+    let mut asked = request.addresses.iter();
+    if request.port.transport == Transport::Tcp
+        && let Some(address) = asked.find(|address| question.is_of_several_hosts(**address))
+    {
+        return Err(OpsError::NoConnection(*address));
+    }
     let answered = |ruleset: &Ruleset| {
         let answer = reach(ruleset, &question);
         match &only {

@@ -210,14 +210,13 @@ fn text(reached: &Reached, everything: bool) -> String {
         Some(views) => {
             text.push_str("\nLet through without a conduit:");
             for view in views {
-                let through = view.networks(Passage::Through);
                 let by = sanitize(&view.interfaces.join(", "));
-                if !through.is_empty() {
-                    let _ = write!(
-                        text,
-                        "\n  by {by}: {}",
-                        sources(&through, view.is_ipv4, everything)
-                    );
+                for (passage, how) in [(Passage::Through, ""), (Passage::Led, " (led elsewhere)")] {
+                    let networks = view.networks(passage);
+                    if !networks.is_empty() {
+                        let from = sources(&networks, view.is_ipv4, everything);
+                        let _ = write!(text, "\n  by {by}: {from}{how}");
+                    }
                 }
             }
         }

@@ -225,3 +225,31 @@ fn what_is_predicted_stands_beside_what_is_measured() {
         "{told}"
     );
 }
+
+/// Rules that shut out those who look, and let in others of the same zones.
+const ALMOST: &str = "
+table inet site {
+    chain arrival {
+        type filter hook input priority filter; policy accept;
+        ip saddr { 10.7.30.5, 203.0.113.5 } tcp dport 54321 drop
+        ip6 saddr { 2001:db8:7:30::5, 2001:db8:ffff:1::5 } tcp dport 54321 drop
+    }
+}
+";
+
+#[test]
+fn a_port_that_is_closed_to_those_who_look_and_open_to_their_neighbours_is_not_proved_closed() {
+    let plant = Plant::up();
+    let load = format!("PATH=$PATH:/usr/sbin:/sbin nft -f - <<'END'\n{ALMOST}END\n");
+    plant.shell(GATEWAY, &load).with(0);
+    assert!(!plant.answers("office", GATEWAY_ADDRESS, 54321));
+    let verified = plant
+        .portcullis(GATEWAY, &["verify", "--port", "54321"])
+        .with(3)
+        .stdout;
+    assert!(
+        verified.contains("cannot conclude: by the rules that are loaded these get through, who should not"),
+        "{verified}"
+    );
+    assert!(!verified.contains("proved closed where"), "{verified}");
+}

@@ -252,12 +252,15 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
             .flatten()
             .map(|bits| family.address(*bits))
             .collect();
-        if !told.destination {
+        // An address of several hosts is another kind of destination.
+        if !told.destination && !question.asks_for_groups() {
             destinations.truncate(1);
         }
         for class in told.classes(question, &places) {
             let first_of_class = views.len();
             for destination in &destinations {
+                let here = destination.map(|bits| family.address(bits));
+                let group = here.and_then(|address| question.group(address));
                 let departure = Departure {
                     family,
                     protocol: match question.port.transport {
@@ -266,21 +269,21 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
                     },
                     port: question.port.number,
                     address: *destination,
-                    forwarded: question.forwarded,
+                    forwarded: question.forwarded && group.is_none(),
+                    group,
                     arrives: class.interface.clone(),
                     host: &places,
                 };
                 let arrivals = travel(&linked, !ruleset.strangers.is_empty(), &departure);
                 applied.join(&arrivals.applied);
                 let parts = parts(&linked, family, &arrivals);
-                let here = destination.map(|bits| family.address(bits));
                 let of_class = views.get_mut(first_of_class..).unwrap_or_default();
                 match of_class.iter_mut().find(|view| view.parts == parts) {
                     Some(view) => view.destinations.extend(here),
                     None => views.push(View {
                         is_ipv4: family == Family::V4,
                         interfaces: class.names.clone(),
-                        destinations: if told.destination {
+                        destinations: if told.destination || question.asks_for_groups() {
                             here.into_iter().collect()
                         } else {
                             all.clone()

@@ -27,6 +27,8 @@ pub(super) struct Departure<'a> {
     /// Without one it is any address of this host.
     pub(super) address: Option<u128>,
     pub(super) forwarded: bool,
+    /// The kind of the address, where it is one of several hosts at once.
+    pub(super) group: Option<u128>,
     pub(super) arrives: Interface,
     pub(super) host: &'a Places,
 }
@@ -123,6 +125,7 @@ fn travel_with(rules: &Linked<'_>, strangers: bool, departure: &Departure<'_>, f
         address: departure.address,
         port: departure.port,
         forwarded: departure.forwarded,
+        group: departure.group,
         own: departure.host.own.clone(),
         here: match &departure.arrives {
             Interface::Named(name) => departure.host.only_address_of(name),

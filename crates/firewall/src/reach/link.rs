@@ -199,7 +199,7 @@ impl<'a> Doings<'a> {
 
 fn step_does(step: &Step) -> Doing {
     let (stops, changes) = match step {
-        Step::Match(_) | Step::Perhaps(_) => (false, false),
+        Step::Match(_) | Step::Perhaps(_) | Step::Copy(_) => (false, false),
         Step::Verdict(Verdict::Drop) | Step::VerdictMap { .. } => (true, false),
         Step::Verdict(Verdict::Opaque(_)) | Step::Opaque(_) => (true, true),
         Step::Verdict(_) => (false, false),
@@ -242,7 +242,7 @@ fn tracks(step: &Step, family: Family) -> bool {
         // A translation is for the family that it names, also in a table of both.
         Step::Translate(translation) => translation.family.is_none_or(|of| of == family),
         Step::TranslateSource(of) => of.is_none_or(|of| of == family),
-        Step::Verdict(_) | Step::NoTrack | Step::Perhaps(_) | Step::Opaque(_) => false,
+        Step::Verdict(_) | Step::NoTrack | Step::Copy(_) | Step::Perhaps(_) | Step::Opaque(_) => false,
     }
 }
 

@@ -102,6 +102,8 @@ pub(super) struct Sight {
     pub(super) port: u16,
     /// Whether that is an address of another host.
     pub(super) forwarded: bool,
+    /// The kind of the address, where it is one of several hosts at once.
+    pub(super) group: Option<u128>,
     /// Addresses of this host, if they are known.
     pub(super) own: Option<Ranges>,
     /// The only address of the interface by which the first packet arrives, if it is known.
@@ -295,6 +297,9 @@ impl Sight {
 
     /// Kind of a destination of the first packet.
     fn kind_of(&self, address: Option<u128>) -> Option<u128> {
+        if address == self.address && self.group.is_some() {
+            return self.group;
+        }
         let kind = |is_own| if is_own { kind::LOCAL } else { kind::UNICAST };
         self.is_own(address).map(kind)
     }

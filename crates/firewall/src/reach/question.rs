@@ -1,11 +1,11 @@
 //! What is asked.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use portcullis_model::Port;
 
-use super::{journey::Places, nft::bits_of, ranges::Ranges};
+use super::{journey::Places, nft::bits_of, ranges::Ranges, ruleset::kind};
 use crate::family::Family;
 
 /// An interface of a host.
@@ -67,6 +67,37 @@ impl Question {
         of_family.sort_unstable();
         of_family.dedup();
         of_family
+    }
+
+    /// Whether packets to an address go to several hosts at once, this one among them (RFC 919, RFC 1112): the kind of such an
+    /// address, of [`kind`].
+    pub(super) fn group(&self, address: IpAddr) -> Option<u128> {
+        let mut networks = self
+            .host
+            .interfaces
+            .iter()
+            .flat_map(|interface| &interface.networks);
+        let is_broadcast = |network: &IpNet| {
+            network.addr().is_ipv4()
+                && network.max_prefix_len().saturating_sub(network.prefix_len()) > 1
+                && network.broadcast() == address
+        };
+        if address.is_multicast() {
+            return Some(kind::MULTICAST);
+        }
+        (address == IpAddr::V4(Ipv4Addr::BROADCAST) || networks.any(is_broadcast)).then_some(kind::BROADCAST)
+    }
+
+    /// Whether any of the destinations is an address of several hosts at once.
+    pub fn asks_for_groups(&self) -> bool {
+        self.destinations
+            .iter()
+            .any(|address| self.is_of_several_hosts(*address))
+    }
+
+    /// Whether an address is a broadcast or multicast address, as far as the networks of the host tell.
+    pub fn is_of_several_hosts(&self, address: IpAddr) -> bool {
+        self.group(address).is_some()
     }
 
     pub(super) fn places(&self, family: Family) -> Places {

@@ -8,11 +8,12 @@ use super::{
     answer::{Because, Passage, View},
     applied::Applied,
     link::Linked,
+    nft::bits_of,
     packet::TCP,
     question::Question,
     ranges::Ranges,
     reason::one_cause,
-    ruleset::{End, Field, Lookup, Match, Rule, Set, Step, Table, Test, Value, Verdict},
+    ruleset::{End, Field, Lookup, Match, NewAddress, NewPort, Rule, Set, Step, Table, Test, Value, Verdict},
 };
 use crate::family::Family;
 
@@ -28,6 +29,13 @@ pub enum Remark {
         /// What decides about its sources instead.
         instead: Vec<Because>,
     },
+    /// A rule leads packets for other ports, or perhaps does, to the one that was asked for.
+    LedHere {
+        /// The rule.
+        rule: Because,
+    },
+    /// What is sent to several hosts at once was not asked for.
+    NoGroups,
     /// In one family somebody is shut out, in the other one nobody.
     OneFamily {
         /// Whether IPv4 is the one that is open.
@@ -55,6 +63,14 @@ impl fmt::Display for Remark {
                     false => write!(f, ": {} decides", instead.join(", ")),
                 }
             }
+            Self::LedHere { rule } => write!(
+                f,
+                "{rule} may lead packets for other ports to this one: ask for those ports as well"
+            ),
+            Self::NoGroups => f.write_str(
+                "packets to broadcast and multicast addresses are not among these: --address asks for them, as in \
+                 --address 255.255.255.255 224.0.0.251 ff02::fb",
+            ),
             Self::OneFamily { open_is_ipv4 } => {
                 let (open, other) = (family(*open_is_ipv4), family(!open_is_ipv4));
                 write!(
@@ -89,14 +105,69 @@ pub(super) fn remarks(
     views: &[View],
     applied: &Applied,
 ) -> Vec<Remark> {
-    let mut remarks = never(linked, question.port, views, applied);
+    let mut remarks = led_here(linked, question);
+    // What a rule does for those who are led here is not known.
+    if remarks.is_empty() {
+        remarks = never(linked, question, views, applied);
+    }
     remarks.extend(remarks_of_views(question, views));
     remarks
+}
+
+/// The rules by which somebody who asks for another port gets to this one.
+fn led_here(linked: &Linked<'_>, question: &Question) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    for table in &linked.tables {
+        for chain in table.chains.values() {
+            for (rule, id) in chain.chain.rules.iter().zip(chain.id.saturating_add(1)..) {
+                if remarks.len() < MOST_RULES
+                    && leads_to(rule, question, table.table)
+                    && let Some(rule) = one_cause(linked, id, false)
+                {
+                    remarks.push(Remark::LedHere { rule });
+                }
+            }
+        }
+    }
+    remarks
+}
+
+fn leads_to(rule: &Rule, question: &Question, table: &Table) -> bool {
+    let port = question.port;
+    let asked = &question.destinations;
+    let to_asked = |address: &NewAddress| match address {
+        NewAddress::To(bits) => asked.is_empty() || asked.iter().any(|address| bits_of(*address) == *bits),
+        NewAddress::Here => !question.forwarded,
+        NewAddress::Keep | NewAddress::Mapped { .. } | NewAddress::Unknown => true,
+    };
+    let to_port = rule.steps.iter().any(|step| match step {
+        Step::Translate(translation) if to_asked(&translation.address) => match translation.port {
+            NewPort::To(number) => number == port.number,
+            NewPort::Unknown => true,
+            NewPort::Keep => false,
+        },
+        _ => false,
+    });
+    // Who asks for this port and no other is led to where he was going.
+    let only_here = |step: &Step| match step {
+        Step::Match(matching) => {
+            matches!(matching.key.fields(), [Field::Port(End::Destination, _)])
+                && !matching.negated
+                && numbers(matching, table)
+                    .is_some_and(|ports| *ports == Ranges::one((port.number.into(), port.number.into())))
+        }
+        _ => false,
+    };
+    to_port && is_of_protocol(rule, number_of(port.transport), table) && !rule.steps.iter().any(only_here)
 }
 
 /// What the answer alone tells.
 pub(super) fn remarks_of_views(question: &Question, views: &[View]) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = one_family(question, views).into_iter().collect();
+    if question.port.transport == Transport::Udp && !question.asks_for_groups() && !views.iter().all(is_open)
+    {
+        remarks.push(Remark::NoGroups);
+    }
     let open = views.iter().filter(|view| is_open(view));
     remarks.extend(open.map(|view| Remark::Anyone {
         is_ipv4: view.is_ipv4,
@@ -131,7 +202,14 @@ fn one_family(question: &Question, views: &[View]) -> Option<Remark> {
         .map(|open_is_ipv4| Remark::OneFamily { open_is_ipv4 })
 }
 
-fn never(linked: &Linked<'_>, port: Port, views: &[View], applied: &Applied) -> Vec<Remark> {
+fn never(linked: &Linked<'_>, question: &Question, views: &[View], applied: &Applied) -> Vec<Remark> {
+    let port = question.port;
+    // A datagram may go to several hosts at once, which was not asked for.
+    let may_be_of_groups = |rule: &Rule| {
+        port.transport == Transport::Udp
+            && !question.asks_for_groups()
+            && rule.steps.iter().any(looks_at_destination)
+    };
     let mut remarks = Vec::new();
     // Mostly every rule applies to somebody, and nobody asks.
     let decided = LazyCell::new(|| views.iter().flat_map(Decided::of).collect::<Vec<_>>());
@@ -139,7 +217,7 @@ fn never(linked: &Linked<'_>, port: Port, views: &[View], applied: &Applied) -> 
         for chain in table.chains.values() {
             let numbers = chain.id.saturating_add(1)..;
             for (rule, id) in chain.chain.rules.iter().zip(numbers) {
-                if !applied.never(id) {
+                if !applied.never(id) || may_be_of_groups(rule) {
                     continue;
                 }
                 let Some(drops) = named(rule, port, table.table) else {
@@ -160,6 +238,20 @@ fn never(linked: &Linked<'_>, port: Port, views: &[View], applied: &Applied) -> 
         }
     }
     remarks
+}
+
+fn looks_at_destination(step: &Step) -> bool {
+    let fields = match step {
+        Step::Match(matching) => matching.key.fields(),
+        Step::VerdictMap { key, .. } => key,
+        _ => &[],
+    };
+    fields.iter().any(|field| {
+        matches!(
+            field,
+            Field::Address(End::Destination, _) | Field::DestinationKind
+        )
+    })
 }
 
 /// A part of the sources, and what decides about it.
@@ -207,27 +299,40 @@ fn named(rule: &Rule, port: Port, table: &Table) -> Option<bool> {
         Step::Verdict(Verdict::Accept) => Some(false),
         _ => None,
     })?;
-    let protocol = match port.transport {
-        Transport::Tcp => TCP,
-        Transport::Udp => 17,
-    };
+    let protocol = number_of(port.transport);
     let names = |matching: &Match| {
         let of_protocol = |known: &Option<u8>| known.is_none_or(|known| known == protocol);
         matches!(matching.key.fields(), [Field::Port(End::Destination, known)] if of_protocol(known))
             && !matching.negated
             && numbers(matching, table).is_some_and(|ports| ports.contains(port.number.into()))
     };
-    let other_protocol = |matching: &Match| {
-        matches!(matching.key.fields(), [Field::Protocol | Field::ProtocolOf(_)])
-            && numbers(matching, table)
-                .is_some_and(|known| known.contains(protocol.into()) == matching.negated)
-    };
-    let mut matches = rule.steps.iter().filter_map(|step| match step {
+    (matches(rule).any(names) && is_of_protocol(rule, protocol, table)).then_some(drops)
+}
+
+fn matches(rule: &Rule) -> impl Iterator<Item = &Match> {
+    rule.steps.iter().filter_map(|step| match step {
         Step::Match(matching) => Some(matching),
         _ => None,
-    });
-    let mut others = matches.clone();
-    (matches.any(names) && !others.any(other_protocol)).then_some(drops)
+    })
+}
+
+fn number_of(transport: Transport) -> u8 {
+    match transport {
+        Transport::Tcp => TCP,
+        Transport::Udp => 17,
+    }
+}
+
+/// Whether no match of a rule is for another protocol.
+fn is_of_protocol(rule: &Rule, protocol: u8, table: &Table) -> bool {
+    let other_protocol = |matching: &Match| match matching.key.fields() {
+        [Field::Protocol | Field::ProtocolOf(_)] => {
+            numbers(matching, table).is_some_and(|known| known.contains(protocol.into()) == matching.negated)
+        }
+        [Field::Port(_, Some(known))] => *known != protocol,
+        _ => false,
+    };
+    !matches(rule).any(other_protocol)
 }
 
 /// The sources that a rule names; `None` where it is of the other family.

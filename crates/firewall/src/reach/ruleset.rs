@@ -150,6 +150,8 @@ pub(super) enum Step {
     Translate(Translation),
     /// Another source, in chains of kind nat; of packets of this family only.
     TranslateSource(Option<Family>),
+    /// A copy goes to this address, or to one that is not known; where that is one of this host, it comes in once more.
+    Copy(Option<u128>),
     /// Goes on or not, who knows.
     Perhaps(String),
     /// It may do anything.
@@ -299,6 +301,8 @@ pub(super) mod state {
 pub(super) mod kind {
     pub(in crate::reach) const UNICAST: u128 = 1;
     pub(in crate::reach) const LOCAL: u128 = 2;
+    pub(in crate::reach) const BROADCAST: u128 = 3;
+    pub(in crate::reach) const MULTICAST: u128 = 5;
 
     pub(in crate::reach) fn of_name(name: &str) -> Option<u128> {
         let names = [

@@ -7,7 +7,7 @@ mod target;
 mod values;
 mod words;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use super::{
     error::{ReachError, shown},
@@ -32,14 +32,14 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
         family,
         variant: None,
     };
-    for (number, line) in (1..).zip(text.lines()) {
+    for (number, line) in whole_lines(text) {
         last = number;
         let damaged = |Damage { column, why }| ReachError::Text {
             line: number,
             column,
             why,
         };
-        let line = line.strip_suffix('\r').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(&line);
         match (line.chars().next(), &mut open) {
             (Some('#'), _) => {
                 if family_of_heading(line).is_some_and(|of| of != family) {
@@ -52,7 +52,17 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
             }
             (None, _) => {}
             (Some('*'), None) => {
-                open = Some(table::begin(line, by).map_err(damaged)?);
+                let table = table::begin(line, by).map_err(damaged)?;
+                if ruleset.tables.iter().any(|known| known.name == table.name) {
+                    return Err(damaged(Damage::at(
+                        1,
+                        format!(
+                            "{} stands here a second time: bring each save in a file of its own",
+                            table.name
+                        ),
+                    )));
+                }
+                open = Some(table);
             }
             (Some('*'), Some(_)) => {
                 return Err(damaged(Damage::at(
@@ -84,6 +94,33 @@ pub(super) fn read(text: &str, family: Family) -> Result<Ruleset, ReachError> {
         }),
     }
 }
+
+/// The lines, each with its number from 1. A comment may hold the end of a line, and then the next one belongs to it.
+fn whole_lines(text: &str) -> impl Iterator<Item = (usize, Cow<'_, str>)> {
+    let mut lines = (1..).zip(text.lines());
+    std::iter::from_fn(move || {
+        let (number, first) = lines.next()?;
+        let is_open = |text: &str| text.contains('"') && words::split(text).is_err();
+        if !first.starts_with(['-', '[']) || !is_open(first) {
+            return Some((number, Cow::Borrowed(first)));
+        }
+        let mut whole = first.to_owned();
+        let mut further = lines.clone();
+        // One that never ends is told where it begins.
+        for (_, line) in further.by_ref().take(MOST_LINES_OF_A_COMMENT) {
+            whole.push('\n');
+            whole.push_str(line);
+            if !is_open(&whole) {
+                lines = further;
+                return Some((number, Cow::Owned(whole)));
+            }
+        }
+        Some((number, Cow::Borrowed(first)))
+    })
+}
+
+/// A comment has 256 bytes at most (`XT_MAX_COMMENT_LEN`).
+const MOST_LINES_OF_A_COMMENT: usize = 256;
 
 /// The family of a save: what its first line says, or its first address; a save that has neither is taken for one of IPv4.
 /// [`read`] refuses one that has both.

@@ -4,6 +4,7 @@ mod all_else;
 mod compared;
 mod damaged;
 mod deciding;
+mod groups;
 mod headers;
 mod ingress;
 mod led;

@@ -256,7 +256,8 @@ impl Walk {
                         state.bound = true;
                         join(frame.accepted, state, region);
                     }
-                    Step::Opaque(_) => self.give_up(region, id),
+                    Step::Copy(to) if self.sight.is_own(*to) == Some(false) => join(&mut next, state, region),
+                    Step::Opaque(_) | Step::Copy(_) => self.give_up(region, id),
                     Step::SetMark(value) => {
                         let mark = new_mark(*value, &state);
                         join(&mut next, State { mark, ..state }, region);

@@ -81,12 +81,10 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
             steps.push(Step::Perhaps("setting something that may be missing".into()));
             mangle(body, steps);
         }
-        "counter" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" | "dup"
-            if may_be_missing(body) =>
-        {
+        "counter" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" if may_be_missing(body) => {
             steps.push(Step::Perhaps(format!("`{name}` of a map")));
         }
-        "counter" | "log" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" | "last" | "dup"
+        "counter" | "log" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" | "last"
         | "comment" => {}
         "accept" | "drop" | "return" | "continue" | "jump" | "goto" => {
             steps.push(Step::Verdict(verdict(statement)));
@@ -107,6 +105,12 @@ pub(super) fn read(statement: &Value, scope: Scope, steps: &mut Vec<Step>) {
             _ => steps.push(Step::Opaque("a verdict map".into())),
         },
         "mangle" => mangle(body, steps),
+        // Of a table of netdev: out of another interface, as a frame.
+        "dup" if scope == Scope::Device => {}
+        "dup" => steps.push(Step::Copy(match body.part("addr").map(expression::value) {
+            Some(Number::Numbers(address, last)) if address == last => Some(address),
+            _ => None,
+        })),
         "notrack" => steps.push(Step::NoTrack),
         "dnat" => steps.push(Step::Translate(translation(body, scope))),
         "redirect" => steps.push(Step::Translate(Translation {
@@ -343,8 +347,7 @@ fn mangle(body: &Value, steps: &mut Vec<Step>) {
         (Some("mark"), _) => steps.push(Step::SetMark(mark(value).unwrap_or(MarkValue::UNKNOWN))),
         (_, Some("mark")) => steps.push(Step::SetConnectionMark(mark(value).unwrap_or(MarkValue::UNKNOWN))),
         // No rule is understood that looks at one of these.
-        (Some("priority" | "nftrace" | "secmark" | "pkttype"), _)
-        | (_, Some("label" | "event" | "secmark" | "zone")) => {
+        (Some("priority" | "nftrace" | "secmark"), _) | (_, Some("label" | "event" | "secmark" | "zone")) => {
             if of("ct") == Some("zone") {
                 steps.push(Step::Opaque("`ct zone set`".into()));
             }

@@ -204,8 +204,8 @@ impl<'a> Reader<'a> {
             (_, "-d" | "--destination") => {
                 step(Field::Address(End::Destination, family), network(one()?, family)?)
             }
-            (_, "-i" | "--in-interface") => interface(Field::ArrivesBy, one()?, step),
-            (_, "-o" | "--out-interface") => interface(Field::LeavesBy, one()?, step),
+            (_, "-i" | "--in-interface") => interface(Field::ArrivesBy, negated, one()?, step),
+            (_, "-o" | "--out-interface") => interface(Field::LeavesBy, negated, one()?, step),
             (_, "-p" | "--protocol") => {
                 let protocol = protocol(one()?)?;
                 if protocol == 0 {
@@ -350,6 +350,7 @@ impl<'a> Reader<'a> {
 
 fn interface(
     field: Field,
+    negated: bool,
     name: &str,
     step: impl Fn(Field, Test) -> Option<Option<Step>>,
 ) -> Option<Option<Step>> {
@@ -358,7 +359,8 @@ fn interface(
         return None;
     }
     match name.strip_suffix('+') {
-        // Every interface; "no interface" is nothing that anybody writes.
+        // "No interface" is written differently by each kind of iptables, or left out.
+        Some("") if negated => None,
         Some("") => Some(None),
         Some(beginning) => step(field, Test::Value(Value::Name(beginning.into(), true))),
         None => step(field, Test::Value(Value::Name(name.into(), false))),

@@ -27,6 +27,9 @@ pub(super) fn read(words: &[Word<'_>], is_goto: bool, family: Family, steps: &mu
         "ACCEPT" => verdict(Verdict::Accept),
         "DROP" | "REJECT" => verdict(Verdict::Drop),
         "RETURN" => verdict(Verdict::Return),
+        "TEE" => Some(Step::Copy(options.value("--gateway").and_then(address))),
+        "TTL" | "HL" if leaves_hops(&options) => None,
+        "TTL" | "HL" => opaque(),
         name if decides_nothing(name) => None,
         "MARK" => Some(Step::SetMark(
             new_mark(&options, MarkSource::Mark).unwrap_or(MarkValue::UNKNOWN),
@@ -67,18 +70,26 @@ pub(in crate::reach) fn decides_nothing(name: &str) -> bool {
             | "CLASSIFY"
             | "SECMARK"
             | "CONNSECMARK"
-            | "TTL"
-            | "HL"
             | "CHECKSUM"
             | "AUDIT"
             | "TRACE"
             | "IDLETIMER"
             | "LED"
             | "RATEEST"
-            | "TEE"
             | "SET"
             | "TCPOPTSTRIP"
     )
+}
+
+/// Whether a packet can go on afterwards, however many hops it had left.
+fn leaves_hops(options: &Options<'_>) -> bool {
+    let value = |name| options.value(name).and_then(words::number);
+    let set = value("--ttl-set").or_else(|| value("--hl-set"));
+    set.is_some_and(|hops| hops > 1) || value("--ttl-inc").or_else(|| value("--hl-inc")).is_some()
+}
+
+fn address(text: &str) -> Option<u128> {
+    text.parse::<IpAddr>().ok().map(bits_of)
 }
 
 struct Options<'a>(&'a [Word<'a>]);
