@@ -1,6 +1,6 @@
 //! The interfaces of a host with their addresses, by `ip -o` (ip-address(8)).
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use portcullis_firewall::FirewallError;
@@ -46,7 +46,8 @@ fn read(links: &str, addresses: &str) -> Vec<Interface> {
         let mut words = line.split_whitespace();
         let network = words
             .find(|word| matches!(*word, "inet" | "inet6"))
-            .and_then(|_| words.next()?.parse::<IpNet>().ok());
+            .and_then(|_| words.next())
+            .and_then(network);
         if let (Some(name), Some(network)) = (name_of(line), network)
             && let Some(interface) = interfaces.iter_mut().find(|one| one.name == name)
         {
@@ -56,15 +57,21 @@ fn read(links: &str, addresses: &str) -> Vec<Interface> {
     interfaces
 }
 
+/// An address with its network; one with a peer, as tunnels have it, stands alone.
+fn network(word: &str) -> Option<IpNet> {
+    let alone = || word.parse::<IpAddr>().ok().map(IpNet::from);
+    word.parse().ok().or_else(alone)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn interfaces_and_their_addresses_are_read() {
-        let links = "1: lo: <LOOPBACK,UP> mtu 65536\n7: eth0@if6: <BROADCAST,UP> mtu 1500\n9: docker0: <UP> mtu 1500\n";
+        let links = "1: lo: <LOOPBACK,UP> mtu 65536\n7: eth0@if6: <BROADCAST,UP> mtu 1500\n9: docker0: <UP> mtu 1500\n11: ppp0: <UP> mtu 1492\n";
         let addresses = "1: lo    inet 127.0.0.1/8 scope host lo\n7: eth0    inet 10.7.10.10/24 brd 10.7.10.255 scope \
-                         global eth0\n7: eth0    inet6 2001:db8:7:10::a/64 scope global \n";
+                         global eth0\n7: eth0    inet6 2001:db8:7:10::a/64 scope global \n11: ppp0    inet 10.9.9.1 peer 10.9.9.2/32 scope global ppp0\n";
         let shown: Vec<String> = read(links, addresses)
             .iter()
             .map(|interface| {
@@ -77,7 +84,8 @@ mod tests {
             [
                 "lo 127.0.0.1/8",
                 "eth0 10.7.10.10/24 2001:db8:7:10::a/64",
-                "docker0 "
+                "docker0 ",
+                "ppp0 10.9.9.1/32"
             ]
         );
     }

@@ -154,12 +154,16 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
     let instead = match request.instead.as_slice() {
         [] => None,
         files => {
-            let other = answered(&rules::of_files(files)?);
-            Some((rules::names(files), compare(&answer, &other)))
+            let other = rules::of_files(files)?;
+            let differences = match basis.ruleset == other {
+                true => Vec::new(),
+                false => compare(&answer, &answered(&other)),
+            };
+            Some((rules::names(files), differences))
         }
     };
     let without_conduit = site.as_ref().and_then(|site| {
-        let allowed = allowed(site, &question.destinations, request.port, &known)?;
+        let allowed = allowed(site, &asked_of(&question), request.port, &known)?;
         Some(
             answer
                 .views
@@ -178,6 +182,23 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
         without_conduit,
         instead,
     })
+}
+
+/// The addresses that say whose zone is asked for: of what goes to several hosts at once, those of the host.
+fn asked_of(question: &Question) -> Vec<IpAddr> {
+    let (groups, mut asked): (Vec<IpAddr>, Vec<IpAddr>) = question
+        .destinations
+        .iter()
+        .partition(|address| question.is_of_several_hosts(**address));
+    if !groups.is_empty() {
+        let networks = question
+            .host
+            .interfaces
+            .iter()
+            .flat_map(|interface| &interface.networks);
+        asked.extend(networks.map(IpNet::addr).filter(|address| !address.is_loopback()));
+    }
+    asked
 }
 
 fn within(views: &[View], networks: &[IpNet], inside: bool) -> Vec<View> {

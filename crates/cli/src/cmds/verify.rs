@@ -212,8 +212,9 @@ fn verdict(verification: &Verification) -> String {
         Verdict::CannotConclude if !verification.lets_in.is_empty() => {
             let who = verification.lets_in.iter().map(|part| {
                 let heading = heading(part.is_ipv4, &part.interfaces, &[]);
+                let asked = part.asked.map_or_else(String::new, |port| format!(", who ask for {port} and are led here"));
                 let perhaps = if part.passage == Passage::Unknown { " (perhaps)" } else { "" };
-                format!("{heading} from {}{perhaps}", sources(&part.sources, part.is_ipv4, false))
+                format!("{heading} from {}{asked}{perhaps}", sources(&part.sources, part.is_ipv4, false))
             });
             let who = who.collect::<Vec<_>>().join("; ");
             format!("cannot conclude: by the rules that are loaded these get through, who should not: {who}")

@@ -253,3 +253,38 @@ fn a_port_that_is_closed_to_those_who_look_and_open_to_their_neighbours_is_not_p
     );
     assert!(!verified.contains("proved closed where"), "{verified}");
 }
+
+/// Closed, but for those who ask for another port.
+const LEADING: &str = "
+table inet site {
+    chain change {
+        type nat hook prerouting priority dstnat; policy accept;
+        tcp dport 6000 redirect to :54321
+    }
+    chain arrival {
+        type filter hook input priority filter; policy accept;
+        iif lo accept
+        ct status dnat accept
+        ip saddr { 10.7.10.0/24, 10.7.20.0/24 } tcp dport 54321 accept
+        ip6 saddr { 2001:db8:7:10::/64, 2001:db8:7:20::/64 } tcp dport 54321 accept
+        tcp dport 54321 drop
+    }
+}
+";
+
+#[test]
+fn a_port_to_which_others_are_led_from_another_one_is_not_proved_closed() {
+    let plant = Plant::up();
+    let load = format!("PATH=$PATH:/usr/sbin:/sbin nft -f - <<'END'\n{LEADING}END\n");
+    plant.shell(GATEWAY, &load).with(0);
+    assert!(!plant.answers("office", GATEWAY_ADDRESS, 54321));
+    assert!(plant.answers("office", GATEWAY_ADDRESS, 6000));
+    let verified = plant
+        .portcullis(GATEWAY, &["verify", "--port", "54321"])
+        .with(3)
+        .stdout;
+    assert!(
+        verified.contains("who ask for tcp/6000 and are led here"),
+        "{verified}"
+    );
+}

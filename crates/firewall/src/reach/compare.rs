@@ -42,8 +42,8 @@ pub struct Difference {
     pub changed: Vec<Changed>,
 }
 
-/// Holds two answers to the same question against each other. What is not in the result is as it was, though another rule
-/// may decide it.
+/// Holds two answers to the same question against each other, by rules that are not the same. What is not in the result is as it
+/// was, though another rule may decide it; what neither answer concludes is in it.
 pub fn compare(before: &Answer, after: &Answer) -> Vec<Difference> {
     let mut differences: Vec<Difference> = Vec::new();
     for is_ipv4 in [true, false] {
@@ -179,7 +179,9 @@ fn changed(before: &View, after: &View) -> Vec<Changed> {
     for ports in classes_of_ports(before, after) {
         for old in &old_fates {
             let were = with_fate(before, *old, &ports, family);
-            for new in new_fates.iter().filter(|new| *new != old) {
+            // Of two that are not concluded nobody knows whether they are the same.
+            let differs = |new: &&Fate<'_>| *new != old || new.0 == Passage::Unknown;
+            for new in new_fates.iter().filter(differs) {
                 let sources = were.intersect(&with_fate(after, *new, &ports, family));
                 if sources.is_empty() {
                     continue;
@@ -356,6 +358,16 @@ mod tests {
         assert_eq!(changed.led_before.as_deref(), Some(":81"));
         assert_eq!(changed.led_after.as_deref(), Some(":82"));
         assert_eq!(changed.sources, ["10.7.20.0/24".parse().unwrap()]);
+    }
+
+    #[test]
+    fn what_neither_answer_concludes_may_have_changed() {
+        let told = told(
+            "-A INPUT -m geoip --source-country NO -j DROP",
+            "-A INPUT -m geoip --source-country SE -j DROP",
+        );
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("Unknown->Unknown"), "{told:?}");
     }
 
     #[test]

@@ -314,6 +314,11 @@ impl Sight {
         }
     }
 
+    /// Whether what is sent to an address comes neither to this host nor to where the question asks.
+    pub(super) fn is_elsewhere(&self, address: Option<u128>) -> bool {
+        self.is_own(address) == Some(false) && address != self.address
+    }
+
     fn compare<'a>(
         &self,
         field: &Field,

@@ -50,7 +50,9 @@ fn unclear(linked: &Linked<'_>, cause: CauseId) -> Option<String> {
     let steps = &linked.rule(cause)?.steps;
     let not_understood = steps.iter().find_map(|step| match step {
         Step::Perhaps(what) | Step::Opaque(what) | Step::Verdict(Verdict::Opaque(what)) => Some(what.clone()),
-        Step::Copy(_) => Some("a copy to an address that may be one of this host".into()),
+        Step::Copy(_) => {
+            Some("a copy to an address that may be one of this host, or the one that is asked for".into())
+        }
         Step::Match(matching) => fields_not_understood(matching.key.fields()),
         Step::VerdictMap { key, .. } => fields_not_understood(key),
         _ => None,

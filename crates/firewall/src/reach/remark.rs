@@ -33,6 +33,8 @@ pub enum Remark {
     LedHere {
         /// The rule.
         rule: Because,
+        /// Those ports, where the rule names a few.
+        ports: Option<Vec<u16>>,
     },
     /// What is sent to several hosts at once was not asked for.
     NoGroups,
@@ -63,7 +65,7 @@ impl fmt::Display for Remark {
                     false => write!(f, ": {} decides", instead.join(", ")),
                 }
             }
-            Self::LedHere { rule } => write!(
+            Self::LedHere { rule, .. } => write!(
                 f,
                 "{rule} may lead packets for other ports to this one: ask for those ports as well"
             ),
@@ -106,8 +108,8 @@ pub(super) fn remarks(
     applied: &Applied,
 ) -> Vec<Remark> {
     let mut remarks = led_here(linked, question);
-    // What a rule does for those who are led here is not known.
-    if remarks.is_empty() {
+    // What a rule does for those who are led here is not known; nor for others, where several hosts at once were asked for.
+    if remarks.is_empty() && !question.asks_for_groups() {
         remarks = never(linked, question, views, applied);
     }
     remarks.extend(remarks_of_views(question, views));
@@ -122,14 +124,32 @@ fn led_here(linked: &Linked<'_>, question: &Question) -> Vec<Remark> {
             for (rule, id) in chain.chain.rules.iter().zip(chain.id.saturating_add(1)..) {
                 if remarks.len() < MOST_RULES
                     && leads_to(rule, question, table.table)
-                    && let Some(rule) = one_cause(linked, id, false)
+                    && let Some(cause) = one_cause(linked, id, false)
                 {
-                    remarks.push(Remark::LedHere { rule });
+                    remarks.push(Remark::LedHere {
+                        rule: cause,
+                        ports: ports_of(rule, table.table),
+                    });
                 }
             }
         }
     }
     remarks
+}
+
+/// The ports that a rule is for, if they are few.
+fn ports_of(rule: &Rule, table: &Table) -> Option<Vec<u16>> {
+    let of_port = |matching: &&Match| {
+        matches!(matching.key.fields(), [Field::Port(End::Destination, _)]) && !matching.negated
+    };
+    let ports = numbers(matches(rule).find(of_port)?, table)?;
+    let mut few = Vec::new();
+    for (first, last) in ports.as_slice() {
+        for number in *first..=*last {
+            few.push(u16::try_from(number).ok().filter(|_| few.len() < MOST_RULES)?);
+        }
+    }
+    Some(few)
 }
 
 fn leads_to(rule: &Rule, question: &Question, table: &Table) -> bool {
@@ -144,7 +164,11 @@ fn leads_to(rule: &Rule, question: &Question, table: &Table) -> bool {
         Step::Translate(translation) if to_asked(&translation.address) => match translation.port {
             NewPort::To(number) => number == port.number,
             NewPort::Unknown => true,
-            NewPort::Keep => false,
+            // A map may have ports as well.
+            NewPort::Keep => matches!(
+                translation.address,
+                NewAddress::Mapped { .. } | NewAddress::Unknown
+            ),
         },
         _ => false,
     });

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{family::Family, reach::ranges::Ranges};
 
 /// All that was read of the rules of one host.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ruleset {
     pub(super) tables: Vec<Table>,
     /// Objects outside every table that were not understood.
@@ -38,7 +38,7 @@ impl Scope {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Table {
     pub(super) scope: Scope,
     /// As an administrator would write it, e.g. `inet filter` or `iptables filter`.
@@ -49,7 +49,7 @@ pub(super) struct Table {
     pub(super) chains: BTreeMap<String, Chain>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Chain {
     pub(super) base: Option<Base>,
     pub(super) rules: Vec<Rule>,
@@ -91,7 +91,7 @@ pub(super) enum Hook {
     Unknown,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rule {
     pub(super) at: At,
     pub(super) steps: Vec<Step>,
@@ -124,7 +124,7 @@ pub(super) enum At {
 }
 
 /// A rule does one after the other, until something does not match.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
     Match(Match),
     Verdict(Verdict),
@@ -150,7 +150,7 @@ pub(super) enum Step {
     Translate(Translation),
     /// Another source, in chains of kind nat; of packets of this family only.
     TranslateSource(Option<Family>),
-    /// A copy goes to this address, or to one that is not known; where that is one of this host, it comes in once more.
+    /// A copy goes to this address, or to one that is not known; where that is one of this host, or the one that is asked for, it gets there by itself.
     Copy(Option<u128>),
     /// Goes on or not, who knows.
     Perhaps(String),
@@ -169,7 +169,7 @@ pub(super) enum Verdict {
     Opaque(String),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Match {
     pub(super) key: Key,
     pub(super) test: Test,
@@ -179,7 +179,7 @@ pub(super) struct Match {
 }
 
 /// What of a packet is looked at. Most rules look at one thing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Key {
     One(Field),
     Several(Vec<Field>),
@@ -194,7 +194,7 @@ impl Key {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Test {
     Value(Value),
     /// Another value is not it; of this one it is not known ([`super::negated`]).
@@ -210,7 +210,7 @@ pub(super) enum Test {
 }
 
 /// A set, or the name of one that stands in the table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Lookup {
     Inline(Arc<Set>),
     Named(Arc<str>),
@@ -335,7 +335,7 @@ pub(super) enum Value {
 }
 
 /// A set or a map.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Set {
     pub(super) elements: Vec<Element>,
     /// All elements at once, when each is one range of numbers and no more than that.
@@ -348,7 +348,7 @@ pub(super) struct Set {
     pub(super) perhaps: Option<Ranges>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Element {
     pub(super) key: Vec<Value>,
     /// Of a verdict map.
@@ -464,7 +464,7 @@ impl MarkValue {
 }
 
 /// Where a packet is sent instead.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Translation {
     /// Of packets of this family only.
     pub(super) family: Option<Family>,
@@ -472,7 +472,7 @@ pub(super) struct Translation {
     pub(super) port: NewPort,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum NewAddress {
     Keep,
     /// An address of the interface by which the packet arrives.
@@ -487,7 +487,7 @@ pub(super) enum NewAddress {
     Unknown,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum NewPort {
     Keep,
     To(u16),

@@ -241,6 +241,8 @@ impl Walk {
                             (&mut next, &mut *after, &mut *returned),
                         );
                     }
+                    // What goes to several hosts is led nowhere by most translations, and no listing tells by which.
+                    Step::Translate(_) if self.sight.group.is_some() => self.give_up(region, id),
                     Step::Translate(translation) => {
                         self.translate(frame, translation, id, state, region, &mut next);
                     }
@@ -256,7 +258,7 @@ impl Walk {
                         state.bound = true;
                         join(frame.accepted, state, region);
                     }
-                    Step::Copy(to) if self.sight.is_own(*to) == Some(false) => join(&mut next, state, region),
+                    Step::Copy(to) if self.sight.is_elsewhere(*to) => join(&mut next, state, region),
                     Step::Opaque(_) | Step::Copy(_) => self.give_up(region, id),
                     Step::SetMark(value) => {
                         let mark = new_mark(*value, &state);

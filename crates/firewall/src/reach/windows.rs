@@ -29,7 +29,7 @@ use super::{
 };
 
 /// Rules, filters and profiles of one host.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Policy {
     rules: Vec<Record>,
     /// By kind and InstanceID, which is that of the rule.
@@ -38,7 +38,7 @@ pub(super) struct Policy {
 }
 
 /// What was said of one side of a rule.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 enum Filter {
     Said(Record),
     /// Two that differ.

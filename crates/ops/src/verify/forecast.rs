@@ -1,10 +1,16 @@
 //! What the rules say of the packets that are sent: the prediction that stands beside each measurement, and the parts of it
 //! that no packet has tested.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
-use portcullis_firewall::reach::{Answer, Because, Part, Passage, Question, View, reach as who_reaches};
+use portcullis_firewall::reach::{
+    Answer, Because, Part, Passage, Question, Remark, Ruleset, View, reach as who_reaches,
+};
 use portcullis_model::{Port, Vantage};
 use portcullis_sys::Machine;
 use serde::Serialize;
@@ -40,6 +46,8 @@ pub struct Class {
     pub passage: Passage,
     /// What decides.
     pub because: Vec<String>,
+    /// The port that they ask for, where that is another one, from which they are led here.
+    pub asked: Option<Port>,
     /// The vantages from which one of these sources was tried; without one, it is not tested.
     pub witnesses: Vec<Vantage>,
 }
@@ -47,6 +55,8 @@ pub struct Class {
 /// The prediction for one port.
 pub(super) struct Forecast<'a> {
     answer: Answer,
+    /// Who asks for another port and is led to this one, or perhaps is.
+    led_here: Vec<Class>,
     machine: &'a Machine,
     /// By which interface a source comes, as far as it was asked.
     ways: BTreeMap<IpAddr, Option<String>>,
@@ -64,8 +74,10 @@ impl<'a> Forecast<'a> {
         let mut question = Question::new(port, reach::host(&desk.machine)?);
         question.destinations = addresses.to_vec();
         question.forwarded = behind;
+        let answer = who_reaches(&ruleset, &question);
         Ok(Self {
-            answer: who_reaches(&ruleset, &question),
+            led_here: led_here(&ruleset, &question, &answer),
+            answer,
             machine: &desk.machine,
             ways: BTreeMap::new(),
         })
@@ -86,30 +98,96 @@ impl<'a> Forecast<'a> {
         predicted(wanted, number, source)
     }
 
+    /// Who asks for another port and is led to this one, or perhaps is.
+    pub(super) fn led_here(&self) -> &[Class] {
+        &self.led_here
+    }
+
     /// All parts of the prediction for the interfaces that there are.
     pub(super) fn classes(&self, witnesses: &BTreeMap<(usize, usize), Vec<Vantage>>) -> Vec<Class> {
         let mut classes = Vec::new();
         for (number, view) in self.answer.views.iter().enumerate() {
-            let interfaces: Vec<String> = view
-                .interfaces
-                .iter()
-                .filter(|name| !name.starts_with("any other"))
-                .cloned()
-                .collect();
-            if interfaces.is_empty() {
-                continue;
-            }
-            classes.extend(view.parts.iter().enumerate().map(|(part_number, part)| Class {
-                is_ipv4: view.is_ipv4,
-                interfaces: interfaces.clone(),
-                destinations: view.destinations.clone(),
-                sources: part.sources.clone(),
-                passage: part.passage,
-                because: because(part),
+            let of_view = classes_of(view).into_iter().enumerate();
+            classes.extend(of_view.map(|(part_number, class)| Class {
                 witnesses: witnesses.get(&(number, part_number)).cloned().unwrap_or_default(),
+                ..class
             }));
         }
         classes
+    }
+}
+
+/// The parts of a view, for the interfaces that there are.
+fn classes_of(view: &View) -> Vec<Class> {
+    let there = view
+        .interfaces
+        .iter()
+        .filter(|name| !name.starts_with("any other"));
+    let interfaces: Vec<String> = there.cloned().collect();
+    if interfaces.is_empty() {
+        return Vec::new();
+    }
+    let class = |part: &Part| Class {
+        is_ipv4: view.is_ipv4,
+        interfaces: interfaces.clone(),
+        destinations: view.destinations.clone(),
+        sources: part.sources.clone(),
+        passage: part.passage,
+        because: because(part),
+        asked: None,
+        witnesses: Vec::new(),
+    };
+    view.parts.iter().map(class).collect()
+}
+
+/// By the rules that may lead packets for other ports here: who asks for those ports, and ends here. Of a rule that names no ports,
+/// or many, that is not known of anybody.
+fn led_here(ruleset: &Ruleset, question: &Question, answer: &Answer) -> Vec<Class> {
+    let mut classes = Vec::new();
+    for remark in &answer.remarks {
+        let Remark::LedHere { rule, ports } = remark else {
+            continue;
+        };
+        let Some(ports) = ports else {
+            let everybody = answer.views.iter().flat_map(classes_of);
+            classes.extend(everybody.map(|class| Class {
+                passage: Passage::Unknown,
+                because: vec![rule.to_string()],
+                ..class
+            }));
+            continue;
+        };
+        for number in ports {
+            let port = Port {
+                number: *number,
+                ..question.port
+            };
+            let asked = Question {
+                port,
+                ..question.clone()
+            };
+            for view in who_reaches(ruleset, &asked).views {
+                let of_view = view.parts.iter().zip(classes_of(&view));
+                let ends_here = of_view.filter(|(part, _)| ends_at(part, question));
+                classes.extend(ends_here.map(|(_, class)| Class {
+                    asked: Some(port),
+                    ..class
+                }));
+            }
+        }
+    }
+    classes
+}
+
+/// Whether a part is led to the port of a question, or to an unknown place.
+fn ends_at(part: &Part, question: &Question) -> bool {
+    match (part.passage, part.led_to.as_deref()) {
+        (Passage::Unknown, _) => true,
+        (Passage::Led, Some(place)) => match place.parse::<SocketAddr>() {
+            Ok(place) => place.port() == question.port.number && question.destinations.contains(&place.ip()),
+            Err(_) => place == format!(":{}", question.port.number),
+        },
+        _ => false,
     }
 }
 
@@ -142,7 +220,7 @@ fn way_of(machine: &Machine, source: IpAddr) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_firewall::reach::{Host, HostInterface, Ruleset};
+    use portcullis_firewall::reach::{Host, HostInterface};
 
     use super::*;
 
@@ -159,6 +237,7 @@ mod tests {
         };
         Forecast {
             answer: who_reaches(&ruleset, &Question::new("tcp/54321".parse().unwrap(), host)),
+            led_here: Vec::new(),
             machine,
             ways: BTreeMap::new(),
         }
@@ -185,6 +264,45 @@ mod tests {
             .collect();
         assert_eq!(tested.len(), 3, "{classes:?}");
         assert_eq!(tested.iter().filter(|(_, witnesses)| *witnesses == 1).count(), 1);
+    }
+
+    #[test]
+    fn who_asks_for_another_port_and_is_led_here_is_told_with_that_port() {
+        let led = |target: &str, last: &str| {
+            let mut ruleset = Ruleset::default();
+            let rules = format!(
+                "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 6000{last} -j {target}\nCOMMIT\n\
+                 *mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 54321 -j DROP\n\
+                 -A PREROUTING -s 10.7.30.0/24 -j DROP\nCOMMIT\n"
+            );
+            ruleset.add(&rules, None).unwrap();
+            let host = Host {
+                interfaces: vec![HostInterface {
+                    name: "eth0".into(),
+                    networks: vec!["10.7.10.10/24".parse().unwrap()],
+                }],
+            };
+            let question = Question::new("tcp/54321".parse().unwrap(), host);
+            let answer = who_reaches(&ruleset, &question);
+            led_here(&ruleset, &question, &answer)
+        };
+        let classes = led("REDIRECT --to-ports 54321", "");
+        let v4: Vec<&Class> = classes.iter().filter(|class| class.is_ipv4).collect();
+        assert_eq!(v4.len(), 1, "{classes:?}");
+        assert_eq!(v4[0].asked, Some("tcp/6000".parse().unwrap()));
+        let barred: IpAddr = "10.7.30.5".parse().unwrap();
+        assert!(
+            !v4[0].sources.iter().any(|network| network.contains(&barred)),
+            "{v4:?}"
+        );
+        assert_eq!(led("REDIRECT --to-ports 54322", "").len(), 0);
+        assert_eq!(led("DNAT --to-destination 192.0.2.9:54321", "").len(), 0);
+        // Of many ports nobody asks each.
+        let many = led("REDIRECT --to-ports 54321", ":7000");
+        assert!(
+            many.iter().all(|class| class.passage == Passage::Unknown) && !many.is_empty(),
+            "{many:?}"
+        );
     }
 
     #[test]

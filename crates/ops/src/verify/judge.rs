@@ -428,6 +428,7 @@ mod tests {
             sources: vec![sources.parse().unwrap()],
             passage,
             because: Vec::new(),
+            asked: None,
             witnesses: Vec::new(),
         };
         let classes = [

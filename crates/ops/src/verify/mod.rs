@@ -227,6 +227,11 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
     };
     let smoke = request.smoke.as_deref().map(look::smoke).transpose()?;
     let altered = altered(desk, port, plan.as_ref()).await?;
+    let led_here: Vec<Class> = forecast
+        .iter()
+        .flat_map(|forecast| forecast.led_here())
+        .cloned()
+        .collect();
     let parts = forecast
         .map(|forecast| forecast.classes(&witnesses))
         .unwrap_or_default();
@@ -236,7 +241,9 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
             .map(|allowed| allowed.into_iter().collect()),
         (None, None) => None,
     };
-    let lets_in = allowed.map_or_else(Vec::new, |allowed| judge::let_in(&parts, &allowed));
+    let lets_in = allowed.map_or_else(Vec::new, |allowed| {
+        judge::let_in(&[parts.as_slice(), &led_here].concat(), &allowed)
+    });
     let mut verdict = judge::overall(&rows, listening, smoke, &altered, !lets_in.is_empty());
     if !failures.is_empty() {
         verdict = verdict.max(Verdict::CannotConclude);

@@ -321,6 +321,8 @@ impl<'a> Reader<'a> {
             }
             ("mark", "--mark") => step(Field::Mark, mark(one()?)?),
             ("connmark", "--mark") => step(Field::ConnectionMark, mark(one()?)?),
+            // For IPv6 the kernel asks otherwise: its own addresses are unicast as well, and a list is no choice.
+            ("addrtype", "--src-type" | "--dst-type") if family == Family::V6 => None,
             ("addrtype", "--src-type") => step(Field::SourceKind, kinds(one()?)?),
             ("addrtype", "--dst-type") => step(Field::DestinationKind, kinds(one()?)?),
             ("addrtype", "--limit-iface-in" | "--limit-iface-out") => {
