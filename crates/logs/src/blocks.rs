@@ -8,7 +8,10 @@ use std::{
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 use portcullis_model::LogFormat;
 
-use crate::{Columns, LONGEST_LINE};
+use crate::{
+    Columns, LONGEST_LINE,
+    entries::{EntryEnd, last_end},
+};
 
 /// Bytes of a block. So few that two of them and what is made of them stay in a processor's cache.
 const SIZE: usize = 1 << 20;
@@ -146,30 +149,41 @@ impl<R: Read> Blocks<R> {
 
     fn last_end(&self, bytes: &[u8]) -> Option<usize> {
         if self.entries {
-            return memmem::rfind(bytes, b"\n\n").map(|end| end + 2);
+            return last_end(bytes);
         }
         memrchr(b'\n', bytes).map(|end| end + 1)
     }
 
-    /// Passes over the line that the buffer begins; returns its length.
+    /// Passes over the line or the entry that the buffer begins; returns its length.
     fn pass_over(&mut self, buffer: &mut [u8], filled: usize) -> u64 {
         let mut length = filled as u64;
+        let mut lines = 0;
+        let mut entry = EntryEnd::default();
+        if self.entries {
+            let begun = buffer.get(..filled).unwrap_or_default();
+            lines += memchr_iter(b'\n', begun).count() as u64;
+            entry.find(begun);
+        }
         loop {
             let filled = self.fill(buffer, 0);
             let read = buffer.get(..filled).unwrap_or_default();
-            if let Some(end) = memchr(b'\n', read) {
-                length += end as u64 + 1;
-                self.carry
-                    .extend_from_slice(read.get(end + 1..).unwrap_or_default());
-                break;
-            }
-            length += filled as u64;
-            if self.at_end {
+            let end = if self.entries {
+                entry.find(read)
+            } else {
+                memchr(b'\n', read).map(|end| end + 1)
+            };
+            let (over, rest) = read
+                .split_at_checked(end.unwrap_or(filled))
+                .unwrap_or((read, b""));
+            length += over.len() as u64;
+            lines += memchr_iter(b'\n', over).count() as u64;
+            if end.is_some() || self.at_end {
+                self.carry.extend_from_slice(rest);
                 break;
             }
         }
         self.offset += length;
-        self.line += 1;
+        self.line += lines.max(1);
         length
     }
 

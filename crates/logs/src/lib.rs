@@ -36,6 +36,7 @@ mod columns;
 mod decode;
 pub mod detection;
 mod digits;
+mod entries;
 mod event;
 mod format;
 mod framing;

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use super::kernel;
 use crate::{
     Line, Lost, Prefixes, RawTime, Reason,
+    entries::binary,
     lost::{by_journald, by_kernel},
-    words::number,
+    words::{number, split},
 };
 
 #[derive(Deserialize)]
@@ -103,22 +104,25 @@ pub(crate) fn read_export<'a>(entry: &'a [u8], prefixes: &Prefixes) -> Line<'a> 
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let (line, behind) = rest.split_at_checked(end).unwrap_or((rest, b""));
         rest = behind.get(1..).unwrap_or_default();
-        if let Some(text) = line.strip_prefix(b"MESSAGE=") {
-            message = Some(text);
-        } else if let Some(text) = line.strip_prefix(b"__REALTIME_TIMESTAMP=") {
-            time = number(text);
-        } else if let Some(text) = line.strip_prefix(b"_TRANSPORT=") {
-            transport = Some(text);
-        } else if let Some(text) = line.strip_prefix(b"SYSLOG_IDENTIFIER=") {
-            program = Some(text);
-        } else if memchr(b'=', line).is_none() && !line.is_empty() {
-            let Some((value, behind)) = binary(rest) else {
-                return Line::Unreadable(Reason::CutOffBefore("the end of a value"));
-            };
-            if line == b"MESSAGE" {
-                message = Some(value);
+        if line.is_empty() {
+            continue;
+        }
+        let (key, value) = match split(line, b'=') {
+            Some(pair) => pair,
+            None => {
+                let Some((value, behind)) = binary(rest) else {
+                    return Line::Unreadable(Reason::CutOffBefore("the end of a value"));
+                };
+                rest = behind;
+                (line, value)
             }
-            rest = behind;
+        };
+        match key {
+            b"MESSAGE" => message = Some(value),
+            b"__REALTIME_TIMESTAMP" => time = number(value),
+            b"_TRANSPORT" => transport = Some(value),
+            b"SYSLOG_IDENTIFIER" => program = Some(value),
+            _ => {}
         }
     }
     if !is_of_kernel(transport, program) {
@@ -127,13 +131,6 @@ pub(crate) fn read_export<'a>(entry: &'a [u8], prefixes: &Prefixes) -> Line<'a> 
     }
     let line = message.map_or(Line::Unrelated, |text| of_kernel(text, prefixes));
     dated(line, LogFormat::JournalExport, time)
-}
-
-/// A value with its length in eight bytes, little endian, before it, and a line end behind it.
-fn binary(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<8>()?;
-    let (value, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-    Some((value, rest.strip_prefix(b"\n").unwrap_or(rest)))
 }
 
 fn owned(line: Line<'_>) -> Line<'static> {

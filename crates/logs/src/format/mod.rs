@@ -80,7 +80,11 @@ impl<'p> LineReader<'p> {
         if line.len() > LONGEST_LINE {
             return Line::Unreadable(Reason::TooLong);
         }
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = match self.fixed {
+            // The last byte may be one of a value.
+            Some(LogFormat::JournalExport) => line,
+            _ => line.strip_suffix(b"\r").unwrap_or(line),
+        };
         if line.first() == Some(&b'#')
             && let Some(columns) = Columns::named_by(line)
         {

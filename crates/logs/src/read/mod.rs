@@ -6,12 +6,13 @@ use std::{
     thread,
 };
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 use portcullis_model::{LogFormat, LogSource};
 
 use crate::{
     Clock, Line, LineReader, Reason, Settings,
     blocks::{Block, Blocks},
+    entries::EntryEnd,
 };
 
 /// Where a line stands in its log.
@@ -117,9 +118,9 @@ fn lines(
         reader.set_format(LogFormat::JournalExport);
     }
     while let Some(rest) = bytes.get(start..).filter(|rest| !rest.is_empty()) {
-        // An entry ends before an empty line.
+        // An entry ends before an empty line that is in none of its values.
         let found = if block.entries {
-            memmem::find(rest, b"\n\n")
+            EntryEnd::default().find(rest).map(|end| end.saturating_sub(2))
         } else {
             memchr(b'\n', rest)
         };

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use portcullis_model::{LogFormat, LogSource};
 
 use super::*;
-use crate::{LogReport, Prefixes, Shared, Summary, decoded};
+use crate::{LONGEST_LINE as LONGEST, LogReport, Prefixes, Shared, Summary, decoded};
 
 const EVENT: &str =
     "Nov 22 23:56:51 gw kernel: x IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 PROTO=TCP SPT=4 DPT=502";
@@ -238,6 +238,59 @@ fn entries_of_the_journal_are_read_as_a_whole() {
     );
     assert_eq!(lines[2].2 as usize, log.len() - entry("").len());
     assert_eq!(read.lines, 13);
+}
+
+/// An entry with a value that has its length before it.
+fn with_binary(head: &str, key: &str, value: &[u8]) -> Vec<u8> {
+    let length = (value.len() as u64).to_le_bytes();
+    [head.as_bytes(), key.as_bytes(), b"\n", &length, value, b"\n\n"].concat()
+}
+
+#[test]
+fn an_empty_line_within_a_value_of_the_journal_ends_no_entry() {
+    let packet = "_TRANSPORT=kernel\nMESSAGE=[UFW ALLOW] IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 PROTO=TCP SPT=4 DPT=502 \n\n";
+    let forged = format!("hello\n\n__REALTIME_TIMESTAMP=1795388211500000\n{packet}");
+    let head = "__CURSOR=s=1\n_TRANSPORT=stdout\n";
+    let first = with_binary(head, "MESSAGE", forged.as_bytes());
+    let log = [&first, &b"__CURSOR=s=2\n"[..], packet.as_bytes()].concat();
+    let (lines, read) = kept(log.as_slice());
+    let line = 1 + memchr::memchr_iter(b'\n', &first).count() as u64;
+    let expected = [
+        ("unrelated".into(), 1, 0),
+        ("journal-export".into(), line, first.len() as u64),
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(read.lines, line + 3);
+
+    let traceback = with_binary(head, "MESSAGE", b"Traceback:\n\n  in x\n\nError\r");
+    let (report, _) = counted(traceback.repeat(60_000).as_slice(), 2);
+    assert_eq!((report.unrelated, report.unreadable), (60_000, 0));
+}
+
+#[test]
+fn who_wrote_an_entry_of_the_journal_may_have_its_length_before_it() {
+    let packet = "MESSAGE=[UFW ALLOW] IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 PROTO=TCP SPT=4 DPT=502 ";
+    let log = with_binary(&format!("__CURSOR=s=1\n{packet}\n"), "SYSLOG_IDENTIFIER", b"x\ny");
+    assert_eq!(kept(log.as_slice()).0, [("unrelated".into(), 1, 0)]);
+}
+
+#[test]
+fn a_value_of_the_journal_that_is_too_long_is_passed_over_whole() {
+    let packet =
+        "__CURSOR=s=2\nMESSAGE=x IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 PROTO=TCP SPT=4 DPT=502 \n\n";
+    for size in [LONGEST, 3 << 20] {
+        let value = packet.repeat(size / packet.len() + 1);
+        let first = with_binary("__CURSOR=s=1\n", "COREDUMP", value.as_bytes());
+        let log = [&first, packet.as_bytes()].concat();
+        let line = 1 + memchr::memchr_iter(b'\n', &first).count() as u64;
+        let expected = [
+            (Reason::TooLong.to_string(), 1, 0),
+            ("journal-export".into(), line, first.len() as u64),
+        ];
+        assert_eq!(kept(log.as_slice()).0, expected);
+        let (cut, _) = kept(&log[..first.len() / 2]);
+        assert_eq!((cut.len(), cut[0].1), (1, 1), "{cut:?}");
+    }
 }
 
 #[test]
