@@ -51,6 +51,8 @@ pub struct Event<'a> {
     pub destination: IpAddr,
     /// Whether the line tells which of the two began; if not, they may be the other way round.
     pub directed: bool,
+    /// Whether it stands behind another program's tag: whoever reaches that program may have made it up, and it counts for nobody.
+    pub hearsay: bool,
     /// Protocol number (IANA), when the line tells one.
     pub protocol: Option<u8>,
     /// Source port, for TCP and UDP.
@@ -84,6 +86,7 @@ impl<'a> Event<'a> {
             source,
             destination,
             directed: true,
+            hearsay: false,
             protocol: None,
             source_port: None,
             destination_port: None,
@@ -128,6 +131,7 @@ impl<'a> Event<'a> {
             source: self.source,
             destination: self.destination,
             directed: self.directed,
+            hearsay: self.hearsay,
             protocol: self.protocol,
             source_port: self.source_port,
             destination_port: self.destination_port,

@@ -146,6 +146,8 @@ fn owned(line: Line<'_>) -> Line<'static> {
 fn dated(line: Line<'_>, format: LogFormat, time: Option<u64>) -> Line<'_> {
     let Line::Event(mut event) = line else { return line };
     event.format = format;
+    // The journal vouches for the kernel, whatever the rule's prefix looks like.
+    event.hearsay = false;
     event.time = time
         .and_then(|time| i64::try_from(time).ok())
         .map_or(RawTime::None, RawTime::Unix);

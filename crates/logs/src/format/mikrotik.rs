@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use portcullis_model::{LogFormat, TcpFlags};
 
+use super::hearsay;
 use crate::{
     Event, Line, Prefixes, Reason,
     event::{TCP, UDP},
@@ -25,6 +26,7 @@ pub(crate) fn read<'a>(line: &'a [u8], prefixes: &Prefixes) -> Line<'a> {
             let prefix = prefix(before);
             event.prefix = Cow::Borrowed(prefix);
             event.verdict = prefixes.verdict(prefix);
+            event.hearsay = hearsay::has_process(before).unwrap_or(false);
             event.time = syslog::head(line).time;
             Line::Event(event)
         }

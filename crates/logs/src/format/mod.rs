@@ -3,6 +3,7 @@
 mod asa;
 mod filterlog;
 mod fortigate;
+mod hearsay;
 mod ios;
 mod journal;
 mod junos;
@@ -111,14 +112,13 @@ impl<'p> LineReader<'p> {
     }
 
     /// A line as one of a format. What stands behind another program's tag is what that program was told, by whoever reaches it:
-    /// it proves no verdict.
+    /// it proves no verdict, and nothing of those whom it names.
     fn vouched<'a>(&mut self, format: LogFormat, line: &'a [u8], ended: bool) -> Line<'a> {
         let mut read = self.read_as(format, line, ended);
         match &mut read {
-            Line::Event(event)
-                if event.verdict != Verdict::Unknown && recognise::is_told_to_another(format, line) =>
-            {
+            Line::Event(event) if event.hearsay || recognise::is_told_to_another(format, line) => {
                 event.verdict = Verdict::Unknown;
+                event.hearsay = true;
             }
             Line::Lost(_) if recognise::is_told_to_another(format, line) => return Line::Unrelated,
             _ => {}

@@ -152,6 +152,9 @@ fn what_another_program_was_told_proves_no_verdict() {
             !matches!(verdict(&told), Some(Verdict::Allowed | Verdict::Blocked)),
             "{told}"
         );
+        if let Line::Event(event) = LineReader::new(&prefixes, None).read(told.as_bytes(), true) {
+            assert!(event.hearsay, "{told}");
+        }
     }
     let head = "<134>1 2026-11-29T10:00:10Z fw";
     for (line, own) in [

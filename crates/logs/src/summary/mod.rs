@@ -75,6 +75,7 @@ pub struct Summary {
     without_time: u64,
     time_assumed: u64,
     undirected: u64,
+    hearsay: u64,
     on_the_sites_word: u64,
     formats: [u64; LogFormat::ALL.len()],
     unreadable: BTreeMap<Reason, u64>,
@@ -109,6 +110,7 @@ impl Summary {
             without_time: 0,
             time_assumed: 0,
             undirected: 0,
+            hearsay: 0,
             on_the_sites_word: 0,
             formats: [0; LogFormat::ALL.len()],
             unreadable: BTreeMap::new(),
@@ -178,8 +180,9 @@ impl Summary {
         }
     }
 
-    /// Counts an event. Tells whether it went to one of the ports that were asked for. An event that does not tell who
-    /// began is no attempt of anybody's: it is counted apart.
+    /// Counts an event. Tells whether it went to one of the ports that were asked for, and is more than hearsay: what is not, nobody
+    /// else should take either. An event that does not tell who began, and hearsay, are no attempts of anybody's: they are counted
+    /// apart.
     pub fn add(&mut self, event: &Event<'_>, at: Option<Moment>) -> bool {
         if let Some(lines) = self.formats.get_mut(event.format as usize) {
             *lines += 1;
@@ -191,6 +194,10 @@ impl Summary {
         };
         if self.asked.as_ref().is_some_and(|asked| !is_asked(asked)) {
             self.on_other_ports += 1;
+            return false;
+        }
+        if event.hearsay {
+            self.hearsay += 1;
             return false;
         }
         if !event.directed {
@@ -252,6 +259,7 @@ impl Summary {
             (&mut self.without_time, &mut other.without_time),
             (&mut self.time_assumed, &mut other.time_assumed),
             (&mut self.undirected, &mut other.undirected),
+            (&mut self.hearsay, &mut other.hearsay),
             (&mut self.on_the_sites_word, &mut other.on_the_sites_word),
             (&mut self.unrelated, &mut other.unrelated),
         ] {

@@ -58,6 +58,8 @@ pub struct LogReport {
     pub on_other_ports: u64,
     /// Lines that do not tell who began the session; they are in no other number.
     pub undirected: u64,
+    /// Lines behind another program's tag, which that program may have been told; they are in no other number.
+    pub hearsay: u64,
     /// Attempts whose verdict the site declared for the rule's prefix.
     pub on_the_sites_word: u64,
     /// The formats that were met, and by what they were recognised.

@@ -85,6 +85,7 @@ impl Summary {
             other_sources: others.sum(),
             on_other_ports: self.on_other_ports,
             undirected: self.undirected,
+            hearsay: self.hearsay,
             on_the_sites_word: self.on_the_sites_word,
             formats: self.formats(),
             unreadable: self.unreadable(),
@@ -201,6 +202,12 @@ impl Summary {
             let lines = self.undirected;
             notes.push(format!(
                 "{lines} line(s) of sessions do not tell who began, and count for nobody"
+            ));
+        }
+        if self.hearsay > 0 {
+            let lines = self.hearsay;
+            notes.push(format!(
+                "{lines} line(s) stand behind the tag of another program, which may have been told them: they count for nobody"
             ));
         }
         if self.facts.site.is_some() && self.destinations.all().is_none() {

@@ -51,6 +51,20 @@ fn a_rotated_log_is_handed_on_from_its_oldest_file_on() {
 }
 
 #[test]
+fn what_another_program_was_told_is_handed_on_to_nobody() {
+    let folder = folder("hearsay");
+    let log = folder.join("syslog");
+    let told = "Nov 22 23:56:51 gw sshd[5]: Invalid user IN= OUT= SRC=203.0.113.77 DST=198.51.100.1 PROTO=TCP SPT=1 DPT=22 SYN\n";
+    fs::write(&log, told.repeat(50) + &line(22, "192.0.2.7")).unwrap();
+    let mut sources = Vec::new();
+    let mut each = |event: &LogEvent| sources.push(event.source.to_string());
+    let report = files(&request(), &[log], Some(&mut each)).report;
+    assert_eq!(sources, ["192.0.2.7"]);
+    assert_eq!((report.attempts, report.hearsay), (1, 50));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_capture_of_a_log_group_is_a_log() {
     let path = PathBuf::from(SAMPLES).join("tcpdump-4.99.3-nflog.pcap");
     let report = files(&request(), &[path], None).report;

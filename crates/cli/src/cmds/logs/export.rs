@@ -61,6 +61,12 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs, request: &Request, 
             text::lines(read.report.unreadable)
         ));
     }
+    if read.report.hearsay > 0 {
+        report::eprintln_all(&format!(
+            "note: {} behind the tag of another program, which may have been told them, were left out",
+            text::lines(read.report.hearsay)
+        ));
+    }
     for line in text::losses(&read.report) {
         report::eprintln_all(&format!("note: {line}"));
     }

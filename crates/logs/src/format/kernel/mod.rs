@@ -13,6 +13,7 @@ use portcullis_model::{LogFormat, LogMoment, TcpFlags, Verdict};
 
 pub(crate) use heads::Heads;
 
+use super::hearsay;
 use crate::{
     Event, Line, Prefixes, RawTime, Reason,
     event::{TCP, UDP},
@@ -42,12 +43,18 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     let Some((head, body)) = divide(line) else {
         return without_shape(line);
     };
-    let (time, message) = time_and_prefix(head);
+    let (time, message, told) = time_and_prefix(head);
     let (count, prefix) = repeated(message);
     let verdict = prefixes.verdict(prefix);
+    // A prefix that is known is the rule's, whatever it looks like.
+    let hearsay = told && verdict == Verdict::Unknown;
     if let Some((interfaces, packet)) = quick::read(body) {
         let event = event(time, verdict, prefix, interfaces, &packet);
-        return Line::Event(Event { count, ..event });
+        return Line::Event(Event {
+            count,
+            hearsay,
+            ..event
+        });
     }
     let mut event = match fields(body, ended) {
         Ok(Some(event)) => event,
@@ -58,6 +65,7 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     event.verdict = verdict;
     event.prefix = Cow::Borrowed(prefix);
     event.count = count;
+    event.hearsay = hearsay;
     Line::Event(event)
 }
 
@@ -77,6 +85,7 @@ fn event<'a>(
         source: packet.source.into(),
         destination: packet.destination.into(),
         directed: true,
+        hearsay: false,
         protocol: Some(packet.protocol),
         source_port: Some(packet.source_port),
         destination_port: Some(packet.destination_port),
@@ -245,15 +254,23 @@ fn without_shape<'a>(line: &[u8]) -> Line<'a> {
     }
 }
 
-fn time_and_prefix(head: &[u8]) -> (RawTime<'_>, &[u8]) {
-    let head = syslog::head(head);
-    let message = match after_kernel_tag(head.rest) {
-        Some(message) => message,
-        // LOGEMU has the host name and no tag; a line without any time, or with that of dmesg, has neither.
-        None if head.host => word(head.rest).map_or(&b""[..], |(_host, message)| message),
-        None => head.rest,
+/// The time, the rule's prefix, and whether another program was told to write it.
+fn time_and_prefix(before: &[u8]) -> (RawTime<'_>, &[u8], bool) {
+    let head = syslog::head(before);
+    let (message, told) = match after_kernel_tag(head.rest) {
+        Some(message) => (message, false),
+        None => {
+            let told = hearsay::is_of_another(before, &head);
+            // LOGEMU has the host name and no tag; a line without any time, or with that of dmesg, has neither.
+            let message = if head.host {
+                word(head.rest).map_or(&b""[..], |(_host, message)| message)
+            } else {
+                head.rest
+            };
+            (message, told)
+        }
     };
-    (head.time, without_uptime(message).trim_ascii())
+    (head.time, without_uptime(message).trim_ascii(), told)
 }
 
 /// The message behind the tag `kernel:`, or behind the fields of RFC 5424 that follow `kernel`. The tag is the first word behind the host

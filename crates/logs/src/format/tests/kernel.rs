@@ -337,6 +337,69 @@ fn the_journal_tells_its_own_time() {
     assert!(matches!(cut, Line::Unreadable(_)), "{cut:?}");
 }
 
+#[test]
+fn what_stands_behind_another_programs_tag_is_hearsay() {
+    let told = "IN= OUT= SRC=203.0.113.77 DST=198.51.100.1 PROTO=TCP SPT=1 DPT=22 SYN";
+    let time = "Nov 22 23:56:51 gw";
+    let nil = "<38>1 - gw";
+    let new = "<38>1 2026-11-22T22:56:51Z gw";
+    let dmesg = "[   12.345678]";
+    let logread = "Sun Nov 22 23:56:51 2026";
+    let mikrotik = "in:ether1 out:bridge, proto TCP (SYN), 192.0.2.7:40000->10.7.10.4:502, len 60";
+    for (line, hearsay) in [
+        (format!("{time} sshd[5]: Invalid user {told}"), true),
+        (
+            format!("{time} sshd[5]: message repeated 2 times: [ Invalid user {told}]"),
+            true,
+        ),
+        (format!("{time} sshd[5]: {told}"), true),
+        (format!("{time} dnsmasq: query {told}"), true),
+        (format!("{time} sshd[5]: ulogd[7]: {told}"), true),
+        (format!("{time} relay gw sshd[5]: Invalid user {told}"), true),
+        (
+            format!("{logread} authpriv.info dropbear[5]: Login attempt for {told}"),
+            true,
+        ),
+        (format!("{new} sshd 5 - - Invalid user {told}"), true),
+        (format!("{nil} sshd 5 - - Invalid user {told}"), true),
+        (format!("{dmesg} systemd[1]: Started {told}"), true),
+        (format!("{time} sshd[5]: Invalid user forward: {mikrotik}"), true),
+        (format!("{time} firewall,info OTGUARD forward: {mikrotik}"), false),
+        (format!("{time} kernel: {told}"), false),
+        (format!("{time} kernel: sshd[5]: {told}"), false),
+        (format!("{time} ulogd[7]: mine {told}"), false),
+        (format!("{new} ulogd 7 - - mine {told}"), false),
+        (format!("{new} kernel - - - mine {told}"), false),
+        (format!("{nil} kernel - - - mine {told}"), false),
+        (format!("{time} {told}"), false),
+        (format!("{time} iptables denied: {told}"), false),
+        (format!("{time} drop: {told}"), false),
+        (format!("{time} FW: drop {told}"), false),
+        (format!("{time} Shorewall:net-fw:DROP:{told}"), false),
+        (format!("{dmesg} iptables: denied {told}"), false),
+        (
+            format!("{logread} kern.warn kernel: [ 12.5] mine: x {told}"),
+            false,
+        ),
+        (told.to_owned(), false),
+        (format!("iptables: denied {told}"), false),
+    ] {
+        // Twice by one reader, which keeps heads of lines in mind.
+        let prefixes = Prefixes::default();
+        let mut reader = LineReader::new(&prefixes, None);
+        for _ in 0..2 {
+            let Line::Event(event) = reader.read(line.as_bytes(), true) else {
+                panic!("{line}");
+            };
+            assert_eq!(event.hearsay, hearsay, "{line}");
+            assert!(!hearsay || event.verdict == Verdict::Unknown, "{line}");
+        }
+    }
+    let of_journal =
+        format!(r#"{{"__REALTIME_TIMESTAMP":"1","_TRANSPORT":"kernel","MESSAGE":"a[5]: {told}"}}"#);
+    assert!(!event(of_journal).hearsay);
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(line in proptest::collection::vec(any::<u8>(), 0..400)) {

@@ -102,6 +102,27 @@ fn the_lines_of_one_session_are_one_attempt() {
 }
 
 #[test]
+fn hearsay_counts_for_nobody() {
+    let mut told = event("192.0.2.1", MDM, Verdict::Unknown);
+    told.hearsay = true;
+    let mut summary = Summary::of_all_ports();
+    let mut other = Summary::of_all_ports();
+    assert!(!summary.add(&told, at(1)) && !other.add(&told, at(1)));
+    summary.absorb(&mut other);
+    let report = summary.report(1);
+    assert_eq!(
+        (report.attempts, report.distinct_sources, report.hearsay),
+        (0, 0, 2)
+    );
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.starts_with("2 line(s) stand behind"))
+    );
+}
+
+#[test]
 fn a_line_counts_as_often_as_it_stands_for_and_for_nobody_when_it_does_not_tell_who_began() {
     let mut summary = Summary::of_all_ports();
     let mut many = event("192.0.2.1", MDM, Verdict::Blocked);

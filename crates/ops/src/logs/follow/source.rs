@@ -64,7 +64,11 @@ impl Taking<'_> {
 
     fn event(&mut self, event: &Event<'_>, place: impl Fn() -> LogSource) {
         let at = self.clock.at(&event.time);
-        self.tally.add(event, at);
+        if event.hearsay {
+            self.tally.unrelated += 1;
+        } else {
+            self.tally.add(event, at);
+        }
         if self.summary.add(event, at) && self.events {
             (self.told)(Told::Event(&event.to_log_event(&mut self.clock, place())));
         }
