@@ -20,29 +20,31 @@ use crate::{
     words::{address, find, number, port},
 };
 
+/// The first value of each key. A second one that says something else stands in a name that somebody chose, or is one: then nobody
+/// knows what is true.
 #[derive(Debug, Default)]
 struct Fields<'a> {
-    traffic: bool,
-    /// The firewall only looked on.
-    watched: bool,
-    /// A security profile intervened in what the policy let through.
-    profiled: bool,
-    date: &'a [u8],
-    time: &'a [u8],
-    zone: &'a [u8],
-    event_time: &'a [u8],
+    kind: Option<&'a [u8]>,
+    subtype: Option<&'a [u8]>,
+    profile: Option<&'a [u8]>,
+    date: Option<&'a [u8]>,
+    time: Option<&'a [u8]>,
+    zone: Option<&'a [u8]>,
+    event_time: Option<&'a [u8]>,
     source: Option<&'a [u8]>,
     destination: Option<&'a [u8]>,
     source_port: Option<&'a [u8]>,
     destination_port: Option<&'a [u8]>,
     protocol: Option<&'a [u8]>,
     action: Option<&'a [u8]>,
-    policy: &'a [u8],
-    interface: &'a [u8],
-    out_interface: &'a [u8],
+    policy: Option<&'a [u8]>,
+    interface: Option<&'a [u8]>,
+    out_interface: Option<&'a [u8]>,
     sent: Option<&'a [u8]>,
     received: Option<&'a [u8]>,
     duration: Option<&'a [u8]>,
+    /// A key came again with another value.
+    contradicted: bool,
 }
 
 /// Reads one line; logs of other types are something else.
@@ -59,7 +61,7 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
     for (key, value) in pairs {
         fields.take(key, value);
     }
-    if !fields.traffic || fields.date.is_empty() && fields.event_time.is_empty() {
+    if fields.kind != Some(b"traffic") || fields.date.is_none() && fields.event_time.is_none() {
         return Line::Unrelated;
     }
     fields.event().map_or_else(Line::Unreadable, Line::Event)
@@ -68,29 +70,33 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
 impl<'a> Fields<'a> {
     fn take(&mut self, key: &[u8], value: &'a [u8]) {
         // The priority stands before the first key, without a blank.
-        let key = key.rsplit(|byte| *byte == b'>').next().unwrap_or(key);
-        match key {
-            b"type" => self.traffic = value == b"traffic",
-            b"subtype" => self.watched = value == b"sniffer",
-            b"utmaction" => self.profiled = value.starts_with(b"block"),
-            b"date" => self.date = value,
-            b"time" => self.time = value,
-            b"tz" => self.zone = value,
-            b"eventtime" => self.event_time = value,
-            b"srcip" => self.source = Some(value),
-            b"dstip" => self.destination = Some(value),
-            b"srcport" => self.source_port = Some(value),
-            b"dstport" => self.destination_port = Some(value),
-            b"proto" => self.protocol = Some(value),
-            b"action" => self.action = Some(value),
-            b"policyid" => self.policy = value,
-            b"srcintf" => self.interface = value,
-            b"dstintf" => self.out_interface = value,
-            b"sentbyte" => self.sent = Some(value),
-            b"rcvdbyte" => self.received = Some(value),
-            b"duration" => self.duration = Some(value),
-            _ => {}
-        }
+        let key = match key.strip_prefix(b"<") {
+            Some(key) => key.rsplit(|byte| *byte == b'>').next().unwrap_or(key),
+            None => key,
+        };
+        let slot = match key {
+            b"type" => &mut self.kind,
+            b"subtype" => &mut self.subtype,
+            b"utmaction" => &mut self.profile,
+            b"date" => &mut self.date,
+            b"time" => &mut self.time,
+            b"tz" => &mut self.zone,
+            b"eventtime" => &mut self.event_time,
+            b"srcip" => &mut self.source,
+            b"dstip" => &mut self.destination,
+            b"srcport" => &mut self.source_port,
+            b"dstport" => &mut self.destination_port,
+            b"proto" => &mut self.protocol,
+            b"action" => &mut self.action,
+            b"policyid" => &mut self.policy,
+            b"srcintf" => &mut self.interface,
+            b"dstintf" => &mut self.out_interface,
+            b"sentbyte" => &mut self.sent,
+            b"rcvdbyte" => &mut self.received,
+            b"duration" => &mut self.duration,
+            _ => return,
+        };
+        self.contradicted |= *slot.get_or_insert(value) != value;
     }
 
     fn event(self) -> Result<Event<'a>, Reason> {
@@ -123,12 +129,15 @@ impl<'a> Fields<'a> {
             }
             _ => (Verdict::Unknown, LogMoment::End),
         };
-        if self.watched || self.profiled && event.verdict == Verdict::Allowed {
+        // The firewall only looked on, or a security profile intervened in what the policy let through.
+        let watched = self.subtype == Some(b"sniffer");
+        let profiled = self.profile.is_some_and(|action| action.starts_with(b"block"));
+        if watched || self.contradicted || profiled && event.verdict == Verdict::Allowed {
             event.verdict = Verdict::Unknown;
         }
-        event.prefix = Cow::Borrowed(self.policy);
-        event.interface = Cow::Borrowed(self.interface);
-        event.out_interface = Cow::Borrowed(self.out_interface);
+        event.prefix = Cow::Borrowed(self.policy.unwrap_or_default());
+        event.interface = Cow::Borrowed(self.interface.unwrap_or_default());
+        event.out_interface = Cow::Borrowed(self.out_interface.unwrap_or_default());
         event.bytes = match (self.sent.and_then(number), self.received.and_then(number)) {
             (None, None) => None,
             (sent, received) => Some(sent.unwrap_or(0).saturating_add(received.unwrap_or(0))),
@@ -143,16 +152,21 @@ impl<'a> Fields<'a> {
 
     /// `eventtime` needs no zone; it is in seconds up to FortiOS 6.0 and in nanoseconds later.
     fn when(&self) -> RawTime<'a> {
-        let scale = match self.event_time.len() {
+        let event_time = self.event_time.unwrap_or_default();
+        let scale = match event_time.len() {
             10 => Some((1_000_000, 1)),
             19 => Some((1, 1000)),
             _ => None,
         };
-        if let Some(((times, by), time)) = scale.zip(number(self.event_time))
+        if let Some(((times, by), time)) = scale.zip(number(event_time))
             && let Ok(microseconds) = i64::try_from(time.saturating_mul(times) / by)
         {
             return RawTime::Unix(microseconds);
         }
-        RawTime::parts(self.date, self.time, self.zone)
+        RawTime::parts(
+            self.date.unwrap_or_default(),
+            self.time.unwrap_or_default(),
+            self.zone.unwrap_or_default(),
+        )
     }
 }

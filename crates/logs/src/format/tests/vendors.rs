@@ -66,6 +66,23 @@ fn fortigate() {
             ),
         ],
     );
+    // A name that somebody chose may end its quotes.
+    let forged =
+        |more: &str| denied.replace("action=\"deny\"", &format!("action=\"deny\" user=\"a\" {more}"));
+    pairs(
+        LogFormat::Fortigate,
+        &[
+            (
+                &forged("action=\"accept\" srcip=9.9.9.9"),
+                &event("unknown", "", none),
+            ),
+            (&forged("subtype=\"local\""), &event("unknown", "", none)),
+            (&forged("action=\"deny\""), &event("blocked", "", none)),
+            (&forged("x>action=\"accept\""), &event("blocked", "", none)),
+        ],
+    );
+    let other = denied.replace("type=\"traffic\"", "type=\"event\" user=\"x\" type=\"traffic\"");
+    assert_eq!(read_all(&other), ["unrelated"]);
     // With commas, as `set csv enable` has it; one that stands in a quoted value ends nothing.
     let commas = denied
         .replace(' ', ",")
