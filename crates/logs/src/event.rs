@@ -67,7 +67,7 @@ pub struct Event<'a> {
     pub out_interface: Cow<'a, [u8]>,
     /// The rule's log prefix, name or number, trimmed; empty when the line tells none.
     pub prefix: Cow<'a, [u8]>,
-    /// How many packets or connections the line stands for.
+    /// How many packets or connections the line stands for; 0 for a line within a session that may have many such lines.
     pub count: u64,
     /// Bytes of the session in both directions, or of the packet.
     pub bytes: Option<u64>,

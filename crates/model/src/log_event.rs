@@ -119,7 +119,7 @@ pub struct LogEvent {
     /// Interface the packet went out by.
     #[serde(default)]
     pub out_interface: Option<Untrusted>,
-    /// How many packets or connections the line stands for; 1 for most.
+    /// How many packets or connections the line stands for; 1 for most, 0 for one of many lines within a session.
     #[serde(default = "one")]
     pub count: u64,
     /// Bytes of the session in both directions, or of the packet, when the log tells them.

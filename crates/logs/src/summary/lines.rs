@@ -4,9 +4,12 @@ use portcullis_model::{LogMoment, Verdict};
 
 use super::VerdictCounts;
 
-/// Of what a line tells, in the order of [`LogMoment`]; then the verdict.
+/// Of what a line tells, in the order of [`LogMoment`], and last those of sessions that go on, which say no more than that there was
+/// one; then the verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Lines([[u64; 3]; 4]);
+pub(super) struct Lines([[u64; 3]; 5]);
+
+const GOING_ON: usize = 4;
 
 /// Which lines of sessions are counted, for each verdict: those of which there are most. Where beginnings and ends are told
 /// apart by time, one and the same kind must be counted everywhere, or a session that is long would be counted twice.
@@ -19,9 +22,10 @@ const OF_SESSIONS: [LogMoment; 3] = [LogMoment::Within, LogMoment::End, LogMomen
 
 impl Lines {
     pub(super) fn add(&mut self, moment: LogMoment, verdict: Verdict, count: u64) {
-        let counts = self.0.get_mut(moment as usize);
+        let kind = if count == 0 { GOING_ON } else { moment as usize };
+        let counts = self.0.get_mut(kind);
         if let Some(own) = counts.and_then(|counts| counts.get_mut(verdict as usize)) {
-            *own = own.saturating_add(count);
+            *own = own.saturating_add(count.max(1));
         }
     }
 
@@ -32,7 +36,11 @@ impl Lines {
     }
 
     fn of(&self, moment: LogMoment, verdict: Verdict) -> u64 {
-        let counts = self.0.get(moment as usize);
+        self.of_kind(moment as usize, verdict)
+    }
+
+    fn of_kind(&self, kind: usize, verdict: Verdict) -> u64 {
+        let counts = self.0.get(kind);
         let count = counts.and_then(|counts| counts.get(verdict as usize));
         count.copied().unwrap_or(0)
     }
@@ -49,8 +57,9 @@ impl Lines {
     pub(super) fn by(&self, kinds: Kinds) -> VerdictCounts {
         let [allowed, blocked, unknown] = kinds.0;
         let sum = |kind, verdict| {
+            let goes_on = self.of_kind(GOING_ON, verdict).min(1);
             self.of(LogMoment::Packet, verdict)
-                .saturating_add(self.of(kind, verdict))
+                .saturating_add(self.of(kind, verdict).max(goes_on))
         };
         VerdictCounts {
             allowed: sum(allowed, Verdict::Allowed),

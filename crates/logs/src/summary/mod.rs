@@ -220,8 +220,11 @@ impl Summary {
             Some(at) => {
                 self.time_assumed += u64::from(at.assumed);
                 self.span.add(at.microseconds);
-                self.timeline
-                    .add(at.microseconds, event.moment, event.verdict, event.count);
+                // A session that goes on would be in each span.
+                if event.count > 0 {
+                    self.timeline
+                        .add(at.microseconds, event.moment, event.verdict, event.count);
+                }
             }
             None => self.without_time += 1,
         }

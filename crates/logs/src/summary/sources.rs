@@ -33,8 +33,8 @@ fn place(verdict: Verdict) -> usize {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     packets: Counts,
-    /// Beginnings, ends, and lines within.
-    sessions: Option<Box<[Counts; 3]>>,
+    /// Beginnings, ends, lines within, and lines of sessions that go on: these say no more than that there was one.
+    sessions: Option<Box<[Counts; 4]>>,
 }
 
 impl Tally {
@@ -48,10 +48,11 @@ impl Tally {
             LogMoment::Packet => return add(&mut self.packets, verdict, count),
             LogMoment::Begin => 0,
             LogMoment::End => 1,
-            LogMoment::Within => 2,
+            LogMoment::Within if count > 0 => 2,
+            LogMoment::Within => 3,
         };
         if let Some(counts) = self.sessions.get_or_insert_default().get_mut(kind) {
-            add(counts, verdict, count);
+            add(counts, verdict, count.max(1));
         }
     }
 
@@ -71,8 +72,8 @@ impl Tally {
             let sessions = self
                 .sessions
                 .iter()
-                .flat_map(|sessions| sessions.iter())
-                .map(of)
+                .flat_map(|sessions| sessions.iter().enumerate())
+                .map(|(kind, counts)| if kind < 3 { of(counts) } else { of(counts).min(1) })
                 .max();
             of(&self.packets).saturating_add(sessions.unwrap_or(0))
         };

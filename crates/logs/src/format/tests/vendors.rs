@@ -66,6 +66,11 @@ fn fortigate() {
             ),
         ],
     );
+    let goes_on = denied
+        .replace("0000000013", "0000000020")
+        .replace("\"deny\"", "\"accept\"");
+    let within = event("allowed", " moment=within", " count=0 bytes=0 ms=0");
+    pairs(LogFormat::Fortigate, &[(&goes_on, &within)]);
     // A name that somebody chose may end its quotes.
     let forged =
         |more: &str| denied.replace("action=\"deny\"", &format!("action=\"deny\" user=\"a\" {more}"));

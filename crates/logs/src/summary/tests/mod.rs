@@ -102,6 +102,35 @@ fn the_lines_of_one_session_are_one_attempt() {
 }
 
 #[test]
+fn a_session_that_goes_on_is_one_attempt_however_often_it_is_told() {
+    let of = |moments: &[(LogMoment, u64)], threads: usize| {
+        let mut all = Summary::of_ports(MDM);
+        for (number, (moment, count)) in moments.iter().enumerate() {
+            let mut summary = Summary::of_ports(MDM);
+            let mut event = event("192.0.2.1", MDM, Verdict::Allowed);
+            (event.moment, event.count) = (*moment, *count);
+            if number % threads == 0 {
+                summary.add(&event, at(number as i64));
+            } else {
+                all.add(&event, at(number as i64));
+            }
+            all.absorb(&mut summary);
+        }
+        let report = all.report(1);
+        assert_eq!(report.services[0].verdicts.sum(), report.attempts);
+        assert_eq!(report.sources[0].attempts, report.attempts);
+        report.verdicts.allowed
+    };
+    use LogMoment::{End, Within};
+    let on = (Within, 0);
+    for threads in [1, 2] {
+        assert_eq!(of(&[on, on, on, on, on, (End, 1)], threads), 1);
+        assert_eq!(of(&[on, on, on], threads), 1, "its end is not in the log");
+        assert_eq!(of(&[on, (End, 1), on, (End, 1)], threads), 2);
+    }
+}
+
+#[test]
 fn hearsay_counts_for_nobody() {
     let mut told = event("192.0.2.1", MDM, Verdict::Unknown);
     told.hearsay = true;
