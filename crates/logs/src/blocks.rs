@@ -199,7 +199,7 @@ impl<R: Read> Blocks<R> {
             let line = line
                 .get(..memchr(b'\n', line).unwrap_or(line.len()).min(LONGEST_LINE))
                 .unwrap_or_default();
-            if let Some(columns) = Columns::named_by(line) {
+            if let Some(columns) = Columns::named_by(line, self.columns.as_deref()) {
                 self.columns = Some(Arc::new(columns));
             }
         }

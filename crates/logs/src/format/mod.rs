@@ -87,7 +87,7 @@ impl<'p> LineReader<'p> {
             _ => line.strip_suffix(b"\r").unwrap_or(line),
         };
         if line.first() == Some(&b'#')
-            && let Some(columns) = Columns::named_by(line)
+            && let Some(columns) = Columns::named_by(line, self.columns.as_deref())
         {
             self.last = self.fixed.unwrap_or(columns.format);
             self.columns = Some(Arc::new(columns));

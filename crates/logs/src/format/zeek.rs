@@ -42,6 +42,9 @@ pub(crate) fn read_tsv<'a>(line: &'a [u8], columns: Option<&Columns>) -> Line<'a
             Line::Unrelated
         };
     };
+    if columns.of_another_log() {
+        return Line::Unrelated;
+    }
     let [
         time,
         source,

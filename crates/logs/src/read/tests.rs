@@ -294,6 +294,23 @@ fn a_value_of_the_journal_that_is_too_long_is_passed_over_whole() {
 }
 
 #[test]
+fn which_log_of_zeek_it_is_is_known_to_all_threads() {
+    let line = "1795388211.5\tC1\t192.0.2.7\t40000\t10.7.10.4\t22\ttcp\tSF\n";
+    for (path, expected) in [("conn", 60_000), ("mine", 0)] {
+        let mut log = format!(
+            "#separator \\x09\n#path\t{path}\n#open\t2026\n#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tconn_state\n"
+        );
+        log += &line.repeat(60_000);
+        let (report, _) = counted(log.as_bytes(), 3);
+        assert_eq!(
+            (report.verdicts.allowed, report.unreadable),
+            (expected, 0),
+            "{path}"
+        );
+    }
+}
+
+#[test]
 fn columns_are_known_to_all_threads() {
     let mut log = String::from("#Fields: date time action protocol src-ip dst-ip src-port dst-port\n");
     log += &"2026-11-22 23:56:51 DROP TCP 192.0.2.7 10.7.10.4 40000 502\n".repeat(60_000);

@@ -96,6 +96,35 @@ fn zeek() {
     );
 }
 
+/// Other logs of Zeek have the same ends in their lines.
+#[test]
+fn only_conn_of_zeek_is_a_log_of_connections() {
+    let ssh = "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tversion";
+    let of_ssh = "1795388211.5\tC1\t192.0.2.7\t40000\t10.7.10.4\t22\t2";
+    let [conn, of_conn] = [SAMPLES[2], SAMPLES[3]];
+    let counts = |log: &str| {
+        let read = read_all(log);
+        let last = read.last().unwrap();
+        assert!(!last.starts_with("unreadable"), "{log}: {last}");
+        last.starts_with("zeek-tsv")
+    };
+    for (log, expected) in [
+        (format!("#path\tconn\n#open\t2026\n{conn}\n{of_conn}"), true),
+        (format!("#path\tssh\n#open\t2026\n{ssh}\n{of_ssh}"), false),
+        (format!("#path\tother\r\n{conn}\n{of_conn}"), false),
+        (format!("{ssh}\n{of_ssh}"), false),
+        (format!("{conn}\n{of_conn}\n#path\tssh\n{ssh}\n{of_ssh}"), false),
+        (format!("{conn}\n{of_conn}\n{ssh}\n{of_ssh}"), false),
+        (
+            format!("#path\tssh\n{ssh}\n{of_ssh}\n#path\tconn\n{conn}\n{of_conn}"),
+            true,
+        ),
+        (format!("#path\tssh\n{ssh}\n{of_ssh}\n{conn}\n{of_conn}"), true),
+    ] {
+        assert_eq!(counts(&log), expected, "{log}");
+    }
+}
+
 /// Suricata documentation, "Eve JSON Format".
 #[test]
 fn suricata() {
