@@ -222,7 +222,8 @@ impl Source {
             port: unpacked(port),
             services: Vec::new(),
             way: None,
-            attempts,
+            // Of a session that goes on there was one.
+            attempts: attempts.max(1),
         });
         (
             ports.collect(),

@@ -118,7 +118,9 @@ fn a_session_that_goes_on_is_one_attempt_however_often_it_is_told() {
         }
         let report = all.report(1);
         assert_eq!(report.services[0].verdicts.sum(), report.attempts);
-        assert_eq!(report.sources[0].attempts, report.attempts);
+        let source = &report.sources[0];
+        assert_eq!(source.attempts, report.attempts);
+        assert_eq!(source.ports[0].attempts, report.attempts);
         report.verdicts.allowed
     };
     use LogMoment::{End, Within};
