@@ -2,7 +2,7 @@
 
 use crate::{
     RawTime,
-    words::{split, word},
+    words::{address, split, word},
 };
 
 /// The head of a line, up to the host name.
@@ -56,17 +56,25 @@ fn after_rfc_3164(line: &[u8]) -> Option<&[u8]> {
 
 /// `<4>` of RFC 3164 and `<4>1 ` of RFC 5424, and what a crash leaves before a line.
 fn without_marks(line: &[u8]) -> &[u8] {
+    let line = after_marks(line);
+    match after_priority(line) {
+        Some(rest) => rest.strip_prefix(b"1 ").unwrap_or(rest),
+        None => line,
+    }
+}
+
+fn after_marks(line: &[u8]) -> &[u8] {
     let mut line = line;
     while let [b'\0' | b' ' | b'\t' | b'*' | b'.', rest @ ..] | [0xef, 0xbb, 0xbf, rest @ ..] = line {
         line = rest;
     }
-    let Some((priority, rest)) = line.strip_prefix(b"<").and_then(|line| split(line, b'>')) else {
-        return line;
-    };
-    if priority.is_empty() || priority.len() > 3 || !priority.iter().all(u8::is_ascii_digit) {
-        return line;
-    }
-    rest.strip_prefix(b"1 ").unwrap_or(rest)
+    line
+}
+
+fn after_priority(line: &[u8]) -> Option<&[u8]> {
+    let (priority, rest) = split(line.strip_prefix(b"<")?, b'>')?;
+    let is_one = (1..=3).contains(&priority.len()) && priority.iter().all(u8::is_ascii_digit);
+    is_one.then_some(rest)
 }
 
 /// `[12345.678] ` and `[Sun Nov 22 23:56:51 2026] `.
@@ -163,15 +171,197 @@ fn is_clock(word: &[u8]) -> bool {
 /// The message of a line of RFC 5424, which has its priority and version: behind time, host, program, process, name and
 /// structured data.
 pub(crate) fn message_of_rfc_5424(line: &[u8]) -> Option<&[u8]> {
-    let (priority, rest) = split(line.strip_prefix(b"<")?, b'>')?;
-    if !(1..=3).contains(&priority.len()) || !priority.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let mut rest = rest.strip_prefix(b"1 ")?;
+    let mut rest = after_priority(line)?.strip_prefix(b"1 ")?;
     for _ in 0..5 {
         (_, rest) = word(rest)?;
     }
     Some(after_structured_data(rest))
+}
+
+/// Whether a line begins with more than the one blank that some relays put there: then it goes on with what another line began.
+#[inline]
+pub(crate) fn is_indented(line: &[u8]) -> bool {
+    match line.first() {
+        Some(b'\t') => true,
+        Some(b' ' | b'\0' | b'*' | b'.' | 0xef) => {
+            let marks = line.len() - after_marks(line).len();
+            let marks = line.get(..marks).unwrap_or_default();
+            let blanks = marks.iter().filter(|byte| matches!(byte, b' ' | b'\t')).count();
+            blanks > 1 || marks.contains(&b'\t') || blanks == 1 && marks.first() != Some(&b' ')
+        }
+        _ => false,
+    }
+}
+
+/// Behind all that heads are made of: priority, time, host, number, mark, zone, the colon of an ASA, and the empty fields of
+/// RFC 5424. The name of a program is left, and so is all that only looks like a head further behind.
+pub(crate) fn behind_head(text: &[u8]) -> &[u8] {
+    if is_indented(text) {
+        return text;
+    }
+    let plain = after_marks(text);
+    let mut head = Parts::default();
+    let rest = match after_priority(plain) {
+        Some(rest) => match rest.strip_prefix(b"1 ") {
+            Some(fields) => match head.of_rfc_5424(fields) {
+                Some(rest) => rest,
+                None => return fields,
+            },
+            None => rest,
+        },
+        None => plain,
+    };
+    head.of_device(rest)
+}
+
+/// What was met of a head.
+#[derive(Debug, Default)]
+struct Parts<'a> {
+    times: u8,
+    host: Option<&'a [u8]>,
+    /// A host name may follow.
+    open: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// Time and host, and fields that name no program: IOS has its sequence number where others have their tag.
+    fn of_rfc_5424(&mut self, fields: &'a [u8]) -> Option<&'a [u8]> {
+        let (_time, rest) = word(fields)?;
+        let (host, mut rest) = word(rest)?;
+        (self.times, self.host) = (1, Some(host));
+        let is_nobody = |field: &[u8]| field == b"-" || field.iter().all(u8::is_ascii_digit);
+        for _ in 0..3 {
+            match word(rest) {
+                Some((field, behind)) if is_nobody(field) => rest = behind,
+                Some(_) => return Some(rest),
+                None => return Some(b""),
+            }
+        }
+        Some(after_structured_data(rest))
+    }
+
+    fn of_device(&mut self, text: &'a [u8]) -> &'a [u8] {
+        let mut rest = text;
+        let mut numbered = false;
+        while let Some((part, behind)) = word(rest) {
+            // EMBLEM has its colon right before the time.
+            let unmarked = after_marks(rest.strip_prefix(b":").unwrap_or(rest));
+            if self.times < 2
+                && let Some(length) = time_length(unmarked)
+            {
+                rest = unmarked.get(length..).unwrap_or_default();
+                (self.times, self.open, numbered) = (self.times + 1, true, false);
+                if let Some((_zone, behind)) = word(rest).filter(|(zone, _)| is_zone(zone)) {
+                    rest = behind;
+                }
+                continue;
+            }
+            let name = part.strip_suffix(b":").unwrap_or(part);
+            let has_colon = name.len() < part.len();
+            let is_part = if has_colon && (name.is_empty() || is_sequence(name) || is_since_start(name)) {
+                numbered = !name.is_empty();
+                true
+            } else if has_colon {
+                // `logging origin-id`: the name of the router, behind the number of its line.
+                let is_origin = numbered && is_host(name) || address(name).is_some();
+                numbered = false;
+                is_origin
+            } else if is_severity(part) {
+                self.times > 0
+            } else {
+                self.is_its_host(part, behind)
+            };
+            if !is_part {
+                return rest.trim_ascii_start();
+            }
+            rest = behind;
+        }
+        b""
+    }
+
+    /// The first name behind a time; behind a second time the same again, or what an ASA puts a colon behind.
+    fn is_its_host(&mut self, name: &'a [u8], behind: &[u8]) -> bool {
+        if !self.open || !is_host(name) {
+            return false;
+        }
+        self.open = false;
+        let is_one =
+            self.times < 2 || self.host == Some(name) || word(behind).is_some_and(|(colon, _)| colon == b":");
+        self.host = Some(name);
+        is_one
+    }
+}
+
+fn is_host(name: &[u8]) -> bool {
+    // Where programs log to files of their own, the level stands in this place.
+    const LEVELS: [&[u8]; 10] = [
+        b"TRACE",
+        b"DEBUG",
+        b"INFO",
+        b"NOTICE",
+        b"WARN",
+        b"WARNING",
+        b"ERR",
+        b"ERROR",
+        b"CRITICAL",
+        b"FATAL",
+    ];
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:/@%".contains(byte);
+    name.iter().all(is_letter)
+        && name.iter().any(u8::is_ascii_alphanumeric)
+        && !LEVELS.iter().any(|level| name.eq_ignore_ascii_case(level))
+}
+
+fn is_sequence(name: &[u8]) -> bool {
+    name.iter().all(u8::is_ascii_digit)
+}
+
+/// `00:12:34`, `1w2d`, `3d04h`: how long a router has been up.
+fn is_since_start(name: &[u8]) -> bool {
+    name.first().is_some_and(u8::is_ascii_digit)
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || b":.ywdh".contains(byte))
+}
+
+/// `UTC:`, `CEST:`
+fn is_zone(word: &[u8]) -> bool {
+    let Some(name) = word.strip_suffix(b":") else {
+        return false;
+    };
+    (2..=5).contains(&name.len()) && name.iter().all(u8::is_ascii_uppercase)
+}
+
+/// `Local4.Info`, as some collectors write facility and severity out.
+fn is_severity(word: &[u8]) -> bool {
+    const SEVERITIES: [&[u8]; 11] = [
+        b"emerg",
+        b"alert",
+        b"crit",
+        b"critical",
+        b"err",
+        b"error",
+        b"warn",
+        b"warning",
+        b"notice",
+        b"info",
+        b"debug",
+    ];
+    split(word, b'.').is_some_and(|(facility, severity)| {
+        facility.iter().all(u8::is_ascii_alphanumeric)
+            && SEVERITIES
+                .iter()
+                .any(|known| severity.eq_ignore_ascii_case(known))
+    })
+}
+
+/// `<4>1 ` of RFC 5424: the name of the program.
+pub(crate) fn program_of_rfc_5424(line: &[u8]) -> Option<&[u8]> {
+    let mut rest = after_priority(line)?.strip_prefix(b"1 ")?;
+    for _ in 0..2 {
+        (_, rest) = word(rest)?;
+    }
+    word(rest).map(|(program, _)| program)
 }
 
 /// Behind `-` or `[id name="value"]…` (RFC 5424, 6.3).

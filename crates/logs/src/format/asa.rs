@@ -56,17 +56,17 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
 
 /// Number and text of the message: `%ASA-6-302013: text`, and `%ASA-session-6-302013: text`.
 fn message(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut from = 0;
-    loop {
-        let sign = from + memchr::memchr(b'%', line.get(from..)?)?;
-        let behind = line.get(sign..)?;
-        if SIGNS.iter().any(|known| behind.starts_with(known)) {
-            let (tag, text) = split(behind, b':')?;
-            let id = tag.rsplit(|byte| *byte == b'-').next()?;
-            return Some((id, text.trim_ascii_start()));
-        }
-        from = sign + 1;
-    }
+    let (tag, text) = split(line.get(sign(line)?..)?, b':')?;
+    let id = tag.rsplit(|byte| *byte == b'-').next()?;
+    Some((id, text.trim_ascii_start()))
+}
+
+/// Where the message begins: only the first counts, others may stand in its text.
+pub(super) fn sign(line: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'%', line).find(|sign| {
+        let behind = line.get(*sign..).unwrap_or_default();
+        SIGNS.iter().any(|known| behind.starts_with(known))
+    })
 }
 
 type Read<'a> = Result<Event<'a>, Reason>;

@@ -11,7 +11,7 @@ use crate::{
     Event, Line, Reason,
     event::{TCP, UDP},
     syslog,
-    words::{address, find, number, port},
+    words::{address, find, number, port, split, until},
 };
 
 /// Reads one line; messages of other programs are something else.
@@ -35,6 +35,19 @@ fn message(line: &[u8]) -> Option<&[u8]> {
     let comma = memchr(b',', behind)?;
     let start = memchr::memrchr(b' ', behind.get(..comma)?)? + 1;
     behind.get(start..)
+}
+
+/// Whether nothing but its own process, or the fields of RFC 5424, stand between the tag and the fields.
+pub(super) fn is_its_tag(line: &[u8], message: &[u8]) -> bool {
+    let behind = message.strip_prefix(b"filterlog").unwrap_or(message);
+    let text = match split(behind, b':') {
+        Some(([] | [b'[', .., b']'], text)) => text,
+        _ => match syslog::message_of_rfc_5424(line) {
+            Some(text) if behind.starts_with(b" ") => text,
+            _ => return false,
+        },
+    };
+    !until(text.trim_ascii_start(), b',').contains(&b' ')
 }
 
 fn event(text: &[u8]) -> Result<Event<'_>, Reason> {

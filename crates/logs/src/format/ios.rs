@@ -40,15 +40,22 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
 
 /// What is before the message, its name, and its text.
 fn message(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let sign = find(line, b"ACCESSLOG")?;
-    let start = memchr::memrchr(b'%', line.get(..sign)?)?;
-    let facility = line.get(start..sign)?;
+    let start = sign(line)?;
+    let name = start + find(line.get(start..)?, b"ACCESSLOG")?;
+    let (kind, text) = split(line.get(name..)?, b':')?;
+    Some((line.get(..start)?, kind, text))
+}
+
+/// Where the message begins.
+pub(super) fn sign(line: &[u8]) -> Option<usize> {
+    let name = find(line, b"ACCESSLOG")?;
+    let start = memchr::memrchr(b'%', line.get(..name)?)?;
+    let facility = line.get(start..name)?;
     let known = facility.starts_with(b"%SEC-6-")
         || facility.starts_with(b"%FMANFP-6-")
         || facility.starts_with(b"%IPV6_ACL-6-")
         || facility.starts_with(b"%IPV6-6-");
-    let (kind, text) = split(line.get(sign..)?, b':')?;
-    known.then(|| line.get(..start).map(|before| (before, kind, text)))?
+    known.then_some(start)
 }
 
 /// A server's time stands first; without one the router's own does, behind a number and a mark.

@@ -56,6 +56,23 @@ fn message(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((kind.strip_suffix(b"_LS").unwrap_or(kind), text))
 }
 
+/// Whether the message stands right behind its tag: `RT_FLOW: `, or `RT_FLOW - ` of RFC 5424.
+pub(super) fn is_its_tag(message: &[u8]) -> bool {
+    const SIGN: &[u8] = b"RT_FLOW_SESSION_";
+    if message.starts_with(SIGN) {
+        return true;
+    }
+    let Some((tag, rest)) = word(message) else {
+        return false;
+    };
+    let rest = rest.trim_ascii_start();
+    match tag.strip_prefix(b"RT_FLOW") {
+        Some([.., b':']) => rest.starts_with(SIGN),
+        Some([]) => word(rest).is_some_and(|(_process, rest)| rest.trim_ascii_start().starts_with(SIGN)),
+        _ => false,
+    }
+}
+
 fn structured(text: &[u8]) -> Result<Event<'_>, Reason> {
     let (mut source, mut destination, mut protocol) = (None, None, None);
     let (mut source_port, mut destination_port) = (None, None);

@@ -72,6 +72,7 @@ impl<'p> LineReader<'p> {
     /// had a line end. The work is bounded by [`LONGEST_LINE`].
     pub fn read<'a>(&mut self, line: &'a [u8], ended: bool) -> Line<'a> {
         match self.of_firewall(line, ended) {
+            Line::Unrelated if syslog::is_indented(line) => Line::Unrelated,
             Line::Unrelated => lost::told(line).map_or(Line::Unrelated, Line::Lost),
             read => read,
         }
@@ -93,15 +94,17 @@ impl<'p> LineReader<'p> {
             self.columns = Some(Arc::new(columns));
             return Line::Unrelated;
         }
-        let read = self.vouched(self.last, line, ended);
-        let is_open = matches!(read, Line::Unrelated | Line::Unreadable(Reason::BeginningMissing));
+        let mut read = self.read_as(self.last, line, ended);
+        let is_told = take_back(self.last, line, &mut read);
+        let is_open = is_told || matches!(read, Line::Unrelated | Line::Unreadable(Reason::BeginningMissing));
         if self.fixed.is_some() || !is_open {
             return read;
         }
         let columns = self.columns.as_deref().map(|columns| columns.format);
         match recognise::format(line).or(columns) {
             Some(format) if format != self.last => {
-                let read = self.vouched(format, line, ended);
+                let mut read = self.read_as(format, line, ended);
+                take_back(format, line, &mut read);
                 if matches!(read, Line::Event(_)) {
                     self.last = format;
                 }
@@ -109,21 +112,6 @@ impl<'p> LineReader<'p> {
             }
             _ => read,
         }
-    }
-
-    /// A line as one of a format. What stands behind another program's tag is what that program was told, by whoever reaches it:
-    /// it proves no verdict, and nothing of those whom it names.
-    fn vouched<'a>(&mut self, format: LogFormat, line: &'a [u8], ended: bool) -> Line<'a> {
-        let mut read = self.read_as(format, line, ended);
-        match &mut read {
-            Line::Event(event) if event.hearsay || recognise::is_told_to_another(format, line) => {
-                event.verdict = Verdict::Unknown;
-                event.hearsay = true;
-            }
-            Line::Lost(_) if recognise::is_told_to_another(format, line) => return Line::Unrelated,
-            _ => {}
-        }
-        read
     }
 
     fn read_as<'a>(&mut self, format: LogFormat, line: &'a [u8], ended: bool) -> Line<'a> {
@@ -147,6 +135,27 @@ impl<'p> LineReader<'p> {
             LogFormat::ZeekJson => zeek::read_json(line),
         }
     }
+}
+
+/// What another program was told, by whoever reaches it, proves no verdict and no loss, and nothing of those whom it names. Tells whether it is such a line: it may be
+/// one of another format, that only quotes this one.
+#[inline]
+fn take_back(format: LogFormat, line: &[u8], read: &mut Line<'_>) -> bool {
+    let is_told = match read {
+        Line::Event(event) => event.hearsay || recognise::is_told_to_another(format, line),
+        Line::Lost(_) => recognise::is_told_to_another(format, line),
+        Line::Unreadable(_) => format != LogFormat::Kernel && recognise::is_told_to_another(format, line),
+        Line::Unrelated => false,
+    };
+    match read {
+        Line::Event(event) if is_told => {
+            event.verdict = Verdict::Unknown;
+            event.hearsay = true;
+        }
+        Line::Lost(_) if is_told => *read = Line::Unrelated,
+        _ => {}
+    }
+    is_told
 }
 
 /// Searches for a key, made once: making it costs as much as searching a line.

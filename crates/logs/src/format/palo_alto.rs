@@ -10,19 +10,25 @@ use portcullis_model::{LogFormat, LogMoment, Verdict};
 use crate::{
     Event, Line, RawTime, Reason,
     event::{TCP, UDP},
-    words::{address, find, number, port, protocol},
+    words::{address, number, port, protocol},
 };
 
 /// The fields that are read, by their distance from `TRAFFIC`.
 const FIELDS: usize = 34;
 
-/// Reads one line; logs of other types are something else.
+/// Reads one line; logs of other types are something else. The record begins with the word before the first comma, and its fourth
+/// field is the type: further behind, a whole record may stand in a field that others filled.
 pub(crate) fn read(line: &[u8]) -> Line<'_> {
-    let Some(start) = find(line, b",TRAFFIC,") else {
-        return Line::Unrelated;
-    };
-    let behind = line.get(start + 1..).unwrap_or_default();
-    event(columns(behind)).map_or_else(Line::Unreadable, Line::Event)
+    let mut fields = memchr::memchr_iter(b',', line);
+    match fields.nth(2) {
+        Some(comma) => match line.get(comma + 1..) {
+            Some(behind) if behind.starts_with(b"TRAFFIC,") => {
+                event(columns(behind)).map_or_else(Line::Unreadable, Line::Event)
+            }
+            _ => Line::Unrelated,
+        },
+        None => Line::Unrelated,
+    }
 }
 
 /// Fields between commas; a field in quotes may hold commas, and two quotes stand for one.

@@ -1,6 +1,7 @@
 //! Lines of each format, with the event that they tell beside them.
 
 mod cisco;
+mod forged;
 mod kernel;
 mod lines;
 mod programs;
