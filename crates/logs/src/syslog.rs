@@ -262,8 +262,9 @@ impl<'a> Parts<'a> {
                 numbered = !name.is_empty();
                 true
             } else if has_colon {
-                // `logging origin-id`: the name of the router, behind the number of its line.
-                let is_origin = numbered && is_host(name) || address(name).is_some();
+                // `logging origin-id`: the name of the router, between the number of its line and its time.
+                let is_origin = numbered && is_host(name) && time_length(after_marks(behind)).is_some()
+                    || address(name).is_some() && self.is_its_host(name, behind);
                 numbered = false;
                 is_origin
             } else if is_severity(part) {
@@ -292,9 +293,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn is_host(name: &[u8]) -> bool {
+/// What a host may be called: neither a program's tag nor a level.
+pub(crate) fn is_host(name: &[u8]) -> bool {
     // Where programs log to files of their own, the level stands in this place.
-    const LEVELS: [&[u8]; 10] = [
+    const LEVELS: [&[u8]; 12] = [
+        b"ALERT",
+        b"CRIT",
         b"TRACE",
         b"DEBUG",
         b"INFO",
@@ -308,6 +312,7 @@ fn is_host(name: &[u8]) -> bool {
     ];
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:/@%".contains(byte);
     name.iter().all(is_letter)
+        && name.last() != Some(&b':')
         && name.iter().any(u8::is_ascii_alphanumeric)
         && !LEVELS.iter().any(|level| name.eq_ignore_ascii_case(level))
 }
@@ -321,19 +326,39 @@ fn is_since_start(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_digit)
         && name
             .iter()
-            .all(|byte| byte.is_ascii_digit() || b":.ywdh".contains(byte))
+            .all(|byte| byte.is_ascii_digit() || b":ywdh".contains(byte))
 }
 
-/// `UTC:`, `CEST:`
+/// `UTC:`, `CEST:`, and not `INFO:` or the name of a program.
 fn is_zone(word: &[u8]) -> bool {
     let Some(name) = word.strip_suffix(b":") else {
         return false;
     };
-    (2..=5).contains(&name.len()) && name.iter().all(u8::is_ascii_uppercase)
+    match name {
+        b"UTC" | b"MSK" | b"MEZ" | b"MESZ" => true,
+        [first @ .., b'T'] => {
+            (2..=3).contains(&first.len()) && first.iter().all(u8::is_ascii_uppercase) && is_host(name)
+        }
+        _ => false,
+    }
 }
 
 /// `Local4.Info`, as some collectors write facility and severity out.
 fn is_severity(word: &[u8]) -> bool {
+    const FACILITIES: [&[u8]; 12] = [
+        b"kern",
+        b"user",
+        b"mail",
+        b"daemon",
+        b"auth",
+        b"authpriv",
+        b"syslog",
+        b"lpr",
+        b"news",
+        b"uucp",
+        b"cron",
+        b"ftp",
+    ];
     const SEVERITIES: [&[u8]; 11] = [
         b"emerg",
         b"alert",
@@ -347,11 +372,10 @@ fn is_severity(word: &[u8]) -> bool {
         b"info",
         b"debug",
     ];
+    let is_among = |names: &[&[u8]], word: &[u8]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
     split(word, b'.').is_some_and(|(facility, severity)| {
-        facility.iter().all(u8::is_ascii_alphanumeric)
-            && SEVERITIES
-                .iter()
-                .any(|known| severity.eq_ignore_ascii_case(known))
+        let is_local = matches!(facility, [b'L' | b'l', b'o', b'c', b'a', b'l', b'0'..=b'7']);
+        (is_local || is_among(&FACILITIES, facility)) && is_among(&SEVERITIES, severity)
     })
 }
 

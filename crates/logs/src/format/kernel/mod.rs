@@ -262,10 +262,9 @@ fn time_and_prefix(before: &[u8]) -> (RawTime<'_>, &[u8], bool) {
         None => {
             let told = hearsay::is_of_another(before, &head);
             // LOGEMU has the host name and no tag; a line without any time, or with that of dmesg, has neither.
-            let message = if head.host {
-                word(head.rest).map_or(&b""[..], |(_host, message)| message)
-            } else {
-                head.rest
+            let message = match word(head.rest) {
+                Some((host, message)) if head.host && syslog::is_host(host) => message,
+                _ => head.rest,
             };
             (message, told)
         }
@@ -280,7 +279,11 @@ fn after_kernel_tag(text: &[u8]) -> Option<&[u8]> {
     let behind = match text.strip_prefix(b"kernel") {
         Some(behind) => behind,
         None => {
-            let (_host, rest) = word(text)?;
+            let (host, rest) = word(text)?;
+            // `sshd[5]: kernel: ` is what a program wrote of which the host is not told.
+            if !syslog::is_host(host) {
+                return None;
+            }
             rest.trim_ascii_start().strip_prefix(b"kernel")?
         }
     };

@@ -57,6 +57,7 @@ fn the_firewall_s_own_lines_prove_behind_the_heads_that_are_written() {
         "Nov 22 23:56:51 fw 2026-11-22T23:56:50Z fw ",
         "Nov 22 23:56:51 2001:db8::1 ",
         "2026-11-22T23:56:51.123+01:00 fw ",
+        "2026-11-22 23:56:51 10.0.0.1: ",
         "2026-11-22 23:56:51\tLocal4.Info\t10.0.0.1\t",
         "<189>132: Nov 30 10:00:10.123: ",
         "<189>132: rtr: *Nov 30 10:00:10.123 CEST: ",
@@ -144,6 +145,13 @@ fn what_stands_behind_anything_but_a_head_proves_nothing() {
             format!("1.2.3.4 - - {message}"),
             format!("2026-11-30 10:00:10,123 ERROR x - user {message}"),
             format!("2026-11-30 10:00:10,123 ERROR {message}"),
+            format!("2026-11-30 10:00:10 ERROR: {message}"),
+            format!("2026-11-30 10:00:10 INFO: {message}"),
+            format!("2026-11-30 10:00:10 CRIT: {message}"),
+            format!("Nov 30 10:00:10 web app.info {message}"),
+            format!("Nov 30 10:00:10 web 42: user: {message}"),
+            format!("Nov 30 10:00:10 web 1.2.3.4: {message}"),
+            format!("1.2.3.4: {message}"),
             format!("2026/11/30 10:00:10 [error] 5#5: *1 user {message}"),
             format!("{{\"message\":\"user {message}\"}}"),
             format!("user {message}"),
@@ -184,6 +192,25 @@ fn a_line_that_is_indented_proves_nothing() {
     let line = format!("Nov 22 23:56:51 gw kernel: {UFW}");
     assert!(proves(&[&line], &line));
     assert!(!proves(&[&line], &format!("  {line}")));
+}
+
+#[test]
+fn neither_a_level_nor_a_tag_is_a_host_before_a_prefix_of_the_kernel() {
+    for before in ["", "gw ", "gw kernel: ", "kernel: ", "kern.warn kernel: [ 12.5] "] {
+        let line = format!("Nov 22 23:56:51 {before}{UFW}");
+        assert!(proves(&[], &line), "{line}");
+    }
+    prove_nothing(
+        &[
+            "2026-11-30 10:00:10,123 ERROR ",
+            "2026-11-30 10:00:10 INFO: ",
+            "Nov 30 10:00:10 sshd[5]: ",
+            "Nov 30 10:00:10 sshd[5]: kernel: ",
+            "Nov 30 10:00:10 sshd: kernel: ",
+            "Nov 30 10:00:10 web sshd[5]: ",
+        ]
+        .map(|before| format!("{before}{UFW}")),
+    );
 }
 
 /// Who can put a sign into a line cannot hide what the firewall says in it.
