@@ -65,7 +65,7 @@ pub use lost::{Lost, LostBy};
 pub use prefix::Prefixes;
 pub use read::{LogRead, Place, Sink, read_log};
 pub use reason::Reason;
-pub use series::in_order;
+pub use series::{in_order, is_of_two_ways};
 pub use summary::{
     ChangeReport, ChangeTimes, Counter, Countries, Facts, FormatCount, GroupCount, LogReport, LossCount,
     LossLine, NotCountries, OwnScan, OwnScanReport, OwnScans, PhaseCounts, PortCount, ReasonCount,

@@ -28,6 +28,13 @@ pub fn in_order(paths: &[PathBuf]) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether files were rotated away by date and by number, as happens when the one way is given up for the other: their names do not
+/// tell which of them are older.
+pub fn is_of_two_ways(paths: &[PathBuf]) -> bool {
+    let has = |wanted: fn(Age) -> bool| paths.iter().any(|path| wanted(name_and_age(path).1));
+    has(|age| matches!(age, Age::Dated(_))) && has(|age| matches!(age, Age::Numbered(_)))
+}
+
 fn name_and_age(path: &Path) -> (PathBuf, Age) {
     let text = path.to_string_lossy();
     let bare = [".gz", ".zst"]
@@ -100,6 +107,9 @@ mod tests {
             ordered(&["m-20261122.zst", "m", "m-20261121.zst", "n", "m"]),
             ["m-20261121.zst", "m-20261122.zst", "m", "m", "n"]
         );
+        let two_ways = |paths: &[&str]| is_of_two_ways(&paths.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert!(two_ways(&["m", "m.1.gz", "m-20261122"]));
+        assert!(!two_ways(&["m", "m.1.gz", "m.2"]) && !two_ways(&["m", "m-20261122", "m-20261123.zst"]));
         assert_eq!(ordered(&["b", "a", "10.7.10.4"]), ["b", "a", "10.7.10.4"]);
         assert_eq!(ordered(&[]), Vec::<String>::new());
     }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis_logs::{decoded, in_order};
+use portcullis_logs::{decoded, in_order, is_of_two_ways};
 use portcullis_model::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -263,7 +263,15 @@ impl Rotating {
             }
         }
         paths.retain(|path| fs::metadata(path).is_ok_and(|data| data.is_file()));
-        Ok(in_order(&paths))
+        let mut paths = in_order(&paths);
+        if is_of_two_ways(&paths) {
+            // Compressors keep the time at which a file was last written.
+            paths.sort_by_cached_key(|path| {
+                let written = fs::metadata(path).and_then(|data| data.modified()).ok();
+                (*path == self.path, written)
+            });
+        }
+        Ok(paths)
     }
 }
 

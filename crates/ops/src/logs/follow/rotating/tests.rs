@@ -201,3 +201,33 @@ fn a_line_without_an_end_does_not_fill_the_memory() {
     let sizes: Vec<usize> = (0..4).map(|_| rotating.read().unwrap().bytes.len()).collect();
     assert_eq!(sizes, [PIECE, PIECE, PIECE, 0]);
 }
+
+/// As when logrotate's `dateext` is switched on.
+#[test]
+fn a_log_that_is_rotated_by_number_and_then_by_date_is_read_once() {
+    let log = Log::new();
+    let written = |path: &Path, second: u64| {
+        let time = std::time::UNIX_EPOCH + Duration::from_secs(1_795_000_000 + second);
+        OpenOptions::new()
+            .append(true)
+            .open(path)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    };
+    let mut position = None;
+    for (round, name) in [
+        (0, "kern.log.1"),
+        (1, "kern.log-20261130"),
+        (2, "kern.log-20261201"),
+    ] {
+        let lines = round * 100..round * 100 + 100;
+        log.write(lines.clone());
+        let mut rotating = log.follow(position.clone());
+        assert_eq!(read(&mut rotating), all(lines), "{name}");
+        assert_eq!(rotating.gaps(), [] as [String; 0], "{name}");
+        position = rotating.position().cloned();
+        fs::rename(&log.path, log.beside(name)).unwrap();
+        written(&log.beside(name), u64::from(round) * 60);
+    }
+}
