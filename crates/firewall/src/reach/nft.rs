@@ -280,24 +280,21 @@ impl Reader {
             None => steps.push(Step::Opaque("a rule without a list of what it does".into())),
             Some(parts) => {
                 let mut rest = parts;
-                while let Some((part, after)) = rest.split_first() {
-                    if let Some((negations, after)) = rest.split_at_checked(neighbours::run(rest))
-                        && negations.len() > 1
-                    {
+                while let Some((run, after)) = rest.split_at_checked(neighbours::run(rest)) {
+                    rest = after;
+                    let [part] = run else {
                         let mut apart = Vec::new();
-                        for negation in negations {
+                        for negation in run {
                             statement::read(negation, of, &mut apart);
                         }
                         steps.extend(perhaps_as_one(apart));
-                        rest = after;
                         continue;
-                    }
+                    };
                     if let Some(changed) = statement::changes_set(part) {
                         let added = statement::added(part, &steps);
                         self.changes(table, changed, added);
                     }
                     statement::read(part, of, &mut steps);
-                    rest = after;
                 }
             }
         }

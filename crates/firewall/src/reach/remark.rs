@@ -101,6 +101,9 @@ const MOST_NAMED: usize = 3;
 /// So many rules that never apply are told.
 const MOST_RULES: usize = 20;
 
+/// So many ports of a rule are named.
+const MOST_PORTS: usize = 20;
+
 pub(super) fn remarks(
     linked: &Linked<'_>,
     question: &Question,
@@ -116,14 +119,13 @@ pub(super) fn remarks(
     remarks
 }
 
-/// The rules by which somebody who asks for another port gets to this one.
+/// All rules by which somebody who asks for another port gets to this one: one that is not told could make a port look closed.
 fn led_here(linked: &Linked<'_>, question: &Question) -> Vec<Remark> {
     let mut remarks = Vec::new();
     for table in &linked.tables {
         for chain in table.chains.values() {
             for (rule, id) in chain.chain.rules.iter().zip(chain.id.saturating_add(1)..) {
-                if remarks.len() < MOST_RULES
-                    && leads_to(rule, question, table.table)
+                if leads_to(rule, question, table.table)
                     && let Some(cause) = one_cause(linked, id, false)
                 {
                     remarks.push(Remark::LedHere {
@@ -146,7 +148,7 @@ fn ports_of(rule: &Rule, table: &Table) -> Option<Vec<u16>> {
     let mut few = Vec::new();
     for (first, last) in ports.as_slice() {
         for number in *first..=*last {
-            few.push(u16::try_from(number).ok().filter(|_| few.len() < MOST_RULES)?);
+            few.push(u16::try_from(number).ok().filter(|_| few.len() < MOST_PORTS)?);
         }
     }
     Some(few)

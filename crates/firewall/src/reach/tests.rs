@@ -17,7 +17,7 @@ mod windows;
 mod windows_places;
 mod windows_property;
 
-use super::{Answer, Host, HostInterface, Passage, Question, Ruleset, View, reach};
+use super::{Answer, Host, HostInterface, Passage, Question, Remark, Ruleset, View, reach};
 
 /// A host with these interfaces: `eth0=10.7.1.1/24,2001:db8:7:1::1/64`.
 fn host(interfaces: &[&str]) -> Host {

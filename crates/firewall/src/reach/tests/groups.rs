@@ -230,3 +230,16 @@ fn a_map_may_lead_here_as_well() {
         "{told:?}"
     );
 }
+
+#[test]
+fn every_rule_that_leads_here_is_told_however_many_there_are() {
+    let rules: String = (6000..6050)
+        .map(|port| format!("-A PREROUTING -p tcp -m tcp --dport {port} -j REDIRECT --to-ports 80\n"))
+        .collect();
+    let text = format!("*nat\n:PREROUTING ACCEPT [0:0]\n{rules}COMMIT\n");
+    let remarks = ask(&[&text], "tcp/80", Host::default()).remarks;
+    let leading = remarks
+        .iter()
+        .filter(|remark| matches!(remark, Remark::LedHere { .. }));
+    assert_eq!(leading.count(), 50);
+}
