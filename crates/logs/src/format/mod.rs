@@ -137,14 +137,14 @@ impl<'p> LineReader<'p> {
     }
 }
 
-/// What another program was told, by whoever reaches it, proves no verdict and no loss, and nothing of those whom it names. Tells whether it is such a line: it may be
-/// one of another format, that only quotes this one.
+/// What another program was told, by whoever reaches it, proves no verdict and no loss, and nothing of those whom it names. Tells
+/// whether it is such a line: it may be one of another format, that only quotes this one.
 #[inline]
 fn take_back(format: LogFormat, line: &[u8], read: &mut Line<'_>) -> bool {
     let is_told = match read {
-        Line::Event(event) => event.hearsay || recognise::is_told_to_another(format, line),
-        Line::Lost(_) => recognise::is_told_to_another(format, line),
-        Line::Unreadable(_) => format != LogFormat::Kernel && recognise::is_told_to_another(format, line),
+        Line::Event(event) => event.hearsay || hearsay::is_told_to_another(format, line),
+        Line::Lost(_) => hearsay::is_told_to_another(format, line),
+        Line::Unreadable(_) => format != LogFormat::Kernel && hearsay::is_told_to_another(format, line),
         Line::Unrelated => false,
     };
     match read {

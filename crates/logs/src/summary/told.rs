@@ -207,7 +207,8 @@ impl Summary {
         if self.hearsay > 0 {
             let lines = self.hearsay;
             notes.push(format!(
-                "{lines} line(s) stand behind the tag of another program, which may have been told them: they count for nobody"
+                "{lines} line(s) stand behind the tag of another program, which may have been told them, or behind a head that is not \
+                 known: they count for nobody"
             ));
         }
         if self.facts.site.is_some() && self.destinations.all().is_none() {

@@ -63,7 +63,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs, request: &Request, 
     }
     if read.report.hearsay > 0 {
         report::eprintln_all(&format!(
-            "note: {} behind the tag of another program, which may have been told them, were left out",
+            "note: {} behind the tag of another program, which may have been told them, or behind a head that is not known, were left out",
             text::lines(read.report.hearsay)
         ));
     }
