@@ -48,6 +48,7 @@ mod site;
 mod tcp_flags;
 mod untrusted;
 mod up_time;
+mod vantage;
 mod window;
 
 pub use audit::{AuditEntry, AuditRecord};
@@ -70,7 +71,7 @@ pub use log_event::{LogEvent, LogMoment, LogSource, Verdict};
 pub use log_format::{LogFormat, NotALogFormat};
 pub use mac::{MacAddress, MacAddressError};
 pub use network::{NetworkSet, is_public, without};
-pub use observation::{Observation, PortState, Run, Vantage};
+pub use observation::{Observation, PortState, Run};
 pub use permission::{Denial, Hours, Permission, Standing, covered, may_scan};
 pub use plan::{AllowedSource, Effect, LiveConnection, Note, NoteLevel, Plan, Prediction, StatePart};
 pub use port::{Port, PortError, PortRange, Transport};
@@ -81,4 +82,5 @@ pub use site::{
 pub use tcp_flags::TcpFlags;
 pub use untrusted::{Untrusted, sanitize};
 pub use up_time::UpTime;
+pub use vantage::{SensorName, SensorNameError, Vantage, VantageError};
 pub use window::{MaintenanceWindow, WindowError};

@@ -1,11 +1,13 @@
 //! Facts: what one vantage saw of one port at one time. They are never edited; what is true now is a query.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, Coverage, Evidence, Grade, Identification, NotTested, ObservationId, Port, RunId};
+use crate::{
+    Confidence, Coverage, Evidence, Grade, Identification, NotTested, ObservationId, Port, RunId, Vantage,
+};
 
 /// What a port answered. `NotTested` is never merged with another state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,102 +34,6 @@ impl fmt::Display for PortState {
             Self::NoAnswer => "no-answer",
             Self::NotTested => "not-tested",
         })
-    }
-}
-
-/// Where we look from: a short name such as `this-host` or `lab:office`. What another program looked at is
-/// `import:TOOL`, or `import:TOOL@PLACE` when it is known where it stood; whose packets were overheard is
-/// `capture@CLIENT`. Nothing of our own is ever called so.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Vantage(String);
-
-impl Vantage {
-    /// The host that runs Portcullis, talking through its own network stack.
-    pub fn this_host() -> Self {
-        Self("this-host".into())
-    }
-
-    /// A host of the miniature plant.
-    pub fn lab(host: &str) -> Self {
-        Self(format!("lab:{host}"))
-    }
-
-    /// The host's name if this is a host of the miniature plant.
-    pub fn lab_host(&self) -> Option<&str> {
-        self.0.strip_prefix("lab:")
-    }
-
-    /// Another host that is reached over ssh, as `ssh://user@host`.
-    pub fn ssh(target: &str) -> Self {
-        Self(target.into())
-    }
-
-    /// How another host is reached over ssh, if this is one.
-    pub fn ssh_target(&self) -> Option<&str> {
-        self.0.starts_with(SSH).then_some(self.0.as_str())
-    }
-
-    /// Another program, by its short name, and the zone or address that it looked from.
-    pub fn import(tool: &str, seen_from: Option<&str>) -> Self {
-        Self(match seen_from {
-            Some(place) => format!("import:{tool}@{place}"),
-            None => format!("import:{tool}"),
-        })
-    }
-
-    /// The program that looked, and from where if that is known, when it was not Portcullis.
-    pub fn imported(&self) -> Option<(&str, Option<&str>)> {
-        let name = self.0.strip_prefix("import:")?;
-        Some(match name.split_once('@') {
-            Some((tool, place)) => (tool, Some(place)),
-            None => (name, None),
-        })
-    }
-
-    /// A capture of packets, and the client whose conversation was overheard.
-    pub fn capture(client: Option<&str>) -> Self {
-        Self(match client {
-            Some(client) => format!("capture@{client}"),
-            None => "capture".into(),
-        })
-    }
-
-    /// Whether somebody else's packets were overheard.
-    pub fn is_capture(&self) -> bool {
-        self.0 == "capture" || self.0.starts_with("capture@")
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Vantage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-const SSH: &str = "ssh://";
-
-/// A text that is not the name of a vantage.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a vantage: use this-host, lab:HOST or ssh://user@host")]
-pub struct VantageError(String);
-
-impl FromStr for Vantage {
-    type Err = VantageError;
-    fn from_str(text: &str) -> Result<Self, VantageError> {
-        let named =
-            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        match text.strip_prefix("lab:") {
-            Some(host) if named(host) => Ok(Self::lab(host)),
-            None if text == "this-host" => Ok(Self::this_host()),
-            None if text.len() > SSH.len() && text.starts_with(SSH) => Ok(Self::ssh(text)),
-            _ => Err(VantageError(text.into())),
-        }
     }
 }
 
@@ -205,25 +111,5 @@ impl Observation {
             address.to_string().as_bytes(),
             port.to_string().as_bytes(),
         ])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_imported_vantage_is_never_one_to_look_from() {
-        let nmap = Vantage::import("nmap", Some("2001:db8::1"));
-        assert_eq!(nmap.to_string(), "import:nmap@2001:db8::1");
-        assert_eq!(nmap.imported(), Some(("nmap", Some("2001:db8::1"))));
-        assert_eq!(Vantage::import("zeek", None).imported(), Some(("zeek", None)));
-        assert_eq!(Vantage::lab("office").imported(), None);
-        assert!("import:nmap".parse::<Vantage>().is_err());
-        assert!("capture@10.7.20.5".parse::<Vantage>().is_err());
-        assert!(
-            Vantage::capture(Some("10.7.20.5")).is_capture() && !Vantage::import("zeek", None).is_capture()
-        );
-        assert_ne!(Vantage::import("nmap", None), nmap);
     }
 }
