@@ -18,7 +18,7 @@ use portcullis_model::LogFormat;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the names of their seeds in `seeds` and of their programs in `fuzz_targets`.
-pub const TARGETS: [(&str, Target); 37] = [
+pub const TARGETS: [(&str, Target); 38] = [
     ("judge", judges::judge),
     ("datagram", packets::datagram),
     ("syn-answer", packets::syn_answer),
@@ -59,6 +59,7 @@ pub const TARGETS: [(&str, Target); 37] = [
     ("service-file", texts::service_file),
     ("checkpoint", texts::checkpoint),
     ("target-list", texts::target_list),
+    ("sensor-message", texts::sensor_message),
     ("words", texts::words),
 ];
 

@@ -2,10 +2,11 @@
 
 use std::io::Cursor;
 
+use portcullis_fabric::{Answer, AskedLook, MOST_ADDRESSES, Outcome, Target};
 use portcullis_firewall::reach::{Host, HostInterface, Question, Ruleset, TextKind, reach};
 use portcullis_knowledge::{Knowledge, Version, advisory};
 use portcullis_logs::{Frame, Framing, Prefixes, Settings, Shared, Summary, TimeContext, decoded, read_log};
-use portcullis_model::{Digest, LogFormat, MacAddress, Permission, Port, PortRange, Site, Vantage};
+use portcullis_model::{Digest, LogFormat, MacAddress, Permission, Port, PortRange, RunId, Site, Vantage};
 use portcullis_scan::{checkpoint, guard::Guard, host, import, listing, targets};
 
 use crate::text;
@@ -209,6 +210,25 @@ pub(crate) fn target_list(data: &[u8]) {
 }
 
 /// Single words of the command line and of tables.
+/// What is said to a sensor, and what it answers to one look.
+pub(crate) fn sensor_message(data: &[u8]) {
+    if let Ok(asked) = AskedLook::read(data) {
+        assert!((1..=MOST_ADDRESSES).contains(&asked.targets.len()));
+    }
+    let target = Target {
+        address: [10, 7, 10, 1].into(),
+        control: Some(40_000),
+    };
+    let run = RunId::of(&[b"fuzz"]);
+    let asked = AskedLook::new(run, "somebody", Port::tcp(54_321), vec![target]);
+    let Ok(north) = "north".parse() else { return };
+    if let Ok(answer) = Answer::read(data, &asked, &north)
+        && let Outcome::Looked(looked) = answer.outcome
+    {
+        assert!(looked.len() == 1 && !looked.iter().any(|looked| looked.because.contains('\u{1b}')));
+    }
+}
+
 pub(crate) fn words(data: &[u8]) {
     let text = text(data);
     for word in text.split([',', '\n']) {

@@ -1,0 +1,272 @@
+//! The way to the NATS server.
+
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+
+use async_nats::{
+    ConnectOptions, Event, ServerAddr,
+    jetstream::{
+        self, Context, kv,
+        stream::{self, DiscardPolicy, RetentionPolicy, Stream},
+    },
+};
+use portcullis_model::SensorName;
+use tokio::sync::mpsc;
+
+use crate::FabricError;
+
+/// What is asked for. The server forgets it after that time, by its own clock: a sensor that comes back later must not look
+/// for one who has gone, and clocks in plants are wrong.
+pub(crate) const LOOKS: &str = "PORTCULLIS_LOOKS";
+pub(crate) const LOOKS_LIVE: Duration = Duration::from_secs(120);
+/// What was seen.
+const SEEN: &str = "PORTCULLIS_SEEN";
+const SEEN_LIVE: Duration = Duration::from_secs(3600);
+/// Who is there.
+const SENSORS: &str = "PORTCULLIS_SENSORS";
+/// Who has not said for so long that he is there is not there.
+const SENSORS_LIVE: Duration = Duration::from_secs(90);
+/// A message larger than this is none of ours.
+const LARGEST: i32 = 1 << 20;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A NATS server, and who we are there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Broker {
+    /// `tls://HOST:PORT`, or `nats://HOST:PORT` for a server on this host; several of a cluster with commas between them.
+    pub server: String,
+    /// A file of credentials (JWT and seed, as `nsc` writes it).
+    pub credentials: Option<PathBuf>,
+    /// The authorities whose certificates are believed (PEM), beside those of the system.
+    pub authorities: Option<PathBuf>,
+    /// Our own certificate and its key (PEM), where the server asks for one.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// As what somebody connects.
+pub(crate) enum Role<'a> {
+    /// He asks sensors.
+    Verify,
+    /// He is one.
+    Sensor(&'a SensorName),
+}
+
+impl fmt::Display for Role<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verify => f.write_str("verify"),
+            Self::Sensor(name) => write!(f, "sensor.{name}"),
+        }
+    }
+}
+
+/// A connection that stands, and comes back by itself when it is lost.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) jetstream: Context,
+}
+
+impl Broker {
+    /// Connects; what becomes of the connection later is told to `events`.
+    ///
+    /// # Errors
+    /// When the way would not be encrypted, a file cannot be used, or the server is not there or does not let us in.
+    pub(crate) async fn connect(
+        &self,
+        role: &Role<'_>,
+        events: Option<mpsc::UnboundedSender<Event>>,
+    ) -> Result<Connection, FabricError> {
+        let addresses = self.addresses()?;
+        let mut options = ConnectOptions::new()
+            .name(format!("portcullis {role}"))
+            // A user who may hear only his own replies cannot read those of others.
+            .custom_inbox_prefix(format!("_INBOX.{role}"))
+            .connection_timeout(PATIENCE)
+            .request_timeout(Some(PATIENCE));
+        options = options.require_tls(addresses.iter().any(ServerAddr::tls_required));
+        if let Some(file) = &self.authorities {
+            options = options.add_root_certificates(file.clone());
+        }
+        if let Some((certificate, key)) = &self.certificate {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+        if let Some(file) = &self.credentials {
+            options = options
+                .credentials_file(file)
+                .await
+                .map_err(|error| FabricError::Credentials {
+                    path: file.display().to_string(),
+                    why: error.to_string(),
+                })?;
+        }
+        if let Some(events) = events {
+            options = options.event_callback(move |event| {
+                // Whoever listened may have gone.
+                let _ = events.send(event);
+                async {}
+            });
+        }
+        let server = hosts(&addresses);
+        let client = options
+            .connect(addresses)
+            .await
+            .map_err(|error| FabricError::Connect {
+                server,
+                why: with_cause(&error),
+            })?;
+        Ok(Connection {
+            jetstream: jetstream::new(client),
+        })
+    }
+
+    fn addresses(&self) -> Result<Vec<ServerAddr>, FabricError> {
+        self.server
+            .split(',')
+            .map(|text| {
+                let address: ServerAddr = text
+                    .trim()
+                    .parse()
+                    .map_err(|_| FabricError::Address(without_password(text)))?;
+                let is_encrypted = address.tls_required() || is_here(address.host());
+                match address.scheme() {
+                    _ if address.host().is_empty() => Err(FabricError::Address(without_password(text))),
+                    "tls" | "nats" if is_encrypted => Ok(address),
+                    "nats" => Err(FabricError::Unencrypted(address.host().into())),
+                    _ => Err(FabricError::Address(without_password(text))),
+                }
+            })
+            .collect()
+    }
+}
+
+/// What stands before the host may be a password, and is not shown.
+fn without_password(text: &str) -> String {
+    text.rsplit('@').next().unwrap_or_default().into()
+}
+
+fn hosts(addresses: &[ServerAddr]) -> String {
+    let named = |address: &ServerAddr| format!("{}:{}", address.host(), address.port());
+    addresses.iter().map(named).collect::<Vec<_>>().join(", ")
+}
+
+fn is_here(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// The client says what was in the way in the cause.
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+impl Connection {
+    /// The looks that are asked for. Each goes to one sensor, and goes when that has answered.
+    pub(crate) async fn looks(&self) -> Result<Stream, FabricError> {
+        self.stream(stream::Config {
+            name: LOOKS.into(),
+            subjects: vec!["portcullis.look.*".into()],
+            retention: RetentionPolicy::WorkQueue,
+            max_age: LOOKS_LIVE,
+            ..stream::Config::default()
+        })
+        .await
+    }
+
+    /// What sensors have seen.
+    pub(crate) async fn seen(&self) -> Result<Stream, FabricError> {
+        self.stream(stream::Config {
+            name: SEEN.into(),
+            subjects: vec!["portcullis.seen.*.*".into()],
+            max_age: SEEN_LIVE,
+            ..stream::Config::default()
+        })
+        .await
+    }
+
+    async fn stream(&self, config: stream::Config) -> Result<Stream, FabricError> {
+        let config = stream::Config {
+            max_message_size: LARGEST,
+            duplicate_window: config.max_age.min(LOOKS_LIVE),
+            ..config
+        };
+        self.jetstream
+            .get_or_create_stream(config)
+            .await
+            .map_err(|error| FabricError::Server {
+                what: "a stream",
+                why: with_cause(&error),
+            })
+    }
+
+    /// Who is there. The stream behind the bucket is made as any other, since making a bucket would ask for the limits of
+    /// the account, which servers before 2.10 tell otherwise.
+    pub(crate) async fn presences(&self) -> Result<kv::Store, FabricError> {
+        self.stream(stream::Config {
+            name: format!("KV_{SENSORS}"),
+            subjects: vec![format!("$KV.{SENSORS}.>")],
+            max_messages_per_subject: 1,
+            max_age: SENSORS_LIVE,
+            discard: DiscardPolicy::New,
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            ..stream::Config::default()
+        })
+        .await?;
+        self.jetstream
+            .get_key_value(SENSORS)
+            .await
+            .map_err(|error| FabricError::Server {
+                what: "the bucket of those who are there",
+                why: with_cause(&error),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(server: &str) -> Result<Vec<ServerAddr>, FabricError> {
+        let broker = Broker {
+            server: server.into(),
+            ..Broker::default()
+        };
+        broker.addresses()
+    }
+
+    #[test]
+    fn nothing_goes_unencrypted_to_another_host() {
+        for server in ["nats://10.7.10.1:4222", "10.7.10.1", "tls://plant,nats://plant"] {
+            assert!(matches!(at(server), Err(FabricError::Unencrypted(_))), "{server}");
+        }
+        for server in [
+            "tls://plant",
+            "nats://127.0.0.1:4222",
+            "nats://[::1]:4222",
+            "localhost",
+            "tls://one:4222, tls://two:4222",
+        ] {
+            assert!(at(server).is_ok(), "{server}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_without_its_password() {
+        for server in ["http://me:secret@plant", "ws://plant", "tls://"] {
+            let Err(FabricError::Address(told)) = at(server) else {
+                panic!("{server} is an address")
+            };
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
+}
