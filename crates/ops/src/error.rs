@@ -4,6 +4,7 @@ use std::{io, net::IpAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use portcullis_capture::CaptureError;
+use portcullis_fabric::FabricError;
 use portcullis_firewall::{FirewallError, reach::ReachError};
 use portcullis_knowledge::{KnowledgeError, advisory::csaf::CsafError};
 use portcullis_lab::LabError;
@@ -104,6 +105,9 @@ pub enum OpsError {
         #[source]
         source: CaptureError,
     },
+    /// The way to a sensor.
+    #[error(transparent)]
+    Fabric(FabricError),
     /// An interface that cannot be listened to.
     #[error(transparent)]
     Live(LiveError),
@@ -341,6 +345,7 @@ impl OpsError {
             Self::Import { source, .. } => source,
             Self::Csaf { source, .. } => source,
             Self::Capture { source, .. } => source,
+            Self::Fabric(error) => error,
             Self::Live(error) => error,
             Self::Learn(error) => error,
             Self::Follow(error) => error,
@@ -368,6 +373,7 @@ impl Fault for OpsError {
             Self::Csaf { source, .. } => source.code(),
             Self::KeptAdvisory(_) => "AD006",
             Self::Capture { source, .. } => source.code(),
+            Self::Fabric(error) => error.code(),
             Self::Live(error) => error.code(),
             Self::Learn(error) => error.code(),
             Self::Follow(error) => error.code(),

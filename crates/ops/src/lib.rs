@@ -1,4 +1,4 @@
-//! The use-cases: check, scan, import, capture, exposures, plan, apply, confirm, rollback, verify, logs, doctor.
+//! The use-cases: check, scan, import, capture, exposures, plan, apply, confirm, rollback, verify, sensor, logs, doctor.
 //!
 //! Here, and only here, it is decided whether something may be done, and here it is written to the audit record before
 //! it is done. It prints nothing and parses no arguments.
@@ -24,10 +24,12 @@ pub mod learn;
 pub mod logs;
 pub mod reach;
 pub mod scan;
+pub mod sensor;
 pub mod services;
 mod signature;
 pub mod verify;
 
 pub use desk::{Desk, Stop};
 pub use error::OpsError;
+pub use portcullis_fabric::Broker;
 pub use portcullis_sys::ssh::Target;

@@ -21,7 +21,8 @@ use portcullis_store::StoreError;
 use serde::Serialize;
 
 use crate::{Desk, OpsError, Stop};
-use authority::{Authority, permitted_pace};
+use authority::Authority;
+pub(crate) use authority::permitted_pace;
 pub use authority::{PermissionUsed, Signature, Tightening};
 pub use begin::default_ports;
 use keeping::Keeping;

@@ -205,7 +205,7 @@ pub(super) struct Watch {
 }
 
 /// The pace that is both asked for and permitted, and in words what was made slower.
-pub(super) fn permitted_pace(asked: Pace, permission: Option<&Permission>) -> (Pace, Vec<String>) {
+pub(crate) fn permitted_pace(asked: Pace, permission: Option<&Permission>) -> (Pace, Vec<String>) {
     let Some(permission) = permission else {
         return (asked, Vec::new());
     };

@@ -5,8 +5,10 @@ use std::{
     time::Duration,
 };
 
+use portcullis_fabric::{AskedLook, Broker, MOST_ADDRESSES, Target as Asked};
+use portcullis_knowledge::Knowledge;
 use portcullis_lab::Lab;
-use portcullis_model::{Port, PortState, Transport, Vantage};
+use portcullis_model::{Port, PortState, RunId, SensorName, Transport, Vantage};
 use portcullis_scan::{ProbeSettings, Sighting, probe};
 use portcullis_sys::ssh::{Knocked, Ssh, Target};
 
@@ -20,6 +22,9 @@ pub(super) struct Looker<'a> {
     pub(super) addresses: &'a [IpAddr],
     /// At which loopback addresses a host looks as well.
     pub(super) loopback: &'a [IpAddr],
+    /// Where sensors are asked.
+    pub(super) broker: Option<&'a Broker>,
+    pub(super) run: RunId,
 }
 
 /// What was seen from each vantage.
@@ -59,6 +64,9 @@ impl Looker<'_> {
     fn look(&self, vantage: &Vantage) -> Result<Vec<Seen>, OpsError> {
         if let Some(target) = vantage.ssh_target() {
             return self.look_over_ssh(vantage, target);
+        }
+        if let Some(sensor) = vantage.sensor_name() {
+            return self.look_by_sensor(vantage, &sensor);
         }
         let Some(host) = vantage.lab_host() else {
             let addresses = [self.loopback, self.addresses].concat();
@@ -121,37 +129,93 @@ impl Looker<'_> {
         self.addresses.iter().map(look).collect()
     }
 
+    /// Has a sensor look at all addresses.
+    fn look_by_sensor(&self, vantage: &Vantage, sensor: &SensorName) -> Result<Vec<Seen>, OpsError> {
+        let unusable = |why: String| OpsError::Vantage {
+            vantage: vantage.clone(),
+            why,
+        };
+        let Some(broker) = self.broker else {
+            return Err(unusable("--nats says where sensors are asked".into()));
+        };
+        if self.addresses.len() > MOST_ADDRESSES {
+            let many = self.addresses.len();
+            return Err(unusable(format!(
+                "it would look at {many} addresses, and looks at {MOST_ADDRESSES} at most"
+            )));
+        }
+        let target = |address: &IpAddr| Asked {
+            address: *address,
+            control: self.control.port_of(*address),
+        };
+        let targets: Vec<Asked> = self.addresses.iter().map(target).collect();
+        // A silent address takes seconds, and they are looked at one after the other.
+        let patience = SENSOR_PATIENCE + EACH_ADDRESS * u32::try_from(targets.len()).unwrap_or(u32::MAX);
+        let asked_by = format!("{} on {}", self.desk.actor, self.desk.host);
+        let asked = AskedLook::new(self.run, &asked_by, self.port, targets);
+        let looked = runtime()
+            .map_err(unusable)?
+            .block_on(broker.look(sensor, &asked, patience))
+            .map_err(OpsError::Fabric)?;
+        // Clocks of sensors may be wrong, and what was seen last is asked by time.
+        let at = (self.desk.now)();
+        Ok(looked
+            .into_iter()
+            .map(|looked| Seen::told(looked, self.port, at))
+            .collect())
+    }
+
     /// Looks at all addresses at the same time, from the network of the calling thread.
     fn all(&self, addresses: &[IpAddr]) -> Result<Vec<Seen>, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| error.to_string())?;
         let settings = ProbeSettings {
             moved: self.desk.moved(),
             ..ProbeSettings::default()
         };
         let knowledge = &*self.desk.knowledge;
-        runtime.block_on(async {
-            let looks = addresses.iter().map(|address| async {
-                let looked = probe(*address, self.port, &settings, knowledge);
-                let (port, control) = tokio::join!(looked, self.controlled(*address, &settings));
-                Seen { port, control }
-            });
-            Ok(futures::future::join_all(looks).await)
-        })
+        let looks = addresses.iter().map(|address| {
+            let control = self.control.port_of(*address);
+            look_at(*address, self.port, control, &settings, knowledge)
+        });
+        Ok(runtime()?.block_on(futures::future::join_all(looks)))
     }
+}
 
-    /// Whether the positive control answers; `None` when there is none.
-    async fn controlled(&self, address: IpAddr, settings: &ProbeSettings) -> Option<bool> {
-        let control = Port::tcp(self.control.port_of(address)?);
-        // What answers there is our own listener: nothing has to be named.
+/// A sensor is waited for so long,
+const SENSOR_PATIENCE: Duration = Duration::from_secs(20);
+/// and so much longer for each address.
+const EACH_ADDRESS: Duration = Duration::from_secs(10);
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// Looks at a port of one address and at the positive control beside it, at the same time.
+pub(crate) async fn look_at(
+    address: IpAddr,
+    port: Port,
+    control: Option<u16>,
+    settings: &ProbeSettings,
+    knowledge: &Knowledge,
+) -> Seen {
+    let controlled = async {
+        // What answers there need not be named.
         let settings = ProbeSettings {
             identify: false,
             ..settings.clone()
         };
-        let sighting = probe(address, control, &settings, &self.desk.knowledge).await;
-        Some(sighting.state == PortState::Open)
+        Some(probe(address, Port::tcp(control?), &settings, knowledge).await)
+    };
+    let (port, control) = tokio::join!(probe(address, port, settings, knowledge), controlled);
+    let packets = control.as_ref().map_or(0, |control| control.packets);
+    Seen {
+        port: Sighting {
+            packets: port.packets.saturating_add(packets),
+            ..port
+        },
+        control: control.map(|control| control.state == PortState::Open),
     }
 }
 

@@ -6,18 +6,19 @@ mod control;
 mod forecast;
 mod judge;
 mod look;
+mod seen;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use portcullis_fabric::Broker;
 use portcullis_lab::{Lab, plant};
 use portcullis_model::{
     Change, ChangeState, Coverage, NetworkSet, Observation, Plan, Port, PortState, Run, RunId, Transport,
     Vantage,
 };
-use portcullis_scan::Sighting;
 use portcullis_sys::{Socket, Survey};
 use serde::Serialize;
 use serde_json::json;
@@ -34,6 +35,8 @@ use arrival::Listening;
 use control::Control;
 use forecast::Forecast;
 use judge::Measured;
+pub(crate) use look::look_at;
+use seen::Seen;
 
 /// What is to be verified.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +45,10 @@ pub struct Request {
     pub subject: Option<String>,
     /// The port, when there is no plan: the conduits say what is expected.
     pub port: Option<Port>,
-    /// Where to look from; this host and every vantage of the lab when empty.
+    /// Where to look from; this host, every vantage of the lab and every sensor when empty.
     pub from: Vec<Vantage>,
+    /// Where sensors are asked.
+    pub broker: Option<Broker>,
     /// A command that must succeed afterwards.
     pub smoke: Option<String>,
 }
@@ -101,7 +106,7 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         return Err(OpsError::NotProvable(port));
     }
     let vantages = if request.from.is_empty() {
-        every_vantage()
+        every_vantage(request.broker.as_ref()).await?
     } else {
         each_once(&request.from)
     };
@@ -140,6 +145,8 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         control: &control,
         addresses: &addresses,
         loopback: &loopback,
+        broker: request.broker.as_ref(),
+        run: run.id,
     };
     let (mut forecast, not_predicted) = match Forecast::read(desk, port, &addresses, !behind.is_empty()) {
         Ok(forecast) => (Some(forecast), None),
@@ -274,8 +281,8 @@ fn each_once(vantages: &[Vantage]) -> Vec<Vantage> {
     once
 }
 
-/// This host, and every host of the lab that is a place to look from.
-fn every_vantage() -> Vec<Vantage> {
+/// This host, every host of the lab that is a place to look from, and every sensor that is there.
+async fn every_vantage(broker: Option<&Broker>) -> Result<Vec<Vantage>, OpsError> {
     let mut vantages = vec![Vantage::this_host()];
     if Lab::around_us().is_some() {
         let stations = plant::HOSTS
@@ -283,7 +290,11 @@ fn every_vantage() -> Vec<Vantage> {
             .filter(|host| host.device == plant::Device::Station);
         vantages.extend(stations.map(|host| Vantage::lab(host.name)));
     }
-    vantages
+    if let Some(broker) = broker {
+        let sensors = broker.sensors().await.map_err(OpsError::Fabric)?;
+        vantages.extend(sensors.iter().map(|there| Vantage::sensor(&there.sensor)));
+    }
+    Ok(vantages)
 }
 
 /// Whether something listens on the port.
@@ -432,11 +443,4 @@ fn dropped(desk: &Desk, port: Port) -> Option<u64> {
     let of_port = own.changes.values().filter(|change| change.port == Some(port));
     let counts: Vec<u64> = of_port.map(|change| change.dropped_packets).collect();
     (!counts.is_empty()).then(|| counts.iter().sum())
-}
-
-/// One look: at the port, and at the positive control beside it.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    port: Sighting,
-    control: Option<bool>,
 }
