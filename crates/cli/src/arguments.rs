@@ -1,5 +1,6 @@
 //! The command line as typed. What it means is decided in `cmds`.
 
+mod sensor;
 mod values;
 
 use std::{
@@ -16,6 +17,7 @@ use portcullis_model::{BackendName, LogFormat, Port, PortRange, ServiceName, Van
 use portcullis_ops::Target;
 use portcullis_scan::import;
 
+pub(crate) use sensor::{Nats, Sensor};
 use values::{backend, community, id, network, patience, service, tcp_port, time_span};
 
 use crate::{environment, hand_on::Form, output::Format};
@@ -103,6 +105,8 @@ pub(crate) enum Command {
     Watch(Watch),
     /// Prove with packets, from every vantage and with a positive control, what is closed and what is not
     Verify(Verify),
+    /// Look for a verify that runs elsewhere, as a host of another network; opens no port
+    Sensor(Sensor),
     /// Read firewall logs: who tried, who got through, since when
     Logs(Logs),
     /// The record of what was done: chained, signed, verifiable
@@ -461,9 +465,11 @@ pub(crate) struct Verify {
     /// The host that has the port, as ssh://user@host [default: this host, or that of the plan]
     #[arg(long, value_name = "HOST", conflicts_with = "subject")]
     pub(crate) host: Option<Target>,
-    /// Where to look from: this-host, lab:HOST; may be repeated [default: all there are]
+    /// Where to look from: this-host, lab:HOST, ssh://user@host, sensor:NAME; may be repeated [default: all there are, but ssh]
     #[arg(long, value_name = "VANTAGE")]
     pub(crate) from: Vec<Vantage>,
+    #[command(flatten)]
+    pub(crate) nats: Nats,
     /// A command that must succeed afterwards, run by the shell
     #[arg(long, value_name = "CMD")]
     pub(crate) smoke: Option<String>,

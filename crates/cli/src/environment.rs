@@ -16,6 +16,10 @@ pub(crate) const CONFIG: &str = "PORTCULLIS_CONFIG";
 pub(crate) const COMMUNITY: &str = "PORTCULLIS_COMMUNITY";
 /// Names the folder of the user's own services; `--knowledge` goes before it.
 pub(crate) const KNOWLEDGE: &str = "PORTCULLIS_KNOWLEDGE";
+/// Names the NATS server at which sensors are asked; `--nats` goes before it.
+pub(crate) const NATS: &str = "PORTCULLIS_NATS";
+/// Names the file of credentials for it; `--nats-creds` goes before it.
+pub(crate) const NATS_CREDS: &str = "PORTCULLIS_NATS_CREDS";
 /// Switches log messages on, e.g. `portcullis=debug`; `-v` does the same.
 pub(crate) const LOG: &str = "PORTCULLIS_LOG";
 

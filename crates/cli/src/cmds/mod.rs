@@ -17,6 +17,7 @@ mod logs;
 mod plan;
 pub(crate) mod reach;
 mod scan;
+mod sensor;
 mod verify;
 mod watch;
 
@@ -133,6 +134,7 @@ fn with_desk(global: &Global, command: &Command) -> Outcome {
             Command::Changes(_) => change::list(&frame).await,
             Command::Watch(arguments) => watch::run(&frame, arguments).await,
             Command::Verify(arguments) => verify::run(&frame, arguments).await,
+            Command::Sensor(arguments) => sensor::run(&frame, arguments).await,
             Command::Logs(arguments) => logs::run(&frame, arguments).await,
             Command::Rollback(_)
             | Command::Audit(_)

@@ -20,6 +20,7 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Verify) -> Outcome {
         subject: arguments.subject.clone(),
         port: arguments.port,
         from: arguments.from.clone(),
+        broker: arguments.nats.broker(),
         smoke: arguments.smoke.clone(),
     };
     let verification = verify::verify(frame.desk, &request, &frame.stop)
