@@ -13,7 +13,7 @@ use serde_json::Value;
 const LAYERS: [&[&str]; 5] = [
     &["cli"],
     &["ops"],
-    &["scan", "capture", "firewall", "logs", "store", "lab"],
+    &["scan", "capture", "firewall", "logs", "store", "lab", "fabric"],
     &["knowledge"],
     &["model", "sys"],
 ];

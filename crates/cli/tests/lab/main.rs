@@ -40,6 +40,7 @@ mod remote;
 mod resume;
 mod scanning;
 mod segments;
+mod sensors;
 mod servers;
 mod signs;
 mod story;
