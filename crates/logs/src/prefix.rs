@@ -1,6 +1,6 @@
 //! What the prefix of a log rule proves.
 
-use portcullis_model::{LogFormat, Verdict};
+use portcullis_model::{LogFormat, LogMoment, Verdict};
 
 use crate::Event;
 
@@ -32,6 +32,16 @@ impl Prefixes {
 
     fn declares(&self, prefix: &[u8]) -> bool {
         self.0.iter().any(|(known, _)| prefix.starts_with(known))
+    }
+
+    /// Which moment a line with this prefix tells of. ufw logs a packet before it judges it, and what it judged has another line.
+    #[inline]
+    pub(crate) fn moment(prefix: &[u8], verdict: Verdict) -> LogMoment {
+        if verdict == Verdict::Unknown && prefix.starts_with(b"[UFW AUDIT") {
+            LogMoment::Within
+        } else {
+            LogMoment::Packet
+        }
     }
 
     /// What a prefix proves.

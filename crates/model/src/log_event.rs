@@ -70,11 +70,12 @@ pub enum LogMoment {
     /// A packet, or a session that was refused.
     #[default]
     Packet,
-    /// A session was opened.
+    /// A session was opened, or the first of it that was dropped is told and it has other lines.
     Begin,
     /// A session is over; the line tells of all of it.
     End,
-    /// Something about a session that may have lines of its own, such as an alert.
+    /// Something about a session or a packet that may have lines of its own, such as an alert, or a packet that is logged before it is
+    /// judged.
     Within,
 }
 

@@ -331,6 +331,10 @@ fn by_list(text: &[u8]) -> Read<'_> {
         b"denied" => Verdict::Blocked,
         _ => return Err(Reason::NotKnown("the action")),
     };
+    // What was let through has a line of its own when its session is built (302013, 302015).
+    if event.verdict == Verdict::Allowed {
+        event.moment = LogMoment::Within;
+    }
     event.prefix = Cow::Borrowed(list);
     event.count = number(hits).ok_or(Reason::NotANumber("hit-cnt"))?;
     Ok(event)

@@ -60,6 +60,7 @@ pub fn read_packet<'a>(packet: &LoggedPacket<'a>, prefixes: &Prefixes) -> Line<'
     let prefix = packet.prefix.get(..end).unwrap_or_default().trim_ascii();
     event.prefix = Cow::Borrowed(prefix);
     event.verdict = prefixes.verdict(prefix);
+    event.moment = Prefixes::moment(prefix, event.verdict);
     event.interface = packet.interface.clone();
     event.out_interface = packet.out_interface.clone();
     Line::Event(event)

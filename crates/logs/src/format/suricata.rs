@@ -5,7 +5,8 @@
 //! against its change 8318 and what others published.
 //! `allowed` of an alert says only that this rule did not block; a flow that was established got through; what Suricata
 //! dropped was blocked. A flow's source is who began it. An alert's is who sent the packet: it is turned when `direction`
-//! says so, which Suricata before 7 does not write.
+//! says so, which Suricata before 7 does not write. One conversation may have a drop, alerts and a flow: each is a moment of its
+//! own, so that they count once.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -159,7 +160,7 @@ fn event<'a>(record: Record<'a>) -> Result<Event<'a>, Reason> {
         .verdict
         .is_some_and(|verdict| verdict.action.as_deref() == Some("drop"));
     (event.moment, event.verdict) = match &*record.event_type {
-        "drop" => (LogMoment::Packet, Verdict::Blocked),
+        "drop" => (LogMoment::Begin, Verdict::Blocked),
         "flow" if dropped => (LogMoment::End, Verdict::Blocked),
         "flow" if stood => (LogMoment::End, Verdict::Allowed),
         "flow" => (LogMoment::End, Verdict::Unknown),

@@ -110,5 +110,6 @@ fn event<'a>(record: Record<'a>, prefixes: &Prefixes) -> Result<Event<'a>, Reaso
         Cow::Owned(prefix) => Cow::Owned(prefix.trim().to_owned()),
     }));
     event.verdict = prefixes.verdict(&event.prefix);
+    event.moment = Prefixes::moment(&event.prefix, event.verdict);
     Ok(event)
 }

@@ -7,14 +7,18 @@ use super::VerdictCounts;
 /// Of what a line tells, in the order of [`LogMoment`], and last those of sessions that go on, which say no more than that there was
 /// one; then the verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Lines([[u64; 3]; 5]);
+pub(super) struct Lines(pub(super) [[u64; 3]; 5]);
 
 const GOING_ON: usize = 4;
 
 /// Which lines of sessions are counted, for each verdict: those of which there are most. Where beginnings and ends are told
 /// apart by time, one and the same kind must be counted everywhere, or a session that is long would be counted twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kinds([LogMoment; 3]);
+pub(super) struct Kinds {
+    of_sessions: [LogMoment; 3],
+    /// Lines within that prove no verdict (alerts, audits) are more than all else: then not all of them are of what else is told.
+    more_within: bool,
+}
 
 const VERDICTS: [Verdict; 3] = [Verdict::Allowed, Verdict::Blocked, Verdict::Unknown];
 
@@ -47,28 +51,71 @@ impl Lines {
 
     /// The kinds of which these lines have most.
     pub(super) fn kinds(&self) -> Kinds {
-        Kinds(VERDICTS.map(|verdict| {
-            let most = OF_SESSIONS.into_iter().max_by_key(|kind| self.of(*kind, verdict));
+        let of_sessions = VERDICTS.map(|verdict| {
+            let kinds = OF_SESSIONS
+                .into_iter()
+                .filter(|kind| (*kind, verdict) != (LogMoment::Within, Verdict::Unknown));
+            let most = kinds.max_by_key(|kind| self.of(*kind, verdict));
             most.unwrap_or(LogMoment::Begin)
-        }))
+        });
+        let kinds = Kinds {
+            of_sessions,
+            more_within: false,
+        };
+        Kinds {
+            more_within: self.of(LogMoment::Within, Verdict::Unknown) > self.by(kinds).sum(),
+            ..kinds
+        }
     }
 
-    /// Packets, and sessions by the lines of these kinds.
+    /// Packets, and sessions by the lines of these kinds. What proves no verdict may be of any of those whose verdict another line
+    /// proves.
     pub(super) fn by(&self, kinds: Kinds) -> VerdictCounts {
-        let [allowed, blocked, unknown] = kinds.0;
-        let sum = |kind, verdict| {
+        let [allowed, blocked, unknown] = kinds.of_sessions;
+        let sessions = |kind, verdict| {
             let goes_on = self.of_kind(GOING_ON, verdict).min(1);
-            self.of(LogMoment::Packet, verdict)
-                .saturating_add(self.of(kind, verdict).max(goes_on))
+            self.of(kind, verdict).max(goes_on)
+        };
+        let packets = |verdict| self.of(LogMoment::Packet, verdict);
+        // What only lines within prove may be of a session whose own lines prove nothing.
+        let by_others = |kind, verdict| {
+            let own = self
+                .of(LogMoment::Begin, verdict)
+                .max(self.of(LogMoment::End, verdict));
+            match kind {
+                LogMoment::Within => self.of(kind, verdict).saturating_sub(own),
+                _ => 0,
+            }
+        };
+        let elsewhere =
+            by_others(allowed, Verdict::Allowed).saturating_add(by_others(blocked, Verdict::Blocked));
+        let open = sessions(unknown, Verdict::Unknown).saturating_sub(elsewhere);
+        let allowed = packets(Verdict::Allowed).saturating_add(sessions(allowed, Verdict::Allowed));
+        let blocked = packets(Verdict::Blocked).saturating_add(sessions(blocked, Verdict::Blocked));
+        let within = match kinds.more_within {
+            true => self.of(LogMoment::Within, Verdict::Unknown),
+            false => 0,
         };
         VerdictCounts {
-            allowed: sum(allowed, Verdict::Allowed),
-            blocked: sum(blocked, Verdict::Blocked),
-            unknown: sum(unknown, Verdict::Unknown),
+            allowed,
+            blocked,
+            unknown: packets(Verdict::Unknown)
+                .saturating_add(open)
+                .max(within.saturating_sub(allowed.saturating_add(blocked))),
         }
     }
 
     pub(super) fn verdicts(&self) -> VerdictCounts {
         self.by(self.kinds())
+    }
+
+    /// By how many more there may be than are counted: where one rule logs only the beginnings of its sessions and another one only
+    /// the ends, these are not the same sessions.
+    pub(super) fn may_be_more(&self) -> u64 {
+        let uncounted = VERDICTS.map(|verdict| {
+            let [begins, ends] = [LogMoment::Begin, LogMoment::End].map(|kind| self.of(kind, verdict));
+            begins.min(ends)
+        });
+        uncounted.into_iter().fold(0, u64::saturating_add)
     }
 }

@@ -18,6 +18,9 @@ pub struct LogReport {
     pub attempts: u64,
     /// The same by verdict.
     pub verdicts: VerdictCounts,
+    /// By so many more there may be: of a source's sessions with lines for beginnings and others for ends, the larger number counts,
+    /// and where different rules log the one and the other these are not the same sessions.
+    pub may_be_more: u64,
     /// Time of the first one.
     pub first: Option<Timestamp>,
     /// Time of the last one.
@@ -95,6 +98,8 @@ pub struct SourceReport {
     pub attempts: u64,
     /// The same by verdict.
     pub verdicts: VerdictCounts,
+    /// By so many more there may be, as in the whole report.
+    pub may_be_more: u64,
     /// Time of the first one.
     pub first: Option<Timestamp>,
     /// Time of the last one.

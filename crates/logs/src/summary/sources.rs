@@ -6,7 +6,7 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use portcullis_model::{LogMoment, Port, Transport, Verdict};
 
-use super::{PortCount, VerdictCounts};
+use super::{PortCount, VerdictCounts, lines::Lines};
 
 /// Destination ports that are kept for one source; a port sweep must not fill the memory.
 pub(super) const MOST_PORTS: usize = 64;
@@ -29,7 +29,7 @@ fn place(verdict: Verdict) -> usize {
 }
 
 /// Packets and sessions. Sessions that are logged at their beginning and at their end, or that have alerts, have several
-/// lines; what has most of them is the least number of sessions that explains the lines.
+/// lines; what has most of them is the least number of sessions that explains the lines (see [`Lines`]).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     packets: Counts,
@@ -67,21 +67,27 @@ impl Tally {
     }
 
     pub(super) fn verdicts(&self) -> VerdictCounts {
-        let most = |verdict: Verdict| {
-            let of = |counts: &Counts| counts.get(place(verdict)).copied().unwrap_or(0);
-            let sessions = self
-                .sessions
-                .iter()
-                .flat_map(|sessions| sessions.iter().enumerate())
-                .map(|(kind, counts)| if kind < 3 { of(counts) } else { of(counts).min(1) })
-                .max();
-            of(&self.packets).saturating_add(sessions.unwrap_or(0))
-        };
-        VerdictCounts {
-            allowed: most(Verdict::Allowed),
-            blocked: most(Verdict::Blocked),
-            unknown: most(Verdict::Unknown),
+        match &self.sessions {
+            Some(_) => self.lines().verdicts(),
+            None => {
+                let [allowed, blocked, unknown] = self.packets;
+                VerdictCounts {
+                    allowed,
+                    blocked,
+                    unknown,
+                }
+            }
         }
+    }
+
+    /// By how many more there may be: see [`Lines::may_be_more`].
+    pub(super) fn may_be_more(&self) -> u64 {
+        self.sessions.as_ref().map_or(0, |_| self.lines().may_be_more())
+    }
+
+    fn lines(&self) -> Lines {
+        let [begins, ends, within, going_on] = self.sessions.as_deref().copied().unwrap_or_default();
+        Lines([self.packets, begins, ends, within, going_on])
     }
 }
 
@@ -149,6 +155,41 @@ fn unpacked(packed: PortNumber) -> Port {
     }
 }
 
+/// Lines on one port: packets, beginnings, ends, lines within, and those within that prove no verdict. So small that the table does
+/// not become larger by them.
+#[derive(Debug, Clone, Copy, Default)]
+struct OnPort([u32; 5]);
+
+impl OnPort {
+    fn of(attempt: &Attempt) -> Self {
+        let kind = match (attempt.moment, attempt.verdict) {
+            (LogMoment::Packet, _) => 0,
+            (LogMoment::Begin, _) => 1,
+            (LogMoment::End, _) => 2,
+            (LogMoment::Within, Verdict::Allowed | Verdict::Blocked) => 3,
+            (LogMoment::Within, Verdict::Unknown) => 4,
+        };
+        let mut counts = Self::default();
+        if let Some(own) = counts.0.get_mut(kind) {
+            *own = u32::try_from(attempt.count).unwrap_or(u32::MAX);
+        }
+        counts
+    }
+
+    fn absorb(&mut self, other: Self) {
+        for (own, other) in self.0.iter_mut().zip(other.0) {
+            *own = own.saturating_add(other);
+        }
+    }
+
+    /// The least number of attempts that explains the lines.
+    fn attempts(self) -> u64 {
+        let [packets, begins, ends, within, open] = self.0.map(u64::from);
+        // Of a session that goes on there was one.
+        (packets + begins.max(ends).max(within)).max(open).max(1)
+    }
+}
+
 /// One event as the table needs it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attempt {
@@ -166,14 +207,14 @@ pub(super) struct Source {
     pub(super) tally: Tally,
     pub(super) span: Span,
     port: PortNumber,
-    attempts_on_port: u64,
+    on_port: OnPort,
     further: Option<Box<Further>>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Further {
-    ports: Vec<(PortNumber, u64)>,
-    beyond: u64,
+    ports: Vec<(PortNumber, OnPort)>,
+    beyond: Option<OnPort>,
 }
 
 impl Source {
@@ -183,12 +224,12 @@ impl Source {
             tally: Tally::default(),
             span: Span::default(),
             port: 0,
-            attempts_on_port: 0,
+            on_port: OnPort::default(),
             further: None,
         }
     }
 
-    fn add_port(&mut self, port: PortNumber, count: u64, room: &mut usize) {
+    fn add_port(&mut self, port: PortNumber, lines: OnPort, room: &mut usize) {
         if port == 0 {
             return;
         }
@@ -196,38 +237,39 @@ impl Source {
             self.port = port;
         }
         if self.port == port {
-            self.attempts_on_port = self.attempts_on_port.saturating_add(count);
-            return;
+            return self.on_port.absorb(lines);
         }
         let further = self.further.get_or_insert_default();
         if let Some((_, known)) = further.ports.iter_mut().find(|(known, _)| *known == port) {
-            *known = known.saturating_add(count);
+            known.absorb(lines);
         } else if further.ports.len() + 1 < MOST_PORTS && *room > 0 {
             *room -= 1;
-            further.ports.push((port, count));
+            further.ports.push((port, lines));
         } else {
-            further.beyond = further.beyond.saturating_add(count);
+            further.beyond.get_or_insert_default().absorb(lines);
         }
     }
 
     /// Ports with their attempts, and the attempts on ports that were not kept.
     pub(super) fn ports(&self) -> (Vec<PortCount>, u64) {
-        let first = (self.port != 0).then_some((self.port, self.attempts_on_port));
+        let first = (self.port != 0).then_some((self.port, self.on_port));
         let further = self
             .further
             .iter()
             .flat_map(|further| further.ports.iter().copied());
         let ports = first.into_iter().chain(further);
-        let ports = ports.map(|(port, attempts)| PortCount {
+        let ports = ports.map(|(port, lines)| PortCount {
             port: unpacked(port),
             services: Vec::new(),
             way: None,
-            // Of a session that goes on there was one.
-            attempts: attempts.max(1),
+            attempts: lines.attempts(),
         });
         (
             ports.collect(),
-            self.further.as_ref().map_or(0, |further| further.beyond),
+            self.further
+                .as_ref()
+                .and_then(|further| further.beyond)
+                .map_or(0, OnPort::attempts),
         )
     }
 }
@@ -282,7 +324,7 @@ impl Sources {
         if let Some(at) = attempt.at {
             source.span.add(at);
         }
-        source.add_port(packed(attempt.port), attempt.count, &mut self.room);
+        source.add_port(packed(attempt.port), OnPort::of(attempt), &mut self.room);
         true
     }
 
@@ -321,14 +363,14 @@ impl Sources {
             };
             own.tally.absorb(&source.tally);
             own.span.absorb(&source.span);
-            own.add_port(source.port, source.attempts_on_port, &mut self.room);
+            own.add_port(source.port, source.on_port, &mut self.room);
             if let Some(further) = &source.further {
-                for (port, count) in &further.ports {
-                    own.add_port(*port, *count, &mut self.room);
+                for (port, lines) in &further.ports {
+                    own.add_port(*port, *lines, &mut self.room);
                 }
-                if further.beyond > 0 {
+                if let Some(lines) = further.beyond {
                     let own = own.further.get_or_insert_default();
-                    own.beyond = own.beyond.saturating_add(further.beyond);
+                    own.beyond.get_or_insert_default().absorb(lines);
                 }
             }
         }

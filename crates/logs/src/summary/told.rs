@@ -48,7 +48,13 @@ impl Summary {
             .map_or_else(Default::default, |database| {
                 by_country(database, self.sources.iter(), most)
             });
-        let mut notes = self.notes(verdicts);
+        let may_be_more = self
+            .sources
+            .iter()
+            .fold(self.others.may_be_more(), |sum, source| {
+                sum.saturating_add(source.tally.may_be_more())
+            });
+        let mut notes = self.notes(verdicts, may_be_more);
         if damaged > 0 {
             notes.push(format!(
                 "the database of countries is damaged where it should tell of {damaged} source(s)"
@@ -58,6 +64,7 @@ impl Summary {
             ports: self.ports.iter().copied().collect(),
             attempts: verdicts.sum(),
             verdicts,
+            may_be_more,
             first: time(self.span.first),
             last: time(self.span.last),
             changes: self
@@ -119,6 +126,7 @@ impl Summary {
             vantage: facts.vantages.get(&address).cloned(),
             attempts: verdicts.sum(),
             verdicts,
+            may_be_more: source.tally.may_be_more(),
             first: time(source.span.first),
             last: time(source.span.last),
             ports,
@@ -158,10 +166,15 @@ impl Summary {
         self.losses.iter().map(count).collect()
     }
 
-    fn notes(&self, verdicts: VerdictCounts) -> Vec<String> {
+    fn notes(&self, verdicts: VerdictCounts, may_be_more: u64) -> Vec<String> {
         let mut notes = self.facts.notes.clone();
         if verdicts.sum() > 0 {
             notes.push("counts are lower bounds: a rule with a rate limit logs only some packets".into());
+        }
+        if may_be_more > 0 {
+            notes.push(format!(
+                "there may be up to {may_be_more} more: of the beginnings and the ends of a source's sessions the larger number counts, and                  where one rule logs only beginnings and another one only ends, they are not of the same sessions"
+            ));
         }
         if !self.losses.is_empty() {
             let missing = self

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use memchr::memmem;
-use portcullis_model::Verdict;
+use portcullis_model::{LogMoment, Verdict};
 
 use super::{event, quick};
 use crate::{
@@ -41,6 +41,7 @@ struct Head {
     /// From the bracket behind it as far as `SRC=`.
     message: Vec<u8>,
     verdict: Verdict,
+    moment: LogMoment,
     prefix: Range<usize>,
     interface: Range<usize>,
     out_interface: Range<usize>,
@@ -127,6 +128,7 @@ impl Head {
             before_stamp: rest.get(..before_stamp)?.to_vec(),
             message: rest.get(message..end)?.to_vec(),
             verdict: event.verdict,
+            moment: event.moment,
             prefix: within(&event.prefix)?,
             interface: within(&event.interface)?,
             out_interface: within(&event.out_interface)?,
@@ -150,13 +152,17 @@ impl Head {
         }
         let packet = quick::packet(message.strip_prefix(self.message.as_slice())?)?;
         let part = |place: &Range<usize>| message.get(place.clone());
-        Some(event(
+        let event = event(
             line.time.clone(),
             self.verdict,
             part(&self.prefix)?,
             [part(&self.interface)?, part(&self.out_interface)?],
             &packet,
-        ))
+        );
+        Some(Event {
+            moment: self.moment,
+            ..event
+        })
     }
 }
 

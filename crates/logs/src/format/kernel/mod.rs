@@ -46,6 +46,7 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     let (time, message, told) = time_and_prefix(head);
     let (count, prefix) = repeated(message);
     let verdict = prefixes.verdict(prefix);
+    let moment = Prefixes::moment(prefix, verdict);
     // A prefix that is known is the rule's, whatever it looks like.
     let hearsay = told && verdict == Verdict::Unknown;
     if let Some((interfaces, packet)) = quick::read(body) {
@@ -53,6 +54,7 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
         return Line::Event(Event {
             count,
             hearsay,
+            moment,
             ..event
         });
     }
@@ -63,6 +65,7 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     };
     event.time = time;
     event.verdict = verdict;
+    event.moment = moment;
     event.prefix = Cow::Borrowed(prefix);
     event.count = count;
     event.hearsay = hearsay;

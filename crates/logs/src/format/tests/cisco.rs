@@ -44,7 +44,7 @@ fn cisco_asa() {
         ),
         (
             "%ASA-6-106100: access-list outside_in est-allowed tcp outside/192.0.2.7(40000) -> inside/10.7.10.4(502) hit-cnt 1 first hit [0x0, 0x0]",
-            format!("allowed 6 {ENDS} {both} rule=outside_in"),
+            format!("allowed 6 {ENDS} moment=within {both} rule=outside_in"),
         ),
         (
             "%ASA-6-302013: Built inbound TCP connection 77 for outside:192.0.2.7/40000 (192.0.2.7/40000) to inside:10.7.10.4/502 (203.0.113.4/502)",
@@ -100,7 +100,7 @@ fn cisco_asa() {
         ),
         (
             "%ASA-session-3-106102: access-list vpn_in permitted tcp for user eng outside/192.0.2.7(40000) -> inside/10.7.10.4(502) hit-cnt 1 first hit [0x0, 0x0]",
-            format!("allowed 6 {ENDS} {both} rule=vpn_in"),
+            format!("allowed 6 {ENDS} moment=within {both} rule=vpn_in"),
         ),
         (
             "%ASA-3-313001: Denied ICMP type=8, code=0 from 192.0.2.7 on interface outside",

@@ -1,4 +1,5 @@
 mod known;
+mod witnesses;
 
 use std::net::IpAddr;
 
