@@ -31,7 +31,7 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
     let read = if is_structured {
         structured(text)
     } else {
-        plain(text)
+        plain(text, moment)
     };
     match read {
         Ok(mut event) => {
@@ -125,9 +125,9 @@ fn structured(text: &[u8]) -> Result<Event<'_>, Reason> {
     Ok(event)
 }
 
-/// `: session closed TCP FIN: A/p->B/p [0x0] service A/p->B/p [0x0] rules… 6 policy zone zone id …`. The protocol is the first
-/// plain number behind the two rules of translation; in a denial it is `6(0)` and there is no translation.
-fn plain(text: &[u8]) -> Result<Event<'_>, Reason> {
+/// `: session closed TCP FIN: A/p->B/p [0x0] service A/p->B/p [0x0] rules… 6 policy zone zone id 6(300) 5(200) 30 …`. The protocol is
+/// the first plain number behind the two rules of translation; in a denial it is `6(0)` and there is no translation.
+fn plain(text: &[u8], moment: LogMoment) -> Result<Event<'_>, Reason> {
     let arrow = find(text, b"->").ok_or(Reason::Missing("->"))?;
     let (before, behind) = text.split_at_checked(arrow).ok_or(Reason::Missing("->"))?;
     let start = memchr::memrchr(b' ', before).map_or(0, |blank| blank + 1);
@@ -149,11 +149,30 @@ fn plain(text: &[u8]) -> Result<Event<'_>, Reason> {
     }
     let (policy, rest) = word(rest).ok_or(Reason::CutOffBefore("the policy"))?;
     let (zone, rest) = word(rest).ok_or(Reason::CutOffBefore("the source zone"))?;
-    let (out_zone, _) = word(rest).ok_or(Reason::CutOffBefore("the destination zone"))?;
+    let (out_zone, rest) = word(rest).ok_or(Reason::CutOffBefore("the destination zone"))?;
+    if let Some((bytes, seconds)) = carried(rest).filter(|_| moment == LogMoment::End) {
+        (event.bytes, event.duration_ms) = (Some(bytes), Some(seconds.saturating_mul(1000)));
+    }
     event.prefix = Cow::Borrowed(policy);
     event.interface = Cow::Borrowed(zone);
     event.out_interface = Cow::Borrowed(out_zone);
     Ok(event)
+}
+
+/// What a session carried, and how many seconds it was up: `id 6(300) 5(200) 30`, packets with their bytes from the client and from the
+/// server. A line that was cut off within them tells none of it.
+fn carried(text: &[u8]) -> Option<(u64, u64)> {
+    let bytes = |word: &[u8]| {
+        let (packets, bytes) = split(word.strip_suffix(b")")?, b'(')?;
+        number(packets)?;
+        number(bytes)
+    };
+    let (_id, rest) = word(text)?;
+    let (sent, rest) = word(rest)?;
+    let (received, rest) = word(rest)?;
+    let (seconds, _) = word(rest)?;
+    let sum = bytes(sent)?.saturating_add(bytes(received)?);
+    Some((sum, number(seconds)?))
 }
 
 /// Behind the translated pair, its tag, and the rules of translation: two names, or each with its kind before it

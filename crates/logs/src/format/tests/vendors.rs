@@ -229,6 +229,16 @@ fn junos() {
             ),
             (
                 "Nov 22 23:56:51 srx RT_FLOW: RT_FLOW_SESSION_CLOSE: session closed TCP FIN: 192.0.2.7/40000->10.7.10.4/502 None 192.0.2.7/40000->10.7.10.4/502 7 None 6 ot-in untrust ot 30 6(300) 5(200) 30",
+                &format!("{} bytes=500 ms=30000", plain("allowed", " moment=end", "ot-in")),
+            ),
+            // Newer ones put the application, the user and the interface behind.
+            (
+                "Nov 22 23:56:51 srx RT_FLOW: RT_FLOW_SESSION_CLOSE: session closed TCP RST: 192.0.2.7/40000->10.7.10.4/502 0x0 None 192.0.2.7/40000->10.7.10.4/502 0x0 N/A N/A N/A N/A 6 ot-in untrust ot 30 6(300) 5(200) 1 UNKNOWN UNKNOWN N/A(N/A) ge-0/0/0.0 UNKNOWN",
+                &format!("{} bytes=500 ms=1000", plain("allowed", " moment=end", "ot-in")),
+            ),
+            // Cut off in the middle of what it carried.
+            (
+                "Nov 22 23:56:51 srx RT_FLOW: RT_FLOW_SESSION_CLOSE: session closed TCP FIN: 192.0.2.7/40000->10.7.10.4/502 None 192.0.2.7/40000->10.7.10.4/502 None None 6 ot-in untrust ot 30 6(300) 5(2",
                 &plain("allowed", " moment=end", "ot-in"),
             ),
         ],
