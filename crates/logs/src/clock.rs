@@ -11,7 +11,7 @@ use crate::{TimeContext, time::ReadTime};
 pub enum RawTime<'a> {
     /// The line has none.
     None,
-    /// Only the seconds since the machine was started.
+    /// Only how long the machine was up.
     Uptime,
     /// Microseconds since 1970 (UTC).
     Unix(i64),
@@ -146,9 +146,7 @@ impl<'c> Clock<'c> {
     pub(crate) fn read(&mut self, time: &RawTime<'_>) -> ReadTime {
         match time {
             RawTime::None => ReadTime::unknown("the line has no time that can be read"),
-            RawTime::Uptime => {
-                ReadTime::unknown("the line tells only the seconds since the machine was started")
-            }
+            RawTime::Uptime => ReadTime::unknown("the line tells only how long the machine was up"),
             RawTime::Unix(microseconds) => match Timestamp::from_microsecond(*microseconds) {
                 Ok(at) => ReadTime {
                     at: Some(at),

@@ -6,7 +6,7 @@ use crate::{
     RawTime,
     words::{split, word},
 };
-pub(crate) use parts::{behind_head, is_host};
+pub(crate) use parts::{behind_head, is_host, tells_time_since_start};
 
 /// The head of a line, up to the host name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,16 @@ pub(crate) fn head(line: &[u8]) -> Head<'_> {
             host: true,
         };
     }
-    let line = without_marks(line);
+    let line = match marked(line) {
+        Marked::Time(line) => line,
+        Marked::NilTime(rest) => {
+            return Head {
+                time: RawTime::None,
+                rest,
+                host: true,
+            };
+        }
+    };
     if let Some(head) = bracketed(line) {
         return head;
     }
@@ -57,12 +66,22 @@ fn after_rfc_3164(line: &[u8]) -> Option<&[u8]> {
     (is_time && is_host).then_some(rest)
 }
 
-/// `<4>` of RFC 3164 and `<4>1 ` of RFC 5424, and what a crash leaves before a line.
-fn without_marks(line: &[u8]) -> &[u8] {
+/// What stands behind the marks before a time.
+enum Marked<'a> {
+    Time(&'a [u8]),
+    /// `-` stands in its place (RFC 5424, 6.2.3); this is behind it.
+    NilTime(&'a [u8]),
+}
+
+/// Behind `<4>` of RFC 3164, `<4>1 ` of RFC 5424, `<166>:` of Cisco's EMBLEM, and what a crash leaves before a line.
+fn marked(line: &[u8]) -> Marked<'_> {
     let line = after_marks(line);
     match after_priority(line) {
-        Some(rest) => rest.strip_prefix(b"1 ").unwrap_or(rest),
-        None => line,
+        Some([b'1', b' ', b'-', rest @ ..]) if rest.starts_with(b" ") => Marked::NilTime(rest),
+        Some([b'1', b' ', rest @ ..]) => Marked::Time(rest),
+        Some([b':', rest @ ..]) => Marked::Time(after_marks(rest)),
+        Some(rest) => Marked::Time(rest),
+        None => Marked::Time(line),
     }
 }
 
@@ -249,11 +268,18 @@ mod tests {
             "[ 12.5] gw x",
             "\0\0*Nov 22 23:56:51.123: gw x",
             "2026/11/22 23:56:51 gw x",
+            "<166>:Nov 22 23:56:51 gw x",
+            "<166>: 2026-11-22T22:56:51Z gw x",
         ] {
             let head = head(line.as_bytes());
             assert_eq!(head.rest.trim_ascii_start(), b"gw x", "{line}");
             assert_ne!(head.time, RawTime::None, "{line}");
         }
+        let nil = head(b"<134>1 - gw x");
+        assert_eq!(
+            (nil.time, nil.rest, nil.host),
+            (RawTime::None, &b" gw x"[..], true)
+        );
         for line in [
             "gw x",
             "Sun x",

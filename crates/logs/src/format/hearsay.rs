@@ -4,7 +4,7 @@ use memchr::{memchr, memmem};
 use portcullis_model::LogFormat;
 
 use crate::{
-    RawTime, syslog,
+    syslog,
     words::{find, until, word},
 };
 
@@ -115,7 +115,7 @@ fn before_object(text: &[u8]) -> Option<&[u8]> {
 pub(super) fn is_of_another(before: &[u8], head: &syslog::Head<'_>) -> bool {
     if syslog::message_of_rfc_5424(before).is_some() {
         // Host and program; the time before them may be left open.
-        let program = if head.time == RawTime::None { 2 } else { 1 };
+        let program = if head.host { 1 } else { 2 };
         let mut words = head
             .rest
             .split(|byte| *byte == b' ')

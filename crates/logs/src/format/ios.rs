@@ -64,11 +64,20 @@ fn time<'a>(line: &'a [u8], before: &'a [u8]) -> RawTime<'a> {
     if head.time != RawTime::None {
         return head.time;
     }
-    before
+    let own = before
         .iter()
         .position(u8::is_ascii_uppercase)
         .and_then(|start| before.get(start..))
-        .map_or(RawTime::None, |text| syslog::head(text).time)
+        .map_or(RawTime::None, |text| syslog::head(text).time);
+    // `service timestamps log uptime`: `6w3d: `.
+    let last = before
+        .trim_ascii_end()
+        .rsplit(|byte| matches!(byte, b' ' | b'*' | b'.' | b'>'))
+        .next();
+    match own {
+        RawTime::None if last.is_some_and(syslog::tells_time_since_start) => RawTime::Uptime,
+        own => own,
+    }
 }
 
 /// `list 101 denied tcp A(p) (Gi0/1 aabb.cc00.0100) -> B(p), 1 packet`.

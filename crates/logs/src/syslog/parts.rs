@@ -55,7 +55,8 @@ impl<'a> Parts<'a> {
         let mut numbered = false;
         while let Some((part, behind)) = word(rest) {
             // EMBLEM has its colon right before the time.
-            let unmarked = after_marks(rest.strip_prefix(b":").unwrap_or(rest));
+            let unmarked = after_marks(rest);
+            let unmarked = unmarked.strip_prefix(b":").map_or(unmarked, after_marks);
             if self.times < 2
                 && let Some(length) = time_length(unmarked)
             {
@@ -73,7 +74,11 @@ impl<'a> Parts<'a> {
                 true
             } else if has_colon {
                 // `logging origin-id`: the name of the router, between the number of its line and its time.
-                let is_origin = numbered && is_host(name) && time_length(after_marks(behind)).is_some()
+                let is_before_time = || {
+                    time_length(after_marks(behind)).is_some()
+                        || word(after_marks(behind)).is_some_and(|(next, _)| tells_time_since_start(next))
+                };
+                let is_origin = numbered && is_host(name) && is_before_time()
                     || address(name).is_some() && self.is_its_host(name, behind);
                 numbered = false;
                 is_origin
@@ -137,6 +142,12 @@ fn is_since_start(name: &[u8]) -> bool {
         && name
             .iter()
             .all(|byte| byte.is_ascii_digit() || b":ywdh".contains(byte))
+}
+
+/// `6w3d:`, `00:12:34:`, and no sequence number.
+pub(crate) fn tells_time_since_start(word: &[u8]) -> bool {
+    word.strip_suffix(b":")
+        .is_some_and(|name| is_since_start(name) && !is_sequence(name))
 }
 
 /// `UTC:`, `CEST:`, and not `INFO:` or the name of a program.

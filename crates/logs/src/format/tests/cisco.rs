@@ -3,6 +3,7 @@
 use portcullis_model::LogFormat;
 
 use super::{pairs, read_all, vendors::SAMPLES};
+use crate::{Line, LineReader, Prefixes, RawTime};
 
 const ENDS: &str = "192.0.2.7:40000 -> 10.7.10.4:502";
 const WHEN: &str = "2026-11-22T22:56:51Z";
@@ -227,4 +228,53 @@ fn cisco_ios() {
     let limited = "Cisco IOS rate-limited or missed packets of access lists";
     assert_eq!(read[1], format!("lost: Some(18), {limited}"));
     assert_eq!(read[2..], [format!("lost: None, {limited}"), "unrelated".into()]);
+}
+
+/// `logging host … format emblem`: a colon between the priority and the time. RFC 5424 of an ASA's own has one behind the host.
+#[test]
+fn cisco_emblem() {
+    let text = "%ASA-session-4-106023: Deny tcp src outside:192.0.2.7/40000 dst inside:10.7.10.4/502 by access-group \"a\" [0x0, 0x0]";
+    let expected = format!("{WHEN} blocked 6 {ENDS} in=outside out=inside rule=a");
+    for head in [
+        "<166>:Nov 22 23:56:51: ",
+        "<166>:Nov 22 22:56:51 UTC: ",
+        "<166>: Nov 22 2026 22:56:51 UTC: ",
+        "<166>:2026-11-22T22:56:51Z: ",
+        "<166>:2026-11-22T22:56:51Z fw : ",
+        "<166>:Nov 22 23:56:51 fw : ",
+        "Nov 22 23:56:51 fw :Nov 22 22:56:50 UTC: ",
+    ] {
+        pairs(LogFormat::Asa, &[(&format!("{head}{text}"), &expected)]);
+    }
+}
+
+/// `service timestamps log uptime`, with the mark of a clock, a number and the name of the router before it.
+#[test]
+fn cisco_ios_that_tells_only_how_long_it_was_up() {
+    let text = "%SEC-6-IPACCESSLOGP: list 101 denied tcp 192.0.2.7(40000) -> 10.7.10.4(502), 1 packet";
+    let prefixes = Prefixes::default();
+    for (head, time) in [
+        ("6w3d: ", RawTime::Uptime),
+        ("*1y2w: ", RawTime::Uptime),
+        ("00:12:34: ", RawTime::Uptime),
+        ("<189>44: 3d04h: ", RawTime::Uptime),
+        ("<189>44: Rtr-1: 6w3d: ", RawTime::Uptime),
+        ("<189>44: ", RawTime::None),
+        ("", RawTime::None),
+    ] {
+        let line = format!("{head}{text}");
+        pairs(
+            LogFormat::Ios,
+            &[(&line, &format!("- blocked 6 {ENDS} rule=101"))],
+        );
+        let Line::Event(event) = LineReader::new(&prefixes, None).read(line.as_bytes(), true) else {
+            panic!("{line}");
+        };
+        assert_eq!((event.time, event.hearsay), (time, false), "{line}");
+    }
+    let relayed = format!("Nov 22 23:56:51 rtr 88: 6w3d: {text}");
+    pairs(
+        LogFormat::Ios,
+        &[(&relayed, &format!("{WHEN} blocked 6 {ENDS} rule=101"))],
+    );
 }
