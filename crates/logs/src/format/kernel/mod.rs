@@ -260,7 +260,8 @@ fn without_shape<'a>(line: &[u8]) -> Line<'a> {
 /// The time, the rule's prefix, and whether another program was told to write it.
 fn time_and_prefix(before: &[u8]) -> (RawTime<'_>, &[u8], bool) {
     let head = syslog::head(before);
-    let (message, told) = match after_kernel_tag(head.rest) {
+    let own = after_kernel_tag(head.rest).or_else(|| message_of(b"kernel", before));
+    let (message, told) = match own {
         Some(message) => (message, false),
         None => {
             let told = hearsay::is_of_another(before, &head);
@@ -269,10 +270,31 @@ fn time_and_prefix(before: &[u8]) -> (RawTime<'_>, &[u8], bool) {
                 Some((host, message)) if head.host && syslog::is_host(host) => message,
                 _ => head.rest,
             };
-            (message, told)
+            let by_ulogd = after_ulogd_tag(message).or_else(|| message_of(b"ulogd", before));
+            (by_ulogd.filter(|_| !told).unwrap_or(message), told)
         }
     };
     (head.time, without_uptime(message).trim_ascii(), told)
+}
+
+/// The message of a line of RFC 5424 that a program of this name wrote. Its fields are counted: those before the name may be left open.
+fn message_of<'a>(program: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
+    let is_its = syslog::program_of_rfc_5424(line) == Some(program);
+    is_its.then(|| syslog::message_of_rfc_5424(line)).flatten()
+}
+
+/// Behind `ulogd[7]: ` or `ulogd: `, as its output SYSLOG has it before the rule's prefix.
+fn after_ulogd_tag(text: &[u8]) -> Option<&[u8]> {
+    let behind = text.trim_ascii_start().strip_prefix(b"ulogd")?;
+    let behind = match behind.strip_prefix(b"[") {
+        Some(process) => {
+            let (process, behind) = split(process, b']')?;
+            number(process)?;
+            behind
+        }
+        None => behind,
+    };
+    behind.strip_prefix(b":")
 }
 
 /// The message behind the tag `kernel:`, or behind the fields of RFC 5424 that follow `kernel`. The tag is the first word behind the host

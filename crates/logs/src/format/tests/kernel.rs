@@ -3,7 +3,7 @@
 use portcullis_model::{LogFormat, LogSource, Verdict};
 use proptest::prelude::*;
 
-use super::{context, pairs, read_bytes, told};
+use super::{context, pairs, read_all, read_bytes, told};
 use crate::{Clock, Event, LONGEST_LINE, Line, LineReader, Prefixes, Reason};
 
 const PACKET: &str = "IN=eth0 OUT= MAC=52:54:00:12:34:56:52:54:00:65:43:21:08:00 SRC=192.0.2.7 DST=10.7.10.4 \
@@ -435,4 +435,34 @@ proptest! {
         prop_assert_eq!((event.source_port, event.destination_port), (Some(from), Some(to)));
         prop_assert_eq!(&*event.prefix, prefix.as_bytes());
     }
+}
+
+/// RFC 5424, 6.2.3 and 6.2.4: time and host may be left open.
+#[test]
+fn fields_of_rfc_5424_that_are_left_open() {
+    let body = "IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 LEN=60 PROTO=TCP SPT=40000 DPT=502 SYN";
+    let blocked = "blocked 6 192.0.2.7:40000 -> 10.7.10.4:502 flags=SYN in=eth0 rule=[UFW BLOCK] bytes=60";
+    for (head, at) in [
+        ("<4>1 - gw kernel - - - ", "-"),
+        ("<4>1 - gw kernel - - - [   12.5] ", "-"),
+        ("<4>1 - - kernel - - [a@1 b=\"c\"] ", "-"),
+        (
+            "<4>1 2026-11-22T22:56:51Z - kernel - - - ",
+            "2026-11-22T22:56:51Z",
+        ),
+    ] {
+        let line = format!("{head}[UFW BLOCK] {body}");
+        pairs(LogFormat::Kernel, &[(&line, &format!("{at} {blocked}"))]);
+    }
+    // Others write a dash there, and then what they were told.
+    for told in [
+        "<4>1 - gw sshd 5 - - kernel: [UFW BLOCK] ",
+        "2026-11-22 23:56:51 - kernel: [UFW BLOCK] ",
+        "<4>- gw kernel: [UFW BLOCK] ",
+    ] {
+        let read = read_all(&format!("{told}{body}"));
+        assert!(!read[0].contains("blocked"), "{read:?}");
+    }
+    let lost = read_all("<4>1 - gw kernel - - - net_ratelimit: 34 callbacks suppressed");
+    assert!(lost[0].starts_with("lost: Some(34)"), "{lost:?}");
 }

@@ -3,7 +3,7 @@
 use portcullis_model::LogFormat;
 
 use super::{read_all, told};
-use crate::{Line, Prefixes, read_frame};
+use crate::{Line, LineReader, Prefixes, read_frame};
 
 /// Verdict to ports of each packet, and what stands behind the flags.
 const PACKETS: [(&str, &str, &str); 5] = [
@@ -86,4 +86,41 @@ fn tcpdump_of_a_log_group() {
         rest = &rest[16 + length..];
     }
     assert!(rest.is_empty());
+}
+
+/// The output SYSLOG of ulogd: its own tag stands before the rule's prefix (`openlog("ulogd", LOG_PID, …)`).
+#[test]
+fn ulogd_in_syslog() {
+    let body = "IN=eth0 OUT= SRC=192.0.2.7 DST=10.7.10.4 LEN=60 TOS=00 PREC=0x00 TTL=63 ID=7 DF PROTO=TCP SPT=40000 DPT=502 SEQ=1 ACK=0 \
+                WINDOW=1 SYN URGP=0 MARK=0";
+    let prefixes = Prefixes::declared(vec![("FW-DROP".into(), portcullis_model::Verdict::Blocked)]);
+    for (head, told_to_another) in [
+        ("Nov 22 23:56:51 gw ulogd[7]: ", false),
+        ("Nov 22 23:56:51 gw ulogd: ", false),
+        ("2026-11-22T22:56:51Z gw ulogd[7]: ", false),
+        ("<30>Nov 22 23:56:51 ulogd[7]: ", false),
+        ("ulogd[7]: ", false),
+        ("<30>1 2026-11-22T22:56:51Z gw ulogd 7 - - ", false),
+        ("<30>1 - - ulogd 7 - - ", false),
+        ("Nov 22 23:56:51 gw sshd[7]: ulogd[7]: ", true),
+        ("<30>1 2026-11-22T22:56:51Z gw sshd 7 - - ulogd[7]: ", true),
+        ("<30>1 2026-11-22T22:56:51Z gw ulogdx 7 - - ", true),
+    ] {
+        for (prefix, verdict) in [
+            ("FW-DROP ", "blocked"),
+            ("[UFW BLOCK] ", "blocked"),
+            ("x ", "unknown"),
+            ("", "unknown"),
+        ] {
+            let line = format!("{head}{prefix}{body}");
+            let Line::Event(event) = LineReader::new(&prefixes, None).read(line.as_bytes(), true) else {
+                panic!("{line}");
+            };
+            assert_eq!(event.hearsay, told_to_another, "{line}");
+            if !told_to_another {
+                let said = (event.verdict.to_string(), &*event.prefix);
+                assert_eq!(said, (verdict.to_owned(), prefix.trim().as_bytes()), "{line}");
+            }
+        }
+    }
 }
