@@ -43,7 +43,7 @@ pub(super) fn is_told_to_another(format: LogFormat, line: &[u8]) -> bool {
         || match format {
             LogFormat::Filterlog => !super::filterlog::is_its_tag(line, message),
             LogFormat::Junos => !super::junos::is_its_tag(message),
-            LogFormat::PaloAlto => !until(message, b',').iter().all(u8::is_ascii_digit),
+            LogFormat::PaloAlto => !super::palo_alto::begins_record(until(message, b',')),
             _ => false,
         }
 }

@@ -1,7 +1,8 @@
 //! Traffic log of PAN-OS, comma separated.
 //!
 //! Order of the fields held against "PAN-OS Administrator's Guide", Syslog Field Descriptions, Traffic Log Fields (8.1 to 11.0 have
-//! the same up to the elapsed time).
+//! the same up to the elapsed time). Files that are exported may have all fields in quotes; that they have the same order was seen in
+//! published lines only.
 
 use std::borrow::Cow;
 
@@ -22,13 +23,22 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
     let mut fields = memchr::memchr_iter(b',', line);
     match fields.nth(2) {
         Some(comma) => match line.get(comma + 1..) {
-            Some(behind) if behind.starts_with(b"TRAFFIC,") => {
+            Some(behind) if behind.starts_with(b"TRAFFIC,") || behind.starts_with(b"\"TRAFFIC\",") => {
                 event(columns(behind)).map_or_else(Line::Unreadable, Line::Event)
             }
             _ => Line::Unrelated,
         },
         None => Line::Unrelated,
     }
+}
+
+/// Whether the first field of a record is what it must be.
+pub(super) fn begins_record(field: &[u8]) -> bool {
+    let field = field.strip_prefix(b"\"").map_or(field, |field| {
+        // Without its second quote it is no number.
+        field.strip_suffix(b"\"").unwrap_or(b"\"")
+    });
+    field.iter().all(u8::is_ascii_digit)
 }
 
 /// Fields between commas; a field in quotes may hold commas, and two quotes stand for one.

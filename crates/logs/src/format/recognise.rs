@@ -7,7 +7,7 @@ use memchr::memmem;
 use portcullis_model::LogFormat;
 
 /// The signs in lines that are no JSON, in the order of [`TEXT_FORMATS`].
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 17] = [
     "IN=",
     "PROTO=",
     "%ASA-",
@@ -24,8 +24,9 @@ const TEXTS: [&str; 16] = [
     ": in:",
     "%IPV6-6-ACCESSLOG",
     "%FMANFP-6-IPACCESSLOG",
+    ",\"TRAFFIC\",",
 ];
-const TEXT_FORMATS: [LogFormat; 16] = [
+const TEXT_FORMATS: [LogFormat; 17] = [
     LogFormat::Kernel,
     LogFormat::Kernel,
     LogFormat::Asa,
@@ -42,6 +43,7 @@ const TEXT_FORMATS: [LogFormat; 16] = [
     LogFormat::Mikrotik,
     LogFormat::Ios,
     LogFormat::Ios,
+    LogFormat::PaloAlto,
 ];
 
 /// Searches a line for all signs at once.

@@ -149,6 +149,24 @@ fn palo_alto() {
             ),
         ],
     );
+    // All fields in quotes, as files that are exported may have them.
+    let (head, record) = end.split_at("Nov 22 23:56:51 pa ".len());
+    let fields = record.replace("\"rule, 1\"", "rule; 1");
+    let quoted = format!(
+        "\"{}\"",
+        fields.replace(',', "\",\"").replace("rule; 1", "rule, 1")
+    );
+    pairs(
+        LogFormat::PaloAlto,
+        &[
+            (&quoted, &event("allowed", " moment=end")),
+            (&format!("{head}{quoted}"), &event("allowed", " moment=end")),
+        ],
+    );
+    let told = read_all(&format!("Nov 22 23:56:51 gw sshd[5]: Invalid user {quoted}"));
+    assert!(!told[0].contains("allowed"), "{told:?}");
+    let other = read_all(&quoted.replace("\"1\",\"2026", "\"x 1\",\"2026"));
+    assert!(other[0].contains("unknown"), "{other:?}");
     let read = read_all(&format!(
         "{}\n{}",
         end.replace(",TRAFFIC,", ",THREAT,"),
