@@ -2,7 +2,8 @@
 //!
 //! Forms: the kernel's own limit (`___ratelimit` in `lib/ratelimit.c`, and `printk: N messages suppressed.` before it; what
 //! `console_unlock` in `printk.c` says of its ring), systemd's journal (`Suppressed N messages from …`, `Missed N kernel
-//! messages` in `journald-rate-limit.c` and `journald-kmsg.c`), rsyslog (`imuxsock lost N messages from pid … due to
+//! messages`, `/dev/kmsg buffer overrun, some messages lost.` in `journald-rate-limit.c` and `journald-kmsg.c`; the last one it writes
+//! to the kernel's own log, under its own tag), rsyslog (`imuxsock lost N messages from pid … due to
 //! rate-limiting`, and `N messages lost due to rate-limiting` since 7.3.2). Of the firewall's own: `IPACCESSLOGRL` of Cisco
 //! IOS and `INFO-EVENTS-LOST` of Windows, which are read with their formats.
 //!
@@ -85,7 +86,7 @@ pub(crate) fn told(line: &[u8]) -> Option<Lost> {
     let head = syslog::head(line);
     let (program, message) = said(&head)?;
     match program {
-        Program::Kernel => by_kernel(message),
+        Program::Kernel => by_kernel(message).or_else(|| by_journald_through_the_kernel(message)),
         Program::Journald => by_journald(message),
         Program::Rsyslog => by_rsyslog(message),
     }
@@ -151,11 +152,7 @@ pub(crate) fn by_kernel(message: &[u8]) -> Option<Lost> {
     if !may_be {
         return None;
     }
-    let message = match message.strip_prefix(b"[").and_then(|text| split(text, b']')) {
-        Some((inside, rest)) if is_uptime(inside) => rest,
-        _ => message,
-    };
-    let (first, rest) = word(message)?;
+    let (first, rest) = word(without_stamp(message))?;
     let (count, rest) = word(rest)?;
     let is_one = match first {
         b"**" => begins(rest, &[b"printk", b"messages", b"dropped"]),
@@ -165,9 +162,37 @@ pub(crate) fn by_kernel(message: &[u8]) -> Option<Lost> {
     lost(LostBy::Kernel, is_one, count)
 }
 
-/// `Suppressed 12 messages from kernel.service`, `Missed 3 kernel messages`.
+/// Behind the kernel's own `[   12.345678]`.
+fn without_stamp(message: &[u8]) -> &[u8] {
+    match message.strip_prefix(b"[").and_then(|text| split(text, b']')) {
+        Some((inside, rest)) if is_uptime(inside) => rest,
+        _ => message,
+    }
+}
+
+/// `systemd-journald[301]: …`, as dmesg and the kernel's file show it: only who may write to `/dev/kmsg` comes in there.
+fn by_journald_through_the_kernel(message: &[u8]) -> Option<Lost> {
+    let (first, rest) = word(without_stamp(message.trim_ascii_start()))?;
+    // The kernel writes much: this is looked at first, as it costs least.
+    if first.first() != Some(&b's') {
+        return None;
+    }
+    match tag(first)? {
+        (Program::Journald, true) => by_journald(rest),
+        _ => None,
+    }
+}
+
+/// `Suppressed 12 messages from kernel.service`, `Missed 3 kernel messages`, `/dev/kmsg buffer overrun, some messages lost.`
 pub(crate) fn by_journald(message: &[u8]) -> Option<Lost> {
     let (verb, rest) = word(message)?;
+    if verb == b"/dev/kmsg" {
+        // How many is not told.
+        return begins(rest, &[b"buffer", b"overrun,"]).then_some(Lost {
+            by: LostBy::JournalMissed,
+            count: None,
+        });
+    }
     let (count, rest) = word(rest)?;
     match verb {
         b"Suppressed" => lost(
@@ -281,6 +306,34 @@ mod tests {
             ),
         ] {
             assert_eq!(read(line), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_the_journal_lost_of_the_kernel_may_be_told_without_a_number() {
+        let overrun = "/dev/kmsg buffer overrun, some messages lost.";
+        for line in [
+            format!("[   81.436020] systemd-journald[248]: {overrun}"),
+            format!("Nov 22 23:56:51 gw kernel: [   81.4] systemd-journald[248]: {overrun}"),
+            format!("Nov 22 23:56:51 gw systemd-journald[248]: {overrun}"),
+        ] {
+            let lost = Lost {
+                by: LostBy::JournalMissed,
+                count: None,
+            };
+            assert_eq!(told(line.as_bytes()), Some(lost), "{line}");
+        }
+        assert_eq!(
+            read("[   81.436020] systemd-journald[248]: Missed 3 kernel messages"),
+            Some((LostBy::JournalMissed, 3))
+        );
+        for line in [
+            format!("Nov 22 23:56:51 gw sshd[5]: {overrun}"),
+            format!("Nov 22 23:56:51 gw sshd[5]: systemd-journald[248]: {overrun}"),
+            format!("Nov 22 23:56:51 gw kernel: usb 1-1: systemd-journald[248]: {overrun}"),
+            "[   81.4] systemd-journald[248]: /dev/kmsg opened".to_owned(),
+        ] {
+            assert_eq!(told(line.as_bytes()), None, "{line}");
         }
     }
 
