@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Event, Moment};
 
-/// How long nothing is logged between two sessions, in microseconds: what a translator of addresses is told to wait before it takes
+/// After a longer silence than this a new session begins, in microseconds; after exactly so long it is still the same. It is what a translator of addresses is told to wait before it takes
 /// a silent conversation for over (RFC 4787, 4.3). Clients of devices ask far more often.
 const IDLE: i64 = 300_000_000;
 
@@ -205,7 +205,7 @@ impl Sessions {
         }
         let minutes = IDLE / 60_000_000;
         report.notes.push(format!(
-            "sessions are inferred: lines of a source to one port of one host with less than {minutes} minutes between them are one"
+            "sessions are inferred: lines of a source to one port of one host with at most {minutes} minutes between them are one"
         ));
         for (count, what) in [
             (self.without_time, "line(s) without a time are in no session"),
@@ -295,6 +295,30 @@ mod tests {
     }
 
     #[test]
+    fn exactly_five_minutes_are_no_end_and_whatever_is_longer_is() {
+        let one = event("192.0.2.1", "10.7.10.4", 22);
+        for (silence, expected) in [(299_999_999, 1), (300_000_000, 1), (300_000_001, 2)] {
+            for times in [[0, silence], [silence, 0]] {
+                let mut sessions = Sessions::default();
+                for microseconds in times {
+                    let moment = Moment {
+                        microseconds,
+                        assumed: false,
+                    };
+                    sessions.add(&one, Some(moment));
+                }
+                let told = told(&sessions, "192.0.2.1").0;
+                assert_eq!(told.map(|told| told.0), Some(expected), "{times:?}");
+            }
+            // Nor is it over for who makes room for others.
+            let mut sessions = Sessions::of_at_most(4, 100);
+            sessions.add(&one, at(0));
+            sessions.make_room(silence);
+            assert_eq!(sessions.ways.len(), usize::from(expected == 1), "{silence}");
+        }
+    }
+
+    #[test]
     fn a_line_that_tells_how_long_it_was_is_the_whole_session() {
         let mut sessions = Sessions::default();
         let mut end = event("192.0.2.1", "10.7.10.4", 22);
@@ -350,7 +374,7 @@ mod tests {
             "1 line(s) came behind later ones",
             "way(s) were too many",
             "2 line(s) of sources that came when",
-            "less than 5 minutes",
+            "at most 5 minutes",
         ] {
             assert!(notes.iter().any(|told| told.contains(note)), "{note}: {notes:?}");
         }
