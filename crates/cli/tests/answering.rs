@@ -476,6 +476,31 @@ fn what_the_log_says_to_be_missing_is_told_with_its_place() {
     );
 }
 
+/// What FortiGate writes every two minutes stands for no attempt of its own.
+#[test]
+fn lines_of_sessions_that_go_on_are_in_no_export_and_are_told() {
+    let of = |id: &str| {
+        format!(
+            "date=2026-11-22 time=12:00:00 logid=\"{id}\" type=\"traffic\" subtype=\"forward\" srcip=192.0.2.7 srcport=40000 \
+             dstip=10.7.10.4 dstport=502 proto=6 action=\"accept\" policyid=7\n"
+        )
+    };
+    let log = [of("0000000020"), of("0000000020"), of("0000000013")].concat();
+    let place = Place::new("", &log);
+    for (form, count) in [("cef", " cnt=1 "), ("ocsf", "\"count\":1,")] {
+        let output = place.logs(&["--export", form]);
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stdout.lines().count(), 1, "{stdout}");
+        assert!(stdout.contains(count), "{stdout}");
+        assert!(
+            stderr.contains("2 lines of sessions that go on were left out"),
+            "{stderr}"
+        );
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+    }
+}
+
 #[test]
 fn the_form_of_an_export_is_the_only_one() {
     let place = Place::new("", &line("12:00:00", "[UFW BLOCK]", "192.0.2.7", 502));

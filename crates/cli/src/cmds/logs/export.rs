@@ -16,10 +16,12 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs, request: &Request, 
     let mut signs = Signs::wanted(frame, form.is_of_offenders()).await?;
     let mut out = io::BufWriter::new(io::stdout());
     let mut written: io::Result<()> = Ok(());
-    let mut without_time = 0_u64;
+    let (mut without_time, mut going_on) = (0_u64, 0_u64);
     let mut each = |event: &LogEvent| {
         let line = match form {
             Form::List | Form::Crowdsec | Form::Stix => return signs.add(event, None),
+            // Both forms say of an event without a number that it is one.
+            Form::Cef | Form::Ocsf if event.count == 0 => return going_on += 1,
             Form::Cef => cef::line(event),
             Form::Ocsf => match ocsf::event(event) {
                 Some(event) => output::harmless_json(&event.to_string()),
@@ -53,6 +55,12 @@ pub(super) async fn run(frame: &Frame<'_>, arguments: &Logs, request: &Request, 
     if without_time > 0 {
         report::eprintln_all(&format!(
             "note: {without_time} events have no time, which OCSF requires, and were left out"
+        ));
+    }
+    if going_on > 0 {
+        report::eprintln_all(&format!(
+            "note: {} of sessions that go on were left out: each session has a line of its own at its end",
+            text::lines(going_on)
         ));
     }
     if read.report.unreadable > 0 {
