@@ -27,6 +27,8 @@ pub enum Reason {
     NotJson,
     /// Columns came before the line that names them.
     NoColumns,
+    /// A second record begins before the line ends.
+    Glued,
     /// The packet is empty, or is no IP packet.
     NotIp,
     /// The file could not be read further.
@@ -53,6 +55,7 @@ impl fmt::Display for Reason {
             Self::TooLong => write!(f, "the line has more than {} bytes", crate::LONGEST_LINE),
             Self::NotJson => f.write_str("the line is no JSON object of this format"),
             Self::NoColumns => f.write_str("the line that names the columns is missing"),
+            Self::Glued => f.write_str("two records stand in one line, and one of them may be cut off: neither is counted"),
             Self::NotIp => f.write_str("the packet does not begin with an IP header"),
             Self::Stopped => f.write_str("the log could not be read further"),
             Self::Unfinished => f.write_str("the connection ended within the message"),

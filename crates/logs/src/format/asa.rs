@@ -46,6 +46,7 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
         _ => return Line::Unrelated,
     };
     match read {
+        Ok(_) if sign(text).is_some() => Line::Unreadable(Reason::Glued),
         Ok(mut event) => {
             event.time = syslog::head(line).time;
             Line::Event(event)

@@ -145,9 +145,17 @@ fn end(text: &[u8], name: &'static str) -> Result<(std::net::IpAddr, Option<u16>
 
 /// `, 5 packets`, behind the type and code of ICMP if there are any.
 fn packets(text: &[u8]) -> Result<u64, Reason> {
-    let start = memchr::memrchr(b',', text).map_or(0, |comma| comma + 1);
+    let is_type = text.trim_ascii_start().first() == Some(&b'(');
+    let start = match memchr::memchr(b',', text) {
+        Some(comma) if is_type => comma + 1,
+        _ => 0,
+    };
     let (count, rest) =
         word(text.get(start..).unwrap_or_default()).ok_or(Reason::CutOffBefore("the number of packets"))?;
+    // Behind it the message is over.
+    if memchr::memchr(b'%', rest).is_some() {
+        return Err(Reason::Glued);
+    }
     if !rest.starts_with(b" packet") {
         return Err(Reason::CutOffBefore("the number of packets"));
     }

@@ -16,6 +16,9 @@ use crate::{
     words::{address, find, number, port, split, until, word},
 };
 
+/// What each message begins with.
+const SIGN: &[u8] = b"RT_FLOW_SESSION_";
+
 /// Reads one line; other messages are something else.
 pub(crate) fn read(line: &[u8]) -> Line<'_> {
     let Some((kind, text)) = message(line) else {
@@ -45,7 +48,6 @@ pub(crate) fn read(line: &[u8]) -> Line<'_> {
 
 /// What happened, without `_LS` (logical systems), and the text behind it.
 fn message(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    const SIGN: &[u8] = b"RT_FLOW_SESSION_";
     let start = find(line, SIGN)? + SIGN.len();
     let behind = line.get(start..)?;
     let end = behind
@@ -58,7 +60,6 @@ fn message(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Whether the message stands right behind its tag: `RT_FLOW: `, or `RT_FLOW - ` of RFC 5424.
 pub(super) fn is_its_tag(message: &[u8]) -> bool {
-    const SIGN: &[u8] = b"RT_FLOW_SESSION_";
     if message.starts_with(SIGN) {
         return true;
     }
@@ -80,6 +81,7 @@ fn structured(text: &[u8]) -> Result<Event<'_>, Reason> {
     let (mut sent, mut received, mut elapsed) = (None, None, None);
     for (key, value) in pairs(text) {
         match key {
+            b"source-address" if source.is_some() => return Err(Reason::Glued),
             b"source-address" => source = Some(value),
             b"destination-address" => destination = Some(value),
             b"source-port" => source_port = Some(value),
@@ -130,6 +132,9 @@ fn structured(text: &[u8]) -> Result<Event<'_>, Reason> {
 fn plain(text: &[u8], moment: LogMoment) -> Result<Event<'_>, Reason> {
     let arrow = find(text, b"->").ok_or(Reason::Missing("->"))?;
     let (before, behind) = text.split_at_checked(arrow).ok_or(Reason::Missing("->"))?;
+    if find(before, SIGN).is_some() {
+        return Err(Reason::Glued);
+    }
     let start = memchr::memrchr(b' ', before).map_or(0, |blank| blank + 1);
     let (destination, rest) = behind
         .get(2..)
@@ -150,6 +155,9 @@ fn plain(text: &[u8], moment: LogMoment) -> Result<Event<'_>, Reason> {
     let (policy, rest) = word(rest).ok_or(Reason::CutOffBefore("the policy"))?;
     let (zone, rest) = word(rest).ok_or(Reason::CutOffBefore("the source zone"))?;
     let (out_zone, rest) = word(rest).ok_or(Reason::CutOffBefore("the destination zone"))?;
+    if find(rest, SIGN).is_some() {
+        return Err(Reason::Glued);
+    }
     if let Some((bytes, seconds)) = carried(rest).filter(|_| moment == LogMoment::End) {
         (event.bytes, event.duration_ms) = (Some(bytes), Some(seconds.saturating_mul(1000)));
     }

@@ -2,6 +2,7 @@
 
 mod cisco;
 mod forged;
+mod glued;
 mod kernel;
 mod lines;
 mod programs;

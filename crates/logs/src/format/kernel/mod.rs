@@ -3,6 +3,7 @@
 //! The format is that of `nf_log_syslog.c` in the Linux kernel; ulogd writes the same fields with other spellings. The
 //! line has no verdict: only the rule's prefix may prove one ([`Prefixes`]).
 
+mod glued;
 mod heads;
 mod quick;
 
@@ -46,6 +47,10 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     let (time, message, told) = time_and_prefix(head);
     let (count, prefix) = repeated(message);
     let verdict = prefixes.verdict(prefix);
+    // The verdict is of one record, and the packet of another one.
+    if verdict != Verdict::Unknown && glued::holds_a_head(prefix) {
+        return Line::Unreadable(Reason::Glued);
+    }
     let moment = Prefixes::moment(prefix, verdict);
     // A prefix that is known is the rule's, whatever it looks like.
     let hearsay = told && verdict == Verdict::Unknown;
@@ -151,10 +156,16 @@ fn fields(body: &[u8], ended: bool) -> Result<Option<Event<'_>>, Reason> {
         match token {
             [] => continue,
             // From here on an ICMP error quotes the packet that caused it, with addresses of its own.
-            [b'[', ..] => break,
+            [b'[', ..] => {
+                fields.more |= quick::begins_another(rest);
+                break;
+            }
             _ => fields.take(token),
         }
         last = token;
+    }
+    if fields.more {
+        return Err(Reason::Glued);
     }
     if !ended && rest.is_empty() && body.ends_with(last) {
         let in_a_field = [&b"SRC="[..], b"DST=", b"SPT=", b"DPT="]
@@ -180,13 +191,21 @@ struct Fields<'a> {
     flags: TcpFlags,
     not_ip: bool,
     without_ports: bool,
+    /// The interfaces came a second time: those of another packet.
+    more: bool,
 }
 
 impl<'a> Fields<'a> {
     fn take(&mut self, token: &'a [u8]) {
         let (slot, value) = match token {
-            [b'I', b'N', b'=', value @ ..] => (&mut self.interface, value),
-            [b'O', b'U', b'T', b'=', value @ ..] => (&mut self.out_interface, value),
+            [b'I', b'N', b'=', value @ ..] => {
+                self.more |= self.interface.is_some();
+                (&mut self.interface, value)
+            }
+            [b'O', b'U', b'T', b'=', value @ ..] => {
+                self.more |= self.out_interface.is_some();
+                (&mut self.out_interface, value)
+            }
             [b'S', b'R', b'C', b'=', value @ ..] => (&mut self.source, value),
             [b'D', b'S', b'T', b'=', value @ ..] => (&mut self.destination, value),
             [b'L', b'E', b'N', b'=', value @ ..] => (&mut self.length, value),

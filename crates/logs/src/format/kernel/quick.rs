@@ -9,7 +9,11 @@ use portcullis_model::TcpFlags;
 use crate::{
     digits,
     event::{TCP, UDP},
+    words::find,
 };
+
+/// What the kernel writes behind the flags or the ports is shorter, but for the options of TCP.
+const LONGEST_END: usize = 48;
 
 /// What the general way would find, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +77,9 @@ pub(super) fn packet(text: &[u8]) -> Option<Packet> {
     } else {
         None
     };
+    if rest.0.len() > LONGEST_END && begins_another(rest.0) {
+        return None;
+    }
     Some(Packet {
         source,
         destination,
@@ -82,6 +89,12 @@ pub(super) fn packet(text: &[u8]) -> Option<Packet> {
         flags,
         bytes,
     })
+}
+
+/// Whether another record begins in what follows the interfaces of a packet: its own have been told.
+#[inline(never)]
+pub(super) fn begins_another(text: &[u8]) -> bool {
+    find(text, b" OUT=").is_some() || find(text, b" IN=").is_some()
 }
 
 /// What has not been read yet.
