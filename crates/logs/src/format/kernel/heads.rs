@@ -152,17 +152,13 @@ impl Head {
         }
         let packet = quick::packet(message.strip_prefix(self.message.as_slice())?)?;
         let part = |place: &Range<usize>| message.get(place.clone());
-        let event = event(
+        Some(event(
             line.time.clone(),
-            self.verdict,
+            (self.verdict, self.moment),
             part(&self.prefix)?,
             [part(&self.interface)?, part(&self.out_interface)?],
             &packet,
-        );
-        Some(Event {
-            moment: self.moment,
-            ..event
-        })
+        ))
     }
 }
 

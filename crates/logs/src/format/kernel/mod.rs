@@ -55,11 +55,10 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
     // A prefix that is known is the rule's, whatever it looks like.
     let hearsay = told && verdict == Verdict::Unknown;
     if let Some((interfaces, packet)) = quick::read(body) {
-        let event = event(time, verdict, prefix, interfaces, &packet);
+        let event = event(time, (verdict, moment), prefix, interfaces, &packet);
         return Line::Event(Event {
             count,
             hearsay,
-            moment,
             ..event
         });
     }
@@ -80,7 +79,7 @@ pub(crate) fn read<'a>(line: &'a [u8], ended: bool, prefixes: &Prefixes) -> Line
 #[inline]
 fn event<'a>(
     time: RawTime<'a>,
-    verdict: Verdict,
+    (verdict, moment): (Verdict, LogMoment),
     prefix: &'a [u8],
     [interface, out_interface]: [&'a [u8]; 2],
     packet: &quick::Packet,
@@ -89,7 +88,7 @@ fn event<'a>(
         format: LogFormat::Kernel,
         time,
         verdict,
-        moment: LogMoment::Packet,
+        moment,
         source: packet.source.into(),
         destination: packet.destination.into(),
         directed: true,
