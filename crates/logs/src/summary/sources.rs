@@ -1,4 +1,4 @@
-//! What is counted for each source, in little memory: at most 88 bytes for a source that tries one port.
+//! What is counted for each source, in little memory: 96 bytes for a source that tries one port.
 
 use std::hash::BuildHasher;
 
@@ -381,5 +381,15 @@ impl Sources {
         self.index.clear();
         self.chunks.iter_mut().for_each(Vec::clear);
         self.room = MOST_FURTHER_PORTS;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_tries_one_port_takes_no_more_room_than_is_said() {
+        assert!(size_of::<Source>() <= 96, "{}", size_of::<Source>());
     }
 }
