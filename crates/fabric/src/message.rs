@@ -139,6 +139,22 @@ impl AskedLook {
     }
 }
 
+impl Looked {
+    /// An address at which nobody looked.
+    pub fn not_tested(address: IpAddr, because: String) -> Self {
+        Self {
+            address,
+            source: None,
+            state: PortState::NotTested,
+            because,
+            control: None,
+            identifications: Vec::new(),
+            evidence: Vec::new(),
+            packets: 0,
+        }
+    }
+}
+
 impl Answer {
     /// Reads the answer to a look: it must be of the one who was asked, about no more and no less than he was asked for.
     ///
@@ -191,14 +207,10 @@ mod tests {
 
     fn looked(address: IpAddr) -> Looked {
         Looked {
-            address,
-            source: None,
             state: PortState::NoAnswer,
-            because: "no \x1b[31manswer".into(),
             control: Some(true),
-            identifications: Vec::new(),
-            evidence: Vec::new(),
             packets: 4,
+            ..Looked::not_tested(address, "no \x1b[31manswer".into())
         }
     }
 

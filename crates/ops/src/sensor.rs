@@ -4,8 +4,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 pub use portcullis_fabric::Trouble;
-use portcullis_fabric::{Asked, AskedLook, Broker, Looked, Outcome, Presence, Serving, Target};
-use portcullis_model::{Permission, Port, PortState, RunId, SensorName, Untrusted};
+use portcullis_fabric::{Asked, AskedLook, Broker, Looked, Outcome, Presence, Serving};
+use portcullis_model::{Port, PortState, RunId, SensorName, Untrusted};
 use portcullis_scan::{Pace, ProbeSettings};
 use serde::Serialize;
 use serde_json::json;
@@ -137,15 +137,17 @@ impl Sensor<'_> {
         let details =
             json!({ "run": look.run, "asked_by": look.asked_by, "port": look.port, "targets": look.targets });
         let subject = format!("{} for {}", look.port, look.asked_by);
-        let permitted = match self.may_look(&places(look)) {
-            Ok(permitted) => permitted,
-            Err(why) => {
-                self.desk.record("sensor.refused", subject, details).await?;
-                return Ok(Outcome::Refused(Untrusted::new(why.to_string())));
-            }
-        };
+        let ports: Vec<(IpAddr, Port)> = look
+            .targets
+            .iter()
+            .map(|target| (target.address, look.port))
+            .collect();
+        if let Err(why) = self.may_look(&ports) {
+            self.desk.record("sensor.refused", subject, details).await?;
+            return Ok(Outcome::Refused(Untrusted::new(why.to_string())));
+        }
         self.desk.record("sensor.look", subject, details).await?;
-        let looks = self.look(look, permitted.map(|used| used.permission));
+        let looks = self.look(look);
         tokio::pin!(looks);
         loop {
             tokio::select! {
@@ -156,22 +158,32 @@ impl Sensor<'_> {
     }
 
     /// One address after the other, not faster than a scan would ask one host.
-    async fn look(&self, look: &AskedLook, permission: Option<Permission>) -> Vec<Looked> {
-        let (pace, _) = permitted_pace(Pace::default(), permission.as_ref());
+    async fn look(&self, look: &AskedLook) -> Vec<Looked> {
         let settings = ProbeSettings {
             moved: self.desk.moved(),
             ..ProbeSettings::default()
         };
         let mut looked = Vec::new();
         for target in &look.targets {
+            // A permission may end while it is used.
+            let used = match self.may_look(&[(target.address, look.port)]) {
+                Ok(used) => used,
+                Err(why) => {
+                    looked.push(Looked::not_tested(target.address, why.to_string()));
+                    continue;
+                }
+            };
+            let is_permitted = |port: &u16| self.may_look(&[(target.address, Port::tcp(*port))]).is_ok();
+            let control = target.control.filter(is_permitted);
             let knowledge = &self.desk.knowledge;
-            let seen = look_at(target.address, look.port, target.control, &settings, knowledge).await;
+            let seen = look_at(target.address, look.port, control, &settings, knowledge).await;
+            let permission = used.as_ref().map(|used| &used.permission);
+            let (pace, _) = permitted_pace(Pace::default(), permission);
             let per_second = pace.per_host_per_second.min(pace.total_per_second).max(1);
+            // Behind the last one, too: the next look may be at the same host.
             let rest = Duration::from_secs(1) * seen.packets() / per_second;
             looked.push(seen.into_looked());
-            if looked.len() < look.targets.len() {
-                tokio::time::sleep(rest).await;
-            }
+            tokio::time::sleep(rest).await;
         }
         looked
     }
@@ -193,15 +205,4 @@ impl Sensor<'_> {
             refused,
         }
     }
-}
-
-/// Where packets would go: the port, and the control beside it.
-fn places(look: &AskedLook) -> Vec<(IpAddr, Port)> {
-    let of_target = |target: &Target| {
-        let control = target.control.map(Port::tcp);
-        let ports = [Some(look.port), control].into_iter().flatten();
-        let address = target.address;
-        ports.map(move |port| (address, port)).collect::<Vec<_>>()
-    };
-    look.targets.iter().flat_map(of_target).collect()
 }

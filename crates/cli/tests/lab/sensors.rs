@@ -323,6 +323,24 @@ fn who_is_not_there_may_not_look_or_is_not_what_it_says_is_told_apart() {
     });
     assert!(!met.said("north").contains('\u{1b}'), "{}", met.said("north"));
     met.verify_port(&["sensor:north"]).refused(4, "FB009");
+    // A permission that has the port and not the control: it looks, and silence proves nothing.
+    let permission = "[permission]\nowner = \"me\"\ncontact = \"here\"\nranges = [\"10.7.10.10/32\", \"2001:db8:7:10::a/128\"]\n\
+                      ports = [\"tcp/54321\"]\nper_host = \"50/s\"\nexpires = \"2099-01-01T00:00:00Z\"\n";
+    fs::write(met.file("permission.toml"), permission).unwrap();
+    let permission = met.path("permission.toml");
+    met.sensor("internet", "south", &["--permission", &permission]);
+    let plan = met.plant.plan(&["--port", "54321"]);
+    met.plant.apply(&plan, "120s");
+    let silent = met.verify(&plan, &["sensor:south"]).with(3);
+    for word in ["no-answer", "none", "cannot conclude"] {
+        assert!(
+            row(&silent, "sensor:south", GATEWAY_ADDRESS).contains(word),
+            "{}",
+            silent.stdout
+        );
+    }
+    fs::remove_file(&permission).unwrap();
+    met.verify_port(&["sensor:south"]).refused(4, "FB009");
     // One vantage of two: the other one's answer counts, and who did not look is told.
     let both = met.verify_port(&["sensor:north", "this-host"]);
     assert!(

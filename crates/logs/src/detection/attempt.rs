@@ -49,9 +49,7 @@ impl Attempts {
             length: event.duration_ms.map(Duration::from_millis),
         })
     }
-}
 
-impl Attempts {
     /// Whether a line within may be the only one of an attempt: not an alert, nor one of a session that goes on.
     fn is_alone(&self, event: &LogEvent) -> bool {
         let has_sessions = self.with_begins.contains(&event.format) || self.with_ends.contains(&event.format);
