@@ -23,6 +23,7 @@ mod interfaces;
 pub mod learn;
 pub mod logs;
 pub mod reach;
+mod routes;
 pub mod scan;
 pub mod sensor;
 pub mod services;

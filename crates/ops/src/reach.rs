@@ -131,7 +131,7 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
         .as_ref()
         .map(|from| sources(from, site.as_ref()))
         .transpose()?;
-    let basis = Basis::read(&request.rules)?;
+    let basis = Basis::read(&request.rules, &request.addresses)?;
     let question = question(request.port, basis.host.clone(), &request.addresses);
     let mut asked = request.addresses.iter();
     if request.port.transport == Transport::Tcp

@@ -172,7 +172,10 @@ impl Place {
                 }),
             }
         }
-        Host { interfaces }
+        Host {
+            interfaces,
+            ..Host::default()
+        }
     }
 }
 

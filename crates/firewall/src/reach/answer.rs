@@ -1,6 +1,6 @@
 //! The answer: all sources in parts, each with what decides.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 use portcullis_model::{Transport, sanitize};
@@ -11,7 +11,8 @@ use super::{
     arrivals::Told,
     fates::{End, Fate, classes_of_ports, ends, merged, pieces_of, place_of},
     journey::{Arrivals, Departure, travel},
-    link::Linked,
+    link::{Linked, special},
+    places::Place,
     question::Question,
     ranges::Ranges,
     reason::because,
@@ -149,6 +150,8 @@ pub struct Part {
     /// Where it is led instead, as in `:81` for a port of this host and `192.0.2.9:4840` for one of another; of [`Passage::Led`]
     /// only.
     pub led_to: Option<String>,
+    /// The address of this host that it ends at, where a rule names one to which it leads.
+    pub at: Option<IpAddr>,
     /// What decides; for what is not concluded, all that is unclear.
     pub because: Vec<Because>,
 }
@@ -245,7 +248,7 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
     let mut views: Vec<View> = Vec::new();
     let mut applied = Applied::default();
     for family in Family::BOTH {
-        let places = question.places(family);
+        let places = Arc::new(question.places(family));
         let mut destinations = question.destinations_of(family);
         let all: Vec<IpAddr> = destinations
             .iter()
@@ -253,7 +256,13 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
             .map(|bits| family.address(*bits))
             .collect();
         // An address of several hosts is another kind of destination.
-        if !told.destination && !question.asks_for_groups() {
+        let place = |destination: &Option<u128>| destination.map(|bits| places.place(bits));
+        let is_alike = destinations.windows(2).all(|two| match two {
+            [one, other] => place(one) == place(other),
+            _ => true,
+        });
+        let each = told.destination || question.asks_for_groups() || !is_alike;
+        if !each {
             destinations.truncate(1);
         }
         for class in told.classes(question, &places) {
@@ -261,6 +270,15 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
             for destination in &destinations {
                 let here = destination.map(|bits| family.address(bits));
                 let group = here.and_then(|address| question.group(address));
+                // What the routers of a network have together is asked for at this host, and where that is not known both ways.
+                let place = destination
+                    .filter(|_| group.is_none())
+                    .map(|bits| places.place(bits));
+                let (forwarded, perhaps) = match place {
+                    Some(Place::Own | Place::Anycast) => (false, false),
+                    Some(Place::PerhapsAnycast) => (false, true),
+                    _ => (question.forwarded && group.is_none(), false),
+                };
                 let departure = Departure {
                     family,
                     protocol: match question.port.transport {
@@ -269,12 +287,20 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
                     },
                     port: question.port.number,
                     address: *destination,
-                    forwarded: question.forwarded && group.is_none(),
+                    forwarded,
                     group,
                     arrives: class.interface.clone(),
                     host: &places,
                 };
-                let arrivals = travel(&linked, !ruleset.strangers.is_empty(), &departure);
+                let strangers = !ruleset.strangers.is_empty();
+                let mut arrivals = travel(&linked, strangers, &departure);
+                if perhaps {
+                    let departure = Departure {
+                        forwarded: true,
+                        ..departure
+                    };
+                    arrivals.perhaps(travel(&linked, strangers, &departure), special::ANYCAST);
+                }
                 applied.join(&arrivals.applied);
                 let parts = parts(&linked, family, &arrivals);
                 let of_class = views.get_mut(first_of_class..).unwrap_or_default();
@@ -283,7 +309,7 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
                     None => views.push(View {
                         is_ipv4: family == Family::V4,
                         interfaces: class.names.clone(),
-                        destinations: if told.destination || question.asks_for_groups() {
+                        destinations: if each {
                             here.into_iter().collect()
                         } else {
                             all.clone()
@@ -341,16 +367,22 @@ fn parts(linked: &Linked<'_>, family: Family, arrivals: &Arrivals) -> Vec<Part> 
         }
         is_alike
     });
-    let part = |(fate, addresses, ports): (Fate, Ranges, Ranges)| Part {
-        sources: addresses.networks(family),
-        source_ports: SourcePorts::of(&ports),
-        passage: fate.passage,
-        led_to: fate.led.and_then(|number| {
+    let part = |(fate, addresses, ports): (Fate, Ranges, Ranges)| {
+        let led = fate.led.and_then(|number| {
             let mut places = arrivals.led.keys();
-            let led = places.nth(usize::try_from(number).ok()?)?;
-            Some(place_of(*led, family))
-        }),
-        because: because(linked, fate),
+            places.nth(usize::try_from(number).ok()?)
+        });
+        Part {
+            sources: addresses.networks(family),
+            source_ports: SourcePorts::of(&ports),
+            passage: fate.passage,
+            led_to: led.map(|led| place_of(*led, family)),
+            at: fate
+                .at
+                .or(led.and_then(|led| led.at))
+                .map(|bits| family.address(bits)),
+            because: because(linked, fate),
+        }
     };
     of_fate.into_iter().map(part).collect()
 }

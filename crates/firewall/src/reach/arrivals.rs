@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    journey::Places,
     packet::Interface,
+    places::{Here, Places},
     question::Question,
     ruleset::{End, Field, Hook, Lookup, NewAddress, Ruleset, Set, Step, Table, Test, Value},
 };
@@ -176,11 +176,7 @@ impl Told {
             )),
         };
         for name in names {
-            let here = if self.here {
-                places.only_address_of(&name)
-            } else {
-                None
-            };
+            let here = if self.here { Some(places.here(&name)) } else { None };
             let above = |device: &Arc<str>| is_above(&name, device).then(|| Arc::clone(&name));
             let told = self.names.get(&name).cloned();
             let told = told.or_else(|| self.devices.iter().find_map(above));
@@ -231,4 +227,4 @@ pub(super) fn is_above(name: &str, device: &str) -> bool {
 
 /// Its name where a rule has it, the beginnings that match it, its address where rules send packets there, and whether it is
 /// several that rules tell apart.
-type Signature = (Option<Arc<str>>, Vec<Arc<str>>, Option<u128>, bool);
+type Signature = (Option<Arc<str>>, Vec<Arc<str>>, Option<Here>, bool);

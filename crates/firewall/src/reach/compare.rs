@@ -21,7 +21,7 @@ pub struct Changed {
     pub before: Passage,
     /// Their fate by the second one.
     pub after: Passage,
-    /// Where the first one leads them, as in [`Part::led_to`].
+    /// Where the first one leads them, as in [`Part::led_to`], with the address of this host where only that changes.
     pub led_before: Option<String>,
     /// Where the second one does.
     pub led_after: Option<String>,
@@ -78,7 +78,7 @@ fn on_interface(
         let (Some(old), Some(new)) = (of(before), of(after)) else {
             continue;
         };
-        let changed = changed(&old, &new);
+        let changed = changed(&old, &new, *destination);
         if changed.is_empty() {
             continue;
         }
@@ -161,28 +161,31 @@ impl Answer {
 /// How [`View::interfaces`] names those that no rule names.
 const OTHER: &str = "any other";
 
-/// What becomes of a part, and where it is led.
-type Fate<'a> = (Passage, Option<&'a str>);
+/// What becomes of a part, where it is led, and at which address of this host it ends.
+type Fate<'a> = (Passage, Option<&'a str>, Option<IpAddr>);
 
-fn fate(part: &Part) -> Fate<'_> {
-    (part.passage, part.led_to.as_deref())
+/// A part that no rule leads to another address ends at the destination, as far as that is known.
+fn fate(part: &Part, destination: Option<IpAddr>) -> Fate<'_> {
+    let ends_somewhere = matches!(part.passage, Passage::Through | Passage::Led);
+    let at = part.at.or(destination).filter(|_| ends_somewhere);
+    (part.passage, part.led_to.as_deref(), at)
 }
 
-fn fates(view: &View) -> BTreeSet<Fate<'_>> {
-    view.parts.iter().map(fate).collect()
+fn fates(view: &View, destination: Option<IpAddr>) -> BTreeSet<Fate<'_>> {
+    view.parts.iter().map(|part| fate(part, destination)).collect()
 }
 
-fn changed(before: &View, after: &View) -> Vec<Changed> {
+fn changed(before: &View, after: &View, destination: Option<IpAddr>) -> Vec<Changed> {
     let family = if before.is_ipv4 { Family::V4 } else { Family::V6 };
     let mut all: Vec<(Fate<'_>, Fate<'_>, Ranges, Ranges)> = Vec::new();
-    let (old_fates, new_fates) = (fates(before), fates(after));
+    let (old_fates, new_fates) = (fates(before, destination), fates(after, destination));
     for ports in classes_of_ports(before, after) {
         for old in &old_fates {
-            let were = with_fate(before, *old, &ports, family);
+            let were = with_fate(before, *old, destination, &ports, family);
             // Of two that are not concluded nobody knows whether they are the same.
             let differs = |new: &&Fate<'_>| *new != old || new.0 == Passage::Unknown;
             for new in new_fates.iter().filter(differs) {
-                let sources = were.intersect(&with_fate(after, *new, &ports, family));
+                let sources = were.intersect(&with_fate(after, *new, destination, &ports, family));
                 if sources.is_empty() {
                     continue;
                 }
@@ -196,16 +199,35 @@ fn changed(before: &View, after: &View) -> Vec<Changed> {
             }
         }
     }
-    let changed = |(old, new, sources, ports): (Fate<'_>, Fate<'_>, Ranges, Ranges)| Changed {
-        because: because(after, new, &sources, family),
-        sources: sources.networks(family),
-        source_ports: SourcePorts::of(&ports),
-        before: old.0,
-        after: new.0,
-        led_before: old.1.map(str::to_owned),
-        led_after: new.1.map(str::to_owned),
+    let changed = |(old, new, sources, ports): (Fate<'_>, Fate<'_>, Ranges, Ranges)| {
+        // Where the same port is reached at another address, that is all that changes.
+        let (led_before, led_after) = match (old.0, old.1) == (new.0, new.1) {
+            true => (at_address(old), at_address(new)),
+            false => (old.1.map(str::to_owned), new.1.map(str::to_owned)),
+        };
+        Changed {
+            because: because(after, new, destination, &sources, family),
+            sources: sources.networks(family),
+            source_ports: SourcePorts::of(&ports),
+            before: old.0,
+            after: new.0,
+            led_before,
+            led_after,
+        }
     };
     all.into_iter().map(changed).collect()
+}
+
+/// The place of a fate, with the address where that is one of this host.
+fn at_address((_, place, at): Fate<'_>) -> Option<String> {
+    match (place, at) {
+        (None, Some(at)) => Some(at.to_string()),
+        (Some(place), Some(at)) if place.starts_with(':') => Some(match at {
+            IpAddr::V4(at) => format!("{at}{place}"),
+            IpAddr::V6(at) => format!("[{at}]{place}"),
+        }),
+        (place, _) => place.map(str::to_owned),
+    }
 }
 
 /// Source ports that neither answer tells apart.
@@ -224,11 +246,17 @@ fn classes_of_ports(before: &View, after: &View) -> Vec<Ranges> {
     classes
 }
 
-fn with_fate(view: &View, wanted: Fate<'_>, ports: &Ranges, family: Family) -> Ranges {
+fn with_fate(
+    view: &View,
+    wanted: Fate<'_>,
+    destination: Option<IpAddr>,
+    ports: &Ranges,
+    family: Family,
+) -> Ranges {
     let of_fate = view
         .parts
         .iter()
-        .filter(|part| fate(part) == wanted && has_ports(part, ports));
+        .filter(|part| fate(part, destination) == wanted && has_ports(part, ports));
     let networks: Vec<IpNet> = of_fate.flat_map(|part| part.sources.iter().copied()).collect();
     Ranges::of(&networks, family)
 }
@@ -239,9 +267,15 @@ fn has_ports(part: &Part, ports: &Ranges) -> bool {
 }
 
 /// What decides it, each once.
-fn because(view: &View, wanted: Fate<'_>, sources: &Ranges, family: Family) -> Vec<Because> {
+fn because(
+    view: &View,
+    wanted: Fate<'_>,
+    destination: Option<IpAddr>,
+    sources: &Ranges,
+    family: Family,
+) -> Vec<Because> {
     let mut because: Vec<Because> = Vec::new();
-    for part in view.parts.iter().filter(|part| fate(part) == wanted) {
+    for part in view.parts.iter().filter(|part| fate(part, destination) == wanted) {
         if !Ranges::of(&part.sources, family).intersect(sources).is_empty() {
             because.extend(
                 part.because

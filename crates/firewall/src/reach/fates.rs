@@ -17,13 +17,16 @@ pub(super) struct Fate {
     pub(super) passage: Passage,
     /// The number of a place to which it is led.
     pub(super) led: Option<u32>,
+    /// The own address that a rule names, of who gets through.
+    pub(super) at: Option<u128>,
     pub(super) causes: [CauseId; 2],
 }
 
 /// Who ends in one way.
 #[derive(Clone, Copy)]
 pub(super) enum End {
-    Through,
+    /// With an own address, if a rule names one.
+    Through(Option<u128>),
     Blocked,
     /// The number of the place, and the rule that leads there.
     Led(u32, CauseId),
@@ -39,11 +42,13 @@ pub(super) fn place_of(led: Led, family: Family) -> String {
 pub(super) fn ends(arrivals: &Arrivals) -> impl Iterator<Item = (End, &Region)> {
     let led = (0..).zip(&arrivals.led);
     let led = led.map(|(number, (led, region))| (End::Led(number, led.by), region));
+    let through_at = arrivals.through_at.iter();
     [
-        (End::Through, &arrivals.through),
+        (End::Through(None), &arrivals.through),
         (End::Blocked, &arrivals.blocked),
     ]
     .into_iter()
+    .chain(through_at.map(|(at, region)| (End::Through(Some(*at)), region)))
     .chain(led)
 }
 
@@ -107,17 +112,30 @@ pub(super) fn merged(ends: &[(End, &Pieces)]) -> Vec<(u128, u128, Fate)> {
 const BEGINS: u32 = 1 << 31;
 
 fn fate(ends: &[(End, &Pieces)], open: &[(u32, Tag)]) -> Fate {
+    let end = |number: u32| usize::try_from(number).ok().and_then(|number| ends.get(number));
     if let [(number, tag)] = open {
-        let end = usize::try_from(*number).ok().and_then(|number| ends.get(number));
-        let (passage, led, by) = match end {
-            Some((End::Led(led, by), _)) => (Passage::Led, Some(*led), *by),
-            Some((End::Through, _)) => (Passage::Through, None, 0),
-            Some((End::Blocked, _)) | None => (Passage::Blocked, None, 0),
+        let (passage, led, at, by) = match end(*number) {
+            Some((End::Led(led, by), _)) => (Passage::Led, Some(*led), None, *by),
+            Some((End::Through(at), _)) => (Passage::Through, None, *at, 0),
+            Some((End::Blocked, _)) | None => (Passage::Blocked, None, None, 0),
         };
         return Fate {
             passage,
             led,
+            at,
             causes: [by, tag.decided],
+        };
+    }
+    // At whichever address of this host, it gets through.
+    let is_through = |(number, _): &(u32, Tag)| matches!(end(*number), Some((End::Through(_), _)));
+    if let Some((_, tag)) = open.iter().min_by_key(|(_, tag)| tag.fork != 0)
+        && open.iter().all(is_through)
+    {
+        return Fate {
+            passage: Passage::Through,
+            led: None,
+            at: None,
+            causes: [0, tag.decided],
         };
     }
     let mut forks: [CauseId; 2] = [0, 0];
@@ -134,6 +152,7 @@ fn fate(ends: &[(End, &Pieces)], open: &[(u32, Tag)]) -> Fate {
     Fate {
         passage: Passage::Unknown,
         led: None,
+        at: None,
         causes: forks,
     }
 }

@@ -11,8 +11,8 @@ use super::{
     link::{Linked, LinkedChain, LinkedTable, is_followed, special},
     packet::{Flags, Interface, Sight, State, TCP, Tracking},
     place::{CauseId, Tag},
-    ranges::Ranges,
-    ruleset::{Base, Hook, Kind, Scope, priority},
+    places::{Here, Place, Places},
+    ruleset::{Base, Hook, Kind, NewAddress, Scope, Step, priority},
     space::Region,
     walk::{Walk, join},
 };
@@ -30,44 +30,7 @@ pub(super) struct Departure<'a> {
     /// The kind of the address, where it is one of several hosts at once.
     pub(super) group: Option<u128>,
     pub(super) arrives: Interface,
-    pub(super) host: &'a Places,
-}
-
-/// What is known of the host's interfaces, in one family.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Places {
-    /// Its addresses, if they are known.
-    pub(super) own: Option<Ranges>,
-    /// Interface, own address, and the network that is connected there.
-    pub(super) connected: Vec<(Arc<str>, u128, Ranges)>,
-}
-
-impl Places {
-    /// By which interface a packet to this address leaves.
-    fn way_to(&self, address: Option<u128>) -> Interface {
-        let Some(address) = address else {
-            return Interface::Unknown;
-        };
-        let mut by: Vec<&Arc<str>> = self
-            .connected
-            .iter()
-            .filter(|(_, _, network)| network.contains(address))
-            .map(|(name, ..)| name)
-            .collect();
-        by.dedup();
-        match by.as_slice() {
-            [one] => Interface::Named(Arc::clone(one)),
-            _ => Interface::Unknown,
-        }
-    }
-
-    pub(super) fn only_address_of(&self, name: &str) -> Option<u128> {
-        let mut addresses = self.connected.iter().filter(|(known, ..)| **known == *name);
-        match (addresses.next(), addresses.next()) {
-            (Some((_, address, _)), None) => Some(*address),
-            _ => None,
-        }
-    }
+    pub(super) host: &'a Arc<Places>,
 }
 
 /// Where packets are led that were sent to what is asked for.
@@ -75,6 +38,8 @@ impl Places {
 pub(super) struct Led {
     /// Without one it is this host.
     pub(super) address: Option<u128>,
+    /// Which of its own addresses, where a rule names one.
+    pub(super) at: Option<u128>,
     pub(super) port: u16,
     /// The rule that leads them there.
     pub(super) by: CauseId,
@@ -84,11 +49,32 @@ pub(super) struct Led {
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     pub(super) through: Region,
+    /// Who gets through, but to an own address that a rule names.
+    pub(super) through_at: BTreeMap<u128, Region>,
     /// Who gets through, but to something else.
     pub(super) led: BTreeMap<Led, Region>,
     pub(super) blocked: Region,
     /// The rules that applied to anybody on the way.
     pub(super) applied: Applied,
+}
+
+impl Arrivals {
+    /// Adds where they end if something holds of which that is not known. Who does not end alike is then not concluded.
+    pub(super) fn perhaps(&mut self, other: Self, cause: CauseId) {
+        let fork = |tag: Tag| Tag {
+            fork: if tag.fork == 0 { cause } else { tag.fork },
+            ..tag
+        };
+        self.through.absorb(other.through.tagged(fork));
+        self.blocked.absorb(other.blocked.tagged(fork));
+        for (at, region) in other.through_at {
+            self.through_at.entry(at).or_default().absorb(region.tagged(fork));
+        }
+        for (led, region) in other.led {
+            self.led.entry(led).or_default().absorb(region.tagged(fork));
+        }
+        self.applied.join(&other.applied);
+    }
 }
 
 /// Sends everybody on the way.
@@ -98,21 +84,10 @@ pub(super) fn travel(rules: &Linked<'_>, strangers: bool, departure: &Departure<
     if rules.tells_notification && departure.protocol == TCP {
         // Each kind of connection has its way, and who does not arrive alike with all of them is not concluded.
         for flags in notifying {
-            let fork = |tag: Tag| Tag {
-                fork: if tag.fork == 0 {
-                    special::NOTIFICATION
-                } else {
-                    tag.fork
-                },
-                ..tag
-            };
-            let other = travel_with(rules, strangers, departure, flags);
-            all.through.absorb(other.through.tagged(fork));
-            all.blocked.absorb(other.blocked.tagged(fork));
-            for (led, region) in other.led {
-                all.led.entry(led).or_default().absorb(region.tagged(fork));
-            }
-            all.applied.join(&other.applied);
+            all.perhaps(
+                travel_with(rules, strangers, departure, flags),
+                special::NOTIFICATION,
+            );
         }
     }
     all
@@ -126,10 +101,10 @@ fn travel_with(rules: &Linked<'_>, strangers: bool, departure: &Departure<'_>, f
         port: departure.port,
         forwarded: departure.forwarded,
         group: departure.group,
-        own: departure.host.own.clone(),
+        places: Arc::clone(departure.host),
         here: match &departure.arrives {
-            Interface::Named(name) => departure.host.only_address_of(name),
-            _ => None,
+            Interface::Named(name) => departure.host.here(name),
+            _ => Here::Several,
         },
         is_reply: false,
         is_third: false,
@@ -151,6 +126,7 @@ fn travel_with(rules: &Linked<'_>, strangers: bool, departure: &Departure<'_>, f
         departure,
         walk,
         through: Region::default(),
+        through_at: BTreeMap::new(),
         led: BTreeMap::new(),
     };
     if strangers {
@@ -178,6 +154,7 @@ fn travel_with(rules: &Linked<'_>, strangers: bool, departure: &Departure<'_>, f
     journey.routed(flow);
     let mut arrivals = Arrivals {
         through: journey.through,
+        through_at: journey.through_at,
         led: journey.led,
         blocked: std::mem::take(&mut journey.walk.blocked),
         applied: std::mem::take(&mut journey.walk.applied),
@@ -203,6 +180,7 @@ struct Journey<'a> {
     departure: &'a Departure<'a>,
     walk: Walk,
     through: Region,
+    through_at: BTreeMap<u128, Region>,
     led: BTreeMap<Led, Region>,
 }
 
@@ -427,16 +405,35 @@ impl<'a> Journey<'a> {
                 self.walk.give_up(region, special::LOOPBACK);
                 continue;
             }
-            match self.walk.sight.is_own(state.address) {
-                Some(true) => join(&mut local, state, region),
-                Some(false) => join(&mut onward, state, region),
-                None => {
-                    let tag = |tag| Tag {
-                        fork: special::OWN_ADDRESS,
-                        ..tag
+            let is_connection = self.departure.protocol == TCP;
+            match self.walk.sight.place_of(state.address) {
+                Place::Own => join(&mut local, state, region),
+                Place::Onward => join(&mut onward, state, region),
+                Place::Nobody => self.walk.block(region, special::NOBODY),
+                Place::NoRoute => self.walk.block(region, special::NO_ROUTE),
+                Place::Group(_) if is_connection => self.walk.block(region, special::NO_CONNECTION),
+                Place::Anycast if is_connection => self.walk.block(region, special::NO_CONNECTION),
+                Place::Anycast => join(&mut local, state, region),
+                // Who of them takes it is told by memberships and sockets.
+                Place::Group(_) => {
+                    self.walk.perhaps_block(&region, special::GROUP);
+                    join(&mut local, state, region);
+                }
+                Place::PerhapsOnward => {
+                    self.walk.perhaps_block(&region, special::ROUTE);
+                    join(&mut onward, state, region);
+                }
+                Place::PerhapsAnycast if is_connection => {
+                    self.walk.perhaps_block(&region, special::ANYCAST);
+                    join(&mut onward, state, region);
+                }
+                place @ (Place::PerhapsAnycast | Place::Unknown) => {
+                    let fork = match place {
+                        Place::PerhapsAnycast => special::ANYCAST,
+                        _ => special::OWN_ADDRESS,
                     };
                     join(&mut local, state.clone(), region.clone());
-                    join(&mut onward, state, region.tagged(tag));
+                    join(&mut onward, state, region.tagged(|tag| Tag { fork, ..tag }));
                 }
             }
         }
@@ -463,17 +460,37 @@ impl<'a> Journey<'a> {
                 (true, true) => state.new_address != self.departure.address,
                 _ => true,
             };
+            let at = if is_onward {
+                None
+            } else {
+                self.named_by_rule(&state)
+            };
             if is_moved || state.new_port != self.departure.port {
                 let led = Led {
                     address: if is_onward { state.new_address } else { None },
+                    at,
                     port: state.new_port,
                     by: state.translated_by,
                 };
                 self.led.entry(led).or_default().absorb(region);
+            } else if let Some(at) = at {
+                self.through_at.entry(at).or_default().absorb(region);
             } else {
                 self.through.absorb(region);
             }
         }
+    }
+
+    /// The address to which a rule has translated the destination, if it names one.
+    fn named_by_rule(&self, state: &State) -> Option<u128> {
+        let names = |step: &Step| match step {
+            Step::Translate(translation) => {
+                matches!(translation.address, NewAddress::To(_) | NewAddress::Mapped { .. })
+            }
+            _ => false,
+        };
+        let rule = self.rules.rule(state.translated_by)?;
+        state.new_address.filter(|_| rule.steps.iter().any(names))
     }
 
     /// A connection stands when its answer gets back, and the packet after that arrives. A datagram has arrived when it

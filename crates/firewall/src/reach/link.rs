@@ -68,6 +68,14 @@ pub(super) mod special {
     pub(in crate::reach) const DORMANT: CauseId = CauseId::MAX - 7;
     pub(in crate::reach) const DEVICE: CauseId = CauseId::MAX - 8;
     pub(in crate::reach) const NOTIFICATION: CauseId = CauseId::MAX - 9;
+    pub(in crate::reach) const NOBODY: CauseId = CauseId::MAX - 10;
+    pub(in crate::reach) const NO_ROUTE: CauseId = CauseId::MAX - 11;
+    pub(in crate::reach) const ROUTE: CauseId = CauseId::MAX - 12;
+    pub(in crate::reach) const NO_CONNECTION: CauseId = CauseId::MAX - 13;
+    pub(in crate::reach) const GROUP: CauseId = CauseId::MAX - 14;
+    pub(in crate::reach) const ANYCAST: CauseId = CauseId::MAX - 15;
+    pub(in crate::reach) const NO_ADDRESS: CauseId = CauseId::MAX - 16;
+    pub(in crate::reach) const ADDRESS: CauseId = CauseId::MAX - 17;
 }
 
 impl<'a> Linked<'a> {

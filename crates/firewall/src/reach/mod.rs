@@ -3,7 +3,7 @@
 //! the answer to it through the hooks of the kernel, for all sources at once. Rules of Windows are read as
 //! `ConvertTo-Json` prints them.
 //!
-//! What it does not do: it sends nothing, and knows nothing of routes, of filters in routers before the host, or of who
+//! What it does not do: it sends nothing, and knows nothing of filters in routers before the host, of routes that it is not told, or of who
 //! listens. Where a rule was not understood, or does what no listing tells, the sources that depend on it come out as
 //! [`Passage::Unknown`] with that rule; all others are exact.
 //!
@@ -35,6 +35,7 @@ mod nft;
 mod packet;
 mod paired;
 mod place;
+mod places;
 mod question;
 mod ranges;
 mod reason;
@@ -42,6 +43,7 @@ mod remark;
 mod ruleset;
 mod save;
 mod space;
+mod targets;
 mod text;
 mod walk;
 mod windows;
@@ -49,7 +51,7 @@ mod windows;
 pub use answer::{Answer, Because, Part, Passage, SourcePorts, View, all_but, reach};
 pub use compare::{Changed, Difference, compare};
 pub use error::ReachError;
-pub use question::{Host, HostInterface, Question};
+pub use question::{Host, HostInterface, Question, Route};
 pub use remark::Remark;
 pub use ruleset::Ruleset;
 pub use text::TextKind;

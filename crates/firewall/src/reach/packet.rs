@@ -7,6 +7,7 @@ use super::{
     hit::{Hit, Outcome, Parts, Perhaps, any, certain},
     nft::number_of_word,
     place::CauseId,
+    places::{Here, Place, Places},
     ranges::{Range, Ranges},
     ruleset::{End, Field, Key, Lookup, Match, Set, Test, Value, kind, state},
     space::Rectangle,
@@ -104,10 +105,10 @@ pub(super) struct Sight {
     pub(super) forwarded: bool,
     /// The kind of the address, where it is one of several hosts at once.
     pub(super) group: Option<u128>,
-    /// Addresses of this host, if they are known.
-    pub(super) own: Option<Ranges>,
-    /// The only address of the interface by which the first packet arrives, if it is known.
-    pub(super) here: Option<u128>,
+    /// Addresses and routes of this host, as far as they are known.
+    pub(super) places: Arc<Places>,
+    /// Where `redirect` leads.
+    pub(super) here: Here,
     /// Whether this is the answer to the first packet.
     pub(super) is_reply: bool,
     /// Whether this is the packet that follows the answer.
@@ -300,23 +301,30 @@ impl Sight {
         if address == self.address && self.group.is_some() {
             return self.group;
         }
-        let kind = |is_own| if is_own { kind::LOCAL } else { kind::UNICAST };
-        self.is_own(address).map(kind)
+        self.place_of(address).kind()
     }
 
-    /// Whether an address is one of this host; without one it is any of them.
-    pub(super) fn is_own(&self, address: Option<u128>) -> Option<bool> {
-        match (address, &self.own) {
-            (None, _) => Some(true),
-            (Some(_), _) if address == self.address => Some(!self.forwarded),
-            (Some(address), Some(own)) => Some(own.contains(address)),
-            (Some(_), None) => None,
+    /// Where a packet goes that is sent to an address; without one it is any address of this host.
+    pub(super) fn place_of(&self, address: Option<u128>) -> Place {
+        let Some(bits) = address else {
+            return Place::Own;
+        };
+        let place = self.places.place(bits);
+        if address != self.address {
+            return place;
+        }
+        // Whether what is asked for is at this host is known by the question.
+        match (self.forwarded, place) {
+            (true, Place::NoRoute | Place::Nobody) => place,
+            (true, _) => Place::Onward,
+            (false, Place::Anycast | Place::PerhapsAnycast) if self.group.is_none() => Place::Anycast,
+            (false, _) => Place::Own,
         }
     }
 
     /// Whether what is sent to an address comes neither to this host nor to where the question asks.
     pub(super) fn is_elsewhere(&self, address: Option<u128>) -> bool {
-        self.is_own(address) == Some(false) && address != self.address
+        self.place_of(address).is_own() == Some(false) && address != self.address
     }
 
     fn compare<'a>(

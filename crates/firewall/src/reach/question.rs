@@ -1,11 +1,14 @@
 //! What is asked.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use ipnet::IpNet;
 use portcullis_model::Port;
 
-use super::{journey::Places, nft::bits_of, ranges::Ranges, ruleset::kind};
+use super::{nft::bits_of, places::Places, ranges::Ranges, ruleset::kind};
 use crate::family::Family;
 
 /// An interface of a host.
@@ -22,6 +25,24 @@ pub struct HostInterface {
 pub struct Host {
     /// All of its interfaces, or none when they are not known.
     pub interfaces: Vec<HostInterface>,
+    /// Where its routes lead what is sent to some addresses, if the host was asked. Its interfaces are then known with all of
+    /// their addresses.
+    pub routes: Option<BTreeMap<IpAddr, Route>>,
+}
+
+/// Where a routing table leads what is sent to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// To the host itself.
+    Here,
+    /// To the host as one of the routers of a network (RFC 4291, 2.6.1).
+    Anycast,
+    /// To all hosts of a network.
+    Broadcast,
+    /// To another host.
+    Onward,
+    /// Nowhere: there is none.
+    Nowhere,
 }
 
 /// Who reaches this port?
@@ -102,27 +123,47 @@ impl Question {
 
     pub(super) fn places(&self, family: Family) -> Places {
         let mut connected = Vec::new();
+        let (mut broadcast, mut of_routers) = (Vec::new(), Vec::new());
         for interface in &self.host.interfaces {
             for network in interface
                 .networks
                 .iter()
                 .filter(|network| family.is_of(network.addr()))
             {
+                let (first, last) = (bits_of(network.network()), bits_of(network.broadcast()));
                 connected.push((
                     interface.name.as_str().into(),
                     bits_of(network.addr()),
-                    Ranges::one((bits_of(network.network()), bits_of(network.broadcast()))),
+                    Ranges::one((first, last)),
                 ));
+                // Networks of two addresses have neither (RFC 3021, RFC 6164).
+                if network.max_prefix_len().saturating_sub(network.prefix_len()) > 1 {
+                    match family {
+                        Family::V4 => broadcast.push(last),
+                        Family::V6 => of_routers.push(first),
+                    }
+                }
             }
         }
-        let addresses = self
-            .host
-            .interfaces
-            .iter()
-            .any(|interface| !interface.networks.is_empty());
+        let interfaces = self.host.interfaces.iter();
+        let interfaces: Vec<_> = interfaces
+            .map(|interface| (interface.name.as_str().into(), !interface.networks.is_empty()))
+            .collect();
+        let has_addresses = interfaces.iter().any(|(_, has_any)| *has_any);
+        let of_family = |routes: &BTreeMap<IpAddr, Route>| {
+            let routes = routes.iter().filter(|(address, _)| family.is_of(**address));
+            routes
+                .map(|(address, route)| (bits_of(*address), *route))
+                .collect()
+        };
         Places {
-            own: addresses.then(|| connected.iter().map(|(_, own, _)| (*own, *own)).collect()),
+            family,
+            own: has_addresses.then(|| connected.iter().map(|(_, own, _)| (*own, *own)).collect()),
             connected,
+            interfaces,
+            broadcast,
+            of_routers,
+            routes: self.host.routes.as_ref().map(of_family),
         }
     }
 }

@@ -147,6 +147,22 @@ fn explain(cause: CauseId) -> Option<&'static str> {
         special::DORMANT => "a table of which the listing does not tell whether it is dormant",
         special::DEVICE => "a chain of which the listing does not tell of which interface it is",
         special::STRANGER => "an object that was not understood",
+        special::NOBODY => "the unspecified address, at which nobody is",
+        special::NO_ROUTE => "an address to which no route leads",
+        special::ROUTE => "whether a route leads to the address that it is sent on to",
+        special::NO_CONNECTION => {
+            "an address of several hosts at once, or of any router of a network, at which no connection is answered"
+        }
+        special::GROUP => "a translation to an address of several hosts at once",
+        special::ANYCAST => {
+            "the address of the routers of a network (RFC 4291), which is one of this host where it forwards"
+        }
+        special::NO_ADDRESS => {
+            "a redirection of what comes by an interface without an address, which the kernel drops"
+        }
+        special::ADDRESS => {
+            "whether the interface has an address, without which the kernel drops what is redirected"
+        }
         special::LOOPBACK => "a translation to a loopback address, which depends on `route_localnet`",
         _ => return None,
     })

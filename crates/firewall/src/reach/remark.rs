@@ -442,6 +442,7 @@ mod tests {
                 name: "eth0".into(),
                 networks: vec!["10.7.10.10/24".parse().unwrap()],
             }],
+            ..Host::default()
         }
     }
 

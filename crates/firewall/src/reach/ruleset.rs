@@ -302,6 +302,7 @@ pub(super) mod kind {
     pub(in crate::reach) const UNICAST: u128 = 1;
     pub(in crate::reach) const LOCAL: u128 = 2;
     pub(in crate::reach) const BROADCAST: u128 = 3;
+    pub(in crate::reach) const ANYCAST: u128 = 4;
     pub(in crate::reach) const MULTICAST: u128 = 5;
 
     pub(in crate::reach) fn of_name(name: &str) -> Option<u128> {

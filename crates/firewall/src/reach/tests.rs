@@ -11,13 +11,14 @@ mod led;
 mod listed;
 mod negated;
 mod paired;
+mod places;
 mod practice;
 mod property;
 mod windows;
 mod windows_places;
 mod windows_property;
 
-use super::{Answer, Host, HostInterface, Passage, Question, Remark, Ruleset, View, reach};
+use super::{Answer, Host, HostInterface, Passage, Question, Remark, Route, Ruleset, View, reach};
 
 /// A host with these interfaces: `eth0=10.7.1.1/24,2001:db8:7:1::1/64`.
 fn host(interfaces: &[&str]) -> Host {
@@ -34,6 +35,7 @@ fn host(interfaces: &[&str]) -> Host {
     };
     Host {
         interfaces: interfaces.iter().map(interface).collect(),
+        ..Host::default()
     }
 }
 

@@ -6,9 +6,10 @@
 use super::{
     applied::Applied,
     flow::Flow,
-    link::{LinkedChain, LinkedTable},
+    link::{LinkedChain, LinkedTable, special},
     packet::{Elements, Found, Sight, State, Tracking},
     place::{CauseId, Tag},
+    places::Here,
     ranges::Ranges,
     ruleset::{MarkSource, MarkValue, NewAddress, NewPort, Rule, Step, Translation, Value, Verdict},
     space::Region,
@@ -84,6 +85,12 @@ impl Walk {
     pub(super) fn block(&mut self, region: Region, by: CauseId) {
         self.blocked
             .absorb(region.tagged(|tag| Tag { decided: by, ..tag }));
+    }
+
+    /// Stops a part, perhaps, of which the rest of the way is still to be followed.
+    pub(super) fn perhaps_block(&mut self, region: &Region, by: CauseId) {
+        self.blocked
+            .absorb(region.clone().tagged(|tag| Tag { fork: by, ..tag }));
     }
 
     /// Nothing is known of a part any more.
@@ -438,7 +445,17 @@ impl Walk {
             NewAddress::Keep => self.bind(frame, id, (state.clone(), region), state.address, port),
             NewAddress::To(address) => self.bind(frame, id, (state, region), Some(*address), port),
             NewAddress::Here => {
-                let here = self.sight.here;
+                // Outside of the chains for it nothing is known of a translation, of this one neither.
+                let is_new = state.tracking == Tracking::New;
+                match self.sight.here {
+                    Here::Nothing if is_new => return self.block(region, special::NO_ADDRESS),
+                    Here::Perhaps if is_new => self.perhaps_block(&region, special::ADDRESS),
+                    _ => {}
+                }
+                let here = match self.sight.here {
+                    Here::One(address) => Some(address),
+                    _ => None,
+                };
                 self.bind(frame, id, (state, region), here, port);
             }
             NewAddress::Mapped { key, map } => {

@@ -45,9 +45,13 @@ impl Facts {
         let checked = check::of_sockets(desk.host.clone(), &survey.sockets, &survey.holders);
         let snapshot = state::read(&desk.machine, &checked.listeners, &checked.connections)
             .map_err(OpsError::Firewall)?;
-        let today = match (reach::live(&desk.machine), reach::host(&desk.machine)) {
-            (Ok(ruleset), Ok(host)) => Some(Today { ruleset, host }),
-            (Err(error), _) | (_, Err(error)) => {
+        let today = reach::live(&desk.machine).and_then(|ruleset| {
+            let host = reach::host(&desk.machine, &ruleset, &[])?;
+            Ok(Today { ruleset, host })
+        });
+        let today = match today {
+            Ok(today) => Some(today),
+            Err(error) => {
                 tracing::debug!(%error, "no model can be made of the rules");
                 None
             }

@@ -101,7 +101,7 @@ impl Matrix {
 pub fn matrix(request: &MatrixRequest) -> Result<Matrix, OpsError> {
     let (known, site) = request.files.read()?;
     let site = site.ok_or(OpsError::NoSite)?;
-    let basis = Basis::read(&request.rules)?;
+    let basis = Basis::read(&request.rules, &request.addresses)?;
     let ports = match request.ports.as_slice() {
         [] if request.rules.files.is_empty() => listening(&request.rules)?,
         [] => named(&site, &known),
@@ -245,7 +245,9 @@ mod tests {
             interfaces: vec![
                 interface("eth0", "10.7.10.10/24"),
                 interface("eth1", "10.7.30.1/24"),
+                interface("docker0", "172.17.0.1/16"),
             ],
+            routes: None,
         }
     }
 

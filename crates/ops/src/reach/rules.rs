@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use portcullis_firewall::{
 use portcullis_sys::{Machine, ssh::Target};
 
 use super::Rules;
-use crate::{OpsError, desk, interfaces};
+use crate::{OpsError, desk, interfaces, routes};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -28,13 +29,15 @@ pub(super) struct Basis {
 }
 
 impl Basis {
-    pub(super) fn read(rules: &Rules) -> Result<Self, OpsError> {
+    /// Reads them. Of a host, its routes to the addresses that are asked for as well.
+    pub(super) fn read(rules: &Rules, asked: &[IpAddr]) -> Result<Self, OpsError> {
         if rules.files.is_empty() {
             let source = rules.host.as_ref().map_or("this host".to_owned(), Target::name);
             let machine = Machine::at(rules.host.clone()).map_err(OpsError::System)?;
+            let ruleset = live(&machine)?;
             return Ok(Self {
-                ruleset: live(&machine)?,
-                host: host(&machine)?,
+                host: host(&machine, &ruleset, asked)?,
+                ruleset,
                 source,
                 machine: Some(machine),
             });
@@ -43,6 +46,7 @@ impl Basis {
             ruleset: of_files(&rules.files)?,
             host: Host {
                 interfaces: rules.interfaces.clone(),
+                routes: None,
             },
             source: names(&rules.files),
             machine: None,
@@ -261,14 +265,25 @@ fn said(machine: &Machine, program: &str, arguments: &[&str]) -> Result<String, 
     Ok(finished.stdout)
 }
 
-/// What is known of a host: its interfaces, with and without addresses.
-pub(crate) fn host(machine: &Machine) -> Result<Host, OpsError> {
+/// What is known of a host: its interfaces, with and without addresses, and its routes to where rules lead and to what is asked
+/// for.
+pub(crate) fn host(machine: &Machine, ruleset: &Ruleset, asked: &[IpAddr]) -> Result<Host, OpsError> {
     let of = |interface: interfaces::Interface| HostInterface {
         name: interface.name,
         networks: interface.networks,
     };
-    let interfaces = interfaces::of(machine)?.into_iter().map(of).collect();
-    Ok(Host { interfaces })
+    let interfaces: Vec<HostInterface> = interfaces::of(machine)?.into_iter().map(of).collect();
+    let own = || interfaces.iter().flat_map(|interface| &interface.networks);
+    let mut wanted = ruleset.led_to();
+    wanted.extend(asked);
+    wanted.retain(|address| {
+        let is_of_one = !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
+        is_of_one && !own().any(|network| network.addr() == *address)
+    });
+    Ok(Host {
+        routes: Some(routes::to(machine, &wanted)),
+        interfaces,
+    })
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl<'a> Forecast<'a> {
         behind: bool,
     ) -> Result<Self, OpsError> {
         let ruleset = reach::live(&desk.machine)?;
-        let mut question = Question::new(port, reach::host(&desk.machine)?);
+        let mut question = Question::new(port, reach::host(&desk.machine, &ruleset, addresses)?);
         question.destinations = addresses.to_vec();
         question.forwarded = behind;
         let answer = who_reaches(&ruleset, &question);
@@ -234,6 +234,7 @@ mod tests {
                 name: "eth0".into(),
                 networks: vec!["10.7.10.10/24".parse().unwrap()],
             }],
+            ..Host::default()
         };
         Forecast {
             answer: who_reaches(&ruleset, &Question::new("tcp/54321".parse().unwrap(), host)),
@@ -281,6 +282,7 @@ mod tests {
                     name: "eth0".into(),
                     networks: vec!["10.7.10.10/24".parse().unwrap()],
                 }],
+                ..Host::default()
             };
             let question = Question::new("tcp/54321".parse().unwrap(), host);
             let answer = who_reaches(&ruleset, &question);

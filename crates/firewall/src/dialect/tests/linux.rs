@@ -109,6 +109,7 @@ pub(super) fn through(order: &Order, to: To) -> Ranges {
                 to.port,
                 Host {
                     interfaces: vec![own],
+                    ..Host::default()
                 },
             )
         }
@@ -121,6 +122,7 @@ pub(super) fn through(order: &Order, to: To) -> Ranges {
                     interface("eth0", &["203.0.113.1/30", "2001:db8:1::1/64"]),
                     interface("eth1", &["203.0.113.5/30", "2001:db8:2::1/64"]),
                 ],
+                ..Host::default()
             },
         },
     };

@@ -128,6 +128,7 @@ impl Site {
                 name: "Ethernet".into(),
                 networks,
             }],
+            ..Host::default()
         };
         let views = reach(&ruleset, &Question::new(to.port, host)).views;
         PROFILES.map(|profile| {
