@@ -97,8 +97,19 @@ pub struct Reached {
     pub without_conduit: Option<Vec<View>>,
     /// What a reviewer of the rules should look at.
     pub remarks: Vec<Remark>,
-    /// What would change with other rules, and their names; `None` when it was not asked.
-    pub instead: Option<(String, Vec<Difference>)>,
+    /// What would change with other rules; `None` when it was not asked.
+    pub instead: Option<Instead>,
+}
+
+/// What would change with other rules.
+#[derive(Debug, Clone)]
+pub struct Instead {
+    /// The names of their files.
+    pub source: String,
+    /// What changes.
+    pub differences: Vec<Difference>,
+    /// Whether something may change of what goes to several hosts at once, which was not asked for.
+    pub leaves_groups: bool,
 }
 
 impl Reached {
@@ -155,11 +166,17 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
         [] => None,
         files => {
             let other = rules::of_files(files)?;
-            let differences = match basis.ruleset == other {
-                true => Vec::new(),
-                false => compare(&answer, &answered(&other)),
+            let mut instead = Instead {
+                source: rules::names(files),
+                differences: Vec::new(),
+                leaves_groups: false,
             };
-            Some((rules::names(files), differences))
+            if basis.ruleset != other {
+                let by_other = answered(&other);
+                instead.leaves_groups = leaves_groups(&answer) || leaves_groups(&by_other);
+                instead.differences = compare(&answer, &by_other);
+            }
+            Some(instead)
         }
     };
     let without_conduit = site.as_ref().and_then(|site| {
@@ -182,6 +199,11 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
         without_conduit,
         instead,
     })
+}
+
+/// Whether what goes to several hosts at once is not in an answer, and may have another one.
+fn leaves_groups(answer: &Answer) -> bool {
+    answer.remarks.contains(&Remark::NoGroups)
 }
 
 /// The addresses that say whose zone is asked for: of what goes to several hosts at once, those of the host.
@@ -271,4 +293,48 @@ pub(crate) fn allowed(
         }
     }
     Some(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_says_that_several_hosts_at_once_were_not_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, rule: &str| {
+            let path = folder.path().join(name);
+            let text = format!("*filter\n:INPUT DROP [0:0]\n{rule}COMMIT\n");
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let now = file("now.save", "");
+        let multicast = file(
+            "multicast.save",
+            "-A INPUT -p udp -m addrtype --dst-type MULTICAST -j ACCEPT\n",
+        );
+        let told = |port: &str, instead: &PathBuf| {
+            let request = Request {
+                port: port.parse().unwrap(),
+                from: None,
+                rules: Rules {
+                    files: vec![now.clone()],
+                    interfaces: vec![HostInterface {
+                        name: "eth0".into(),
+                        networks: vec!["10.7.10.10/24".parse().unwrap()],
+                    }],
+                    ..Rules::default()
+                },
+                instead: vec![instead.clone()],
+                addresses: Vec::new(),
+                files: SiteFiles::default(),
+            };
+            let instead = ask(&request).unwrap().instead.unwrap();
+            (instead.differences.len(), instead.leaves_groups)
+        };
+        assert_eq!(told("udp/5353", &multicast), (0, true));
+        assert_eq!(told("tcp/5353", &multicast), (0, false));
+        // The same rules have the same answer for those as well.
+        assert_eq!(told("udp/5353", &now), (0, false));
+    }
 }

@@ -3,7 +3,7 @@
 mod diff;
 mod matrix;
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use ipnet::IpNet;
 use portcullis_firewall::reach::{HostInterface, Part, Passage, View, all_but};
@@ -45,8 +45,8 @@ pub(super) fn run(global: &Global, arguments: &Reach) -> Outcome {
         files,
     };
     let reached = reach::ask(&request).map_err(fault)?;
-    if let Some((other, differences)) = &reached.instead {
-        return diff::show(global, &reached, other, differences);
+    if let Some(instead) = &reached.instead {
+        return diff::show(global, &reached, instead);
     }
     let records: Vec<Record<'_>> = reached
         .views
@@ -150,8 +150,17 @@ fn records<'a>(reached: &'a Reached, view: &'a View) -> impl Iterator<Item = Rec
 
 /// Whether one part is what is left of another.
 fn is_of(left: &Part, part: &Part) -> bool {
-    (left.passage, &left.led_to, &left.because, &left.source_ports)
-        == (part.passage, &part.led_to, &part.because, &part.source_ports)
+    let of = |part: &Part| {
+        let because = part.because.clone();
+        (
+            part.passage,
+            part.led_to.clone(),
+            part.at,
+            because,
+            part.source_ports.clone(),
+        )
+    };
+    of(left) == of(part)
 }
 
 fn family(view: &View) -> &'static str {
@@ -191,12 +200,9 @@ fn text(reached: &Reached, everything: bool) -> String {
             let _ = writeln!(text, "… and {more} more part(s): -v");
         }
     }
-    if !reached.remarks.is_empty() {
-        text.push_str("\nTo look at:");
-        for remark in &reached.remarks {
-            let _ = write!(text, "\n  {remark}");
-        }
-        text.push('\n');
+    let looks = to_look_at(&reached.remarks);
+    if !looks.is_empty() {
+        let _ = writeln!(text, "\n{looks}");
     }
     match &reached.without_conduit {
         None if reached.has_site => text.push_str(
@@ -220,6 +226,16 @@ fn text(reached: &Reached, everything: bool) -> String {
                 }
             }
         }
+    }
+    text
+}
+
+/// What a reviewer should look at, if there is anything.
+pub(crate) fn to_look_at(remarks: &[impl Display]) -> String {
+    let mut text = String::new();
+    for (number, remark) in remarks.iter().enumerate() {
+        let heading = if number == 0 { "To look at:" } else { "" };
+        let _ = write!(text, "{heading}\n  {remark}");
     }
     text
 }

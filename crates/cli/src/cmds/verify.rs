@@ -8,7 +8,7 @@ use portcullis_ops::verify::{self, Proof, Request, Row, Verdict, Verification};
 
 use super::{
     Frame, Outcome, fault,
-    reach::{heading, sources},
+    reach::{heading, sources, to_look_at},
 };
 use crate::{
     arguments::Verify,
@@ -85,6 +85,14 @@ fn text(verification: &Verification) -> String {
     }
     disagreements(&mut text, verification);
     not_tested(&mut text, verification);
+    let looks: Vec<_> = verification
+        .to_look_at
+        .iter()
+        .map(|remark| sanitize(remark))
+        .collect();
+    if !looks.is_empty() {
+        let _ = write!(text, "\n{}", to_look_at(&looks));
+    }
     let _ = write!(text, "\nVerdict: {}", verdict(verification));
     text
 }

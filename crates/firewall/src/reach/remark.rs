@@ -70,7 +70,7 @@ impl fmt::Display for Remark {
                 "{rule} may lead packets for other ports to this one: ask for those ports as well"
             ),
             Self::NoGroups => f.write_str(
-                "packets to broadcast and multicast addresses are not among these: --address asks for them, as in \
+                "packets to broadcast and multicast addresses are not among these: reach --address asks for them, as in \
                  --address 255.255.255.255 224.0.0.251 ff02::fb",
             ),
             Self::OneFamily { open_is_ipv4 } => {

@@ -9,7 +9,7 @@ use portcullis_model::{Port, Site};
 use portcullis_sys::Machine;
 use serde::Serialize;
 
-use super::{From, Rules, SiteFiles, allowed, question, rules::Basis, sources, within};
+use super::{From, Rules, SiteFiles, allowed, leaves_groups, question, rules::Basis, sources, within};
 use crate::{OpsError, check};
 
 /// What is asked.
@@ -71,6 +71,8 @@ pub struct Matrix {
     pub zones: Vec<String>,
     /// The ports.
     pub rows: Vec<Row>,
+    /// Whether what goes to several hosts at once was not asked for, and may have another answer.
+    pub leaves_groups: bool,
 }
 
 impl Matrix {
@@ -109,9 +111,11 @@ pub fn matrix(request: &MatrixRequest) -> Result<Matrix, OpsError> {
     };
     let zones: Vec<String> = site.zones.iter().map(|zone| zone.name.clone()).collect();
     let mut rows = Vec::new();
+    let mut without_groups = false;
     for port in ports {
         let question = question(port, basis.host.clone(), &request.addresses);
         let answer = reach(&basis.ruleset, &question);
+        without_groups |= leaves_groups(&answer);
         let allowed = allowed(&site, &question.destinations, port, &known);
         let cell = |zone: &String| {
             let (networks, inside) = sources(&From::Zone(zone.clone()), Some(&site))?;
@@ -133,6 +137,7 @@ pub fn matrix(request: &MatrixRequest) -> Result<Matrix, OpsError> {
         rules: basis.ruleset.rules(),
         zones,
         rows,
+        leaves_groups: without_groups,
     })
 }
 
@@ -306,6 +311,37 @@ mod tests {
             of(rules, &["10.7.40.0/24"], true, Some("10.7.99.0/24")),
             (Stance::Blocked, Some(false))
         );
+    }
+
+    /// Who sends to a whole network is no part of the table.
+    #[test]
+    fn that_several_hosts_at_once_were_not_asked_for_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let rules = write("rules.save", "*filter\n:INPUT DROP [0:0]\nCOMMIT\n");
+        let site = write(
+            "site.toml",
+            "[site]\nname = \"plant\"\n[[zone]]\nname = \"office\"\nnetworks = [\"10.7.20.0/24\"]\n",
+        );
+        let of = |port: &str| MatrixRequest {
+            rules: Rules {
+                files: vec![rules.clone()],
+                interfaces: host().interfaces,
+                ..Rules::default()
+            },
+            ports: vec![port.parse().unwrap()],
+            addresses: Vec::new(),
+            files: SiteFiles {
+                site: Some(site.clone()),
+                knowledge: None,
+            },
+        };
+        assert!(matrix(&of("udp/161")).unwrap().leaves_groups);
+        assert!(!matrix(&of("tcp/4840")).unwrap().leaves_groups);
     }
 
     #[test]

@@ -98,6 +98,11 @@ impl<'a> Forecast<'a> {
         predicted(wanted, number, source)
     }
 
+    /// What a reviewer of these rules should look at.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        self.answer.remarks.iter().map(Remark::to_string).collect()
+    }
+
     /// Who asks for another port and is led to this one, or perhaps is.
     pub(super) fn led_here(&self) -> &[Class] {
         &self.led_here
@@ -305,6 +310,20 @@ mod tests {
             many.iter().all(|class| class.passage == Passage::Unknown) && !many.is_empty(),
             "{many:?}"
         );
+    }
+
+    #[test]
+    fn what_a_reviewer_should_look_at_is_told_as_reach_tells_it() {
+        let machine = Machine::Here;
+        let told = forecast(
+            &machine,
+            "-A INPUT -i wg0 -p tcp --dport 54321 -j ACCEPT\n-A INPUT -p tcp -m addrtype --dst-type MULTICAST -m tcp --dport 54321 \
+             -j ACCEPT\n-A INPUT -p tcp --dport 54321 -j DROP",
+        )
+        .remarks();
+        let has = |what: &str| told.iter().any(|remark| remark.contains(what));
+        assert!(has("anyone on any other wg0 gets through"), "{told:?}");
+        assert!(has("line 4 never applies to this port"), "{told:?}");
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct Verification {
     pub lets_in: Vec<Class>,
     /// Why there is no prediction, if there is none.
     pub not_predicted: Option<String>,
+    /// What a reviewer of the loaded rules should look at, as `reach` tells it.
+    pub to_look_at: Vec<String>,
     /// What somebody changed in the rules for this port, in plain words.
     pub altered: Vec<String>,
     /// Vantages from which nobody could look, with the reason.
@@ -239,6 +241,7 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         .flat_map(|forecast| forecast.led_here())
         .cloned()
         .collect();
+    let to_look_at = forecast.as_ref().map(Forecast::remarks).unwrap_or_default();
     let parts = forecast
         .map(|forecast| forecast.classes(&witnesses))
         .unwrap_or_default();
@@ -262,6 +265,7 @@ pub async fn verify(desk: &Desk, request: &Request, stop: &Stop) -> Result<Verif
         parts,
         lets_in,
         not_predicted,
+        to_look_at,
         altered,
         failures: failures.iter().map(OpsError::to_string).collect(),
         listening,

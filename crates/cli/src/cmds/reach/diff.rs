@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use portcullis_firewall::reach::{Changed, Difference, Passage};
+use portcullis_firewall::reach::{Changed, Difference, Passage, Remark};
 use portcullis_model::{Exit, sanitize};
-use portcullis_ops::reach::Reached;
+use portcullis_ops::reach::{Instead, Reached};
 use serde::Serialize;
 
-use super::{fate, heading, some, sources, word};
+use super::{fate, heading, some, sources, to_look_at, word};
 use crate::{
     arguments::Global,
     cmds::Outcome,
@@ -31,7 +31,8 @@ struct Record<'a> {
 }
 
 /// Exit codes: 0 nothing changes, 1 something does, 3 something does of which it cannot be concluded what.
-pub(super) fn show(global: &Global, reached: &Reached, other: &str, differences: &[Difference]) -> Outcome {
+pub(super) fn show(global: &Global, reached: &Reached, instead: &Instead) -> Outcome {
+    let differences = &instead.differences;
     let records: Vec<Record<'_>> = differences
         .iter()
         .flat_map(|difference| {
@@ -41,7 +42,7 @@ pub(super) fn show(global: &Global, reached: &Reached, other: &str, differences:
                 .map(move |changed| record(reached, difference, changed))
         })
         .collect();
-    Output::text(text(reached, other, differences, global.verbose > 0))
+    Output::text(text(reached, instead, global.verbose > 0))
         .all("reach-diff", &records)
         .print(global.format)?;
     let fates = || {
@@ -73,14 +74,14 @@ fn record<'a>(reached: &Reached, difference: &'a Difference, changed: &'a Change
     }
 }
 
-fn text(reached: &Reached, other: &str, differences: &[Difference], everything: bool) -> String {
+fn text(reached: &Reached, instead: &Instead, everything: bool) -> String {
     let mut text = format!(
         "{}: what changes from the rules of {} to those of {}\n",
         reached.port,
         sanitize(&reached.source),
-        sanitize(other)
+        sanitize(&instead.source)
     );
-    for difference in differences {
+    for difference in &instead.differences {
         let place = heading(
             difference.is_ipv4,
             &difference.interfaces,
@@ -105,8 +106,43 @@ fn text(reached: &Reached, other: &str, differences: &[Difference], everything: 
             table(["from", "was", "is", "because of"], rows)
         );
     }
-    if differences.is_empty() {
-        text.push_str("\nNothing: the same sources get through.");
+    if instead.differences.is_empty() {
+        text.push_str("\nNothing: the same sources get through.\n");
+    }
+    if instead.leaves_groups {
+        let _ = write!(text, "\n{}", to_look_at(&[Remark::NoGroups]));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_asked_for_is_told_also_where_nothing_changes() {
+        let reached = Reached {
+            port: portcullis_model::Port::tcp(5353),
+            source: "this host".into(),
+            rules: 1,
+            views: Vec::new(),
+            has_site: false,
+            without_conduit: None,
+            remarks: Vec::new(),
+            instead: None,
+        };
+        let told = |leaves_groups: bool| {
+            let instead = Instead {
+                source: "new.json".into(),
+                differences: Vec::new(),
+                leaves_groups,
+            };
+            text(&reached, &instead, false)
+        };
+        assert!(told(true).ends_with(
+            "\nNothing: the same sources get through.\n\nTo look at:\n  packets to broadcast and multicast addresses are not among \
+             these: reach --address asks for them, as in --address 255.255.255.255 224.0.0.251 ff02::fb"
+        ));
+        assert!(!told(false).contains("To look at"));
+    }
 }

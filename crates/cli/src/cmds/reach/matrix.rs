@@ -1,9 +1,13 @@
 //! `portcullis reach --matrix`
 
+use std::fmt::Write as _;
+
+use portcullis_firewall::reach::Remark;
 use portcullis_model::{Exit, sanitize};
 use portcullis_ops::reach::{Cell, Matrix, Row, Stance};
 use serde::Serialize;
 
+use super::to_look_at;
 use crate::{
     arguments::Global,
     cmds::Outcome,
@@ -51,7 +55,7 @@ fn text(matrix: &Matrix) -> String {
         .into_iter()
         .chain(matrix.zones.iter().map(String::as_str))
         .collect();
-    format!(
+    let mut text = format!(
         "Who gets through by the {} rule(s) of {}, by zones\n\n{}\n\n`no`: nobody of the zone; `yes`: everybody; `partly`: \
          some, or on some interfaces; `?`: cannot be concluded; {}",
         matrix.rules,
@@ -64,7 +68,11 @@ fn text(matrix: &Matrix) -> String {
                  is compared with the conduits"
             }
         }
-    )
+    );
+    if matrix.leaves_groups {
+        let _ = write!(text, "\n\n{}", to_look_at(&[Remark::NoGroups]));
+    }
+    text
 }
 
 fn line(row: &Row) -> Vec<String> {
@@ -82,5 +90,25 @@ fn word(cell: &Cell) -> String {
     match cell.exposed {
         Some(true) => format!("{stance} !"),
         _ => stance.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_asked_for_stands_beneath_the_table() {
+        let told = |leaves_groups: bool| {
+            text(&Matrix {
+                source: "this host".into(),
+                rules: 1,
+                zones: vec!["office".into()],
+                rows: Vec::new(),
+                leaves_groups,
+            })
+        };
+        assert!(told(true).contains("To look at:\n  packets to broadcast and multicast addresses"));
+        assert!(!told(false).contains("To look at"));
     }
 }
