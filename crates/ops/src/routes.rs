@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_firewall::reach::Route;
+use portcullis_firewall::reach::{HostInterface, Route};
 use portcullis_sys::Machine;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,20 +15,31 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MOST: usize = 256;
 
 /// The routes to these addresses, as far as the host tells them.
-pub(crate) fn to(machine: &Machine, addresses: &BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Route> {
-    let is_plain = |is_ipv4: bool| {
-        let of_family = addresses.iter().any(|address| address.is_ipv4() == is_ipv4);
-        of_family && has_no_policy(machine, is_ipv4)
-    };
+pub(crate) fn to(
+    machine: &Machine,
+    addresses: &BTreeSet<IpAddr>,
+    interfaces: &[HostInterface],
+) -> BTreeMap<IpAddr, Route> {
+    let has = |is_ipv4: bool| addresses.iter().any(|address| address.is_ipv4() == is_ipv4);
+    let is_plain = |is_ipv4: bool| has(is_ipv4) && has_no_policy(machine, is_ipv4);
+    let keeps_to_itself = |is_ipv4: bool| has(is_ipv4) && forwards_nothing(machine, is_ipv4, interfaces);
     let (plain_v4, plain_v6) = (is_plain(true), is_plain(false));
+    let (alone_v4, alone_v6) = (keeps_to_itself(true), keeps_to_itself(false));
     let route = |address: &IpAddr| {
-        let is_plain = if address.is_ipv4() { plain_v4 } else { plain_v6 };
+        let (is_plain, is_alone) = match address.is_ipv4() {
+            true => (plain_v4, alone_v4),
+            false => (plain_v6, alone_v6),
+        };
         let asked = ["route", "get", &address.to_string()];
         let said = machine.run("ip", &asked, "", PATIENCE).ok()?;
         let route = match said.success {
             true => read(&said.stdout),
             false => refused(&said.stderr),
         }?;
+        let route = match route {
+            Route::Onward if is_alone => Route::Unforwarded,
+            route => route,
+        };
         // Another rule of routing may know a way for packets of others.
         let is_known = is_plain || route != Route::Nowhere;
         is_known.then_some((*address, route))
@@ -51,6 +62,40 @@ fn are_usual(rules: &str) -> bool {
     ];
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     !rules.trim().is_empty() && rules.lines().all(|line| USUAL.contains(&words(line).as_str()))
+}
+
+/// Whether no interface passes on what comes by it (`ip-sysctl.rst` of the kernel).
+fn forwards_nothing(machine: &Machine, is_ipv4: bool, interfaces: &[HostInterface]) -> bool {
+    let path = |name: &str, key: &str| {
+        let family = if is_ipv4 { "ipv4" } else { "ipv6" };
+        format!("/proc/sys/net/{family}/conf/{name}/{key}")
+    };
+    let values = |paths: &[String]| {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let said = machine.run("cat", &paths, "", PATIENCE);
+        said.map(|said| said.stdout).unwrap_or_default()
+    };
+    let each = |key: &str| {
+        interfaces
+            .iter()
+            .map(|one| path(&one.name, key))
+            .collect::<Vec<_>>()
+    };
+    let mut all = vec![path("all", "forwarding")];
+    match is_ipv4 {
+        true => {
+            all.extend(each("forwarding"));
+            are_all_off(&values(&all), all.len())
+        }
+        // Only newer kernels have an exception, for single interfaces.
+        false => are_all_off(&values(&all), 1) && !values(&each("force_forwarding")).contains('1'),
+    }
+}
+
+/// Of so many settings, each on a line.
+fn are_all_off(values: &str, many: usize) -> bool {
+    let values: Vec<&str> = values.split_whitespace().collect();
+    values.len() == many && values.iter().all(|value| *value == "0")
 }
 
 fn read(said: &str) -> Option<Route> {
@@ -118,6 +163,15 @@ mod tests {
         assert_eq!(refused("RTNETLINK answers: Invalid argument\n"), nowhere);
         assert_eq!(refused("sh: ip: Permission denied\n"), None);
         assert_eq!(refused("RTNETLINK answers: Operation not supported\n"), None);
+    }
+
+    /// A setting that could not be read may be on.
+    #[test]
+    fn a_host_forwards_nothing_where_each_setting_says_so() {
+        assert!(are_all_off("0\n0\n", 2));
+        assert!(!are_all_off("0\n1\n", 2));
+        assert!(!are_all_off("0\n", 2));
+        assert!(!are_all_off("", 1));
     }
 
     #[test]

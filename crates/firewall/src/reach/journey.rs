@@ -411,6 +411,7 @@ impl<'a> Journey<'a> {
                 Place::Onward => join(&mut onward, state, region),
                 Place::Nobody => self.walk.block(region, special::NOBODY),
                 Place::NoRoute => self.walk.block(region, special::NO_ROUTE),
+                Place::Unforwarded => self.walk.block(region, special::UNFORWARDED),
                 Place::Group(_) if is_connection => self.walk.block(region, special::NO_CONNECTION),
                 Place::Anycast if is_connection => self.walk.block(region, special::NO_CONNECTION),
                 Place::Anycast => join(&mut local, state, region),

@@ -315,7 +315,7 @@ impl Sight {
         }
         // Whether what is asked for is at this host is known by the question.
         match (self.forwarded, place) {
-            (true, Place::NoRoute | Place::Nobody) => place,
+            (true, Place::NoRoute | Place::Unforwarded | Place::Nobody) => place,
             (true, _) => Place::Onward,
             (false, Place::Anycast | Place::PerhapsAnycast) if self.group.is_none() => Place::Anycast,
             (false, _) => Place::Own,

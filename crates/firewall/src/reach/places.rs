@@ -40,6 +40,8 @@ pub(super) enum Place {
     PerhapsOnward,
     /// Nowhere, for no route leads there.
     NoRoute,
+    /// Nowhere, for it is another host, and this one passes nothing on.
+    Unforwarded,
     /// Nowhere: it is the address of nobody (RFC 1122, 3.2.1.3; RFC 4291, 2.5.2).
     Nobody,
     /// To this host or to another one.
@@ -51,7 +53,9 @@ impl Place {
     pub(super) fn is_own(self) -> Option<bool> {
         match self {
             Self::Own | Self::Anycast => Some(true),
-            Self::Onward | Self::PerhapsOnward | Self::NoRoute | Self::Nobody => Some(false),
+            Self::Onward | Self::PerhapsOnward | Self::NoRoute | Self::Unforwarded | Self::Nobody => {
+                Some(false)
+            }
             Self::Group(_) | Self::PerhapsAnycast | Self::Unknown => None,
         }
     }
@@ -62,7 +66,7 @@ impl Place {
             Self::Own => Some(kind::LOCAL),
             Self::Anycast => Some(kind::ANYCAST),
             Self::Group(kind) => Some(kind),
-            Self::Onward | Self::PerhapsOnward => Some(kind::UNICAST),
+            Self::Onward | Self::PerhapsOnward | Self::Unforwarded => Some(kind::UNICAST),
             Self::NoRoute | Self::Nobody | Self::PerhapsAnycast | Self::Unknown => None,
         }
     }
@@ -103,6 +107,7 @@ impl Places {
             Some(Route::Anycast) => Place::Anycast,
             Some(Route::Broadcast) => Place::Group(kind::BROADCAST),
             Some(Route::Onward) => Place::Onward,
+            Some(Route::Unforwarded) => Place::Unforwarded,
             Some(Route::Nowhere) => Place::NoRoute,
             None if self.of_routers.contains(&address) => Place::PerhapsAnycast,
             None if self.is_connected(address) => Place::Onward,

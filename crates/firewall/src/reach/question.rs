@@ -41,6 +41,8 @@ pub enum Route {
     Broadcast,
     /// To another host.
     Onward,
+    /// To another host, but this one passes nothing on.
+    Unforwarded,
     /// Nowhere: there is none.
     Nowhere,
 }

@@ -149,6 +149,7 @@ fn explain(cause: CauseId) -> Option<&'static str> {
         special::STRANGER => "an object that was not understood",
         special::NOBODY => "the unspecified address, at which nobody is",
         special::NO_ROUTE => "an address to which no route leads",
+        special::UNFORWARDED => "an address of another host, to which this one passes nothing on",
         special::ROUTE => "whether a route leads to the address that it is sent on to",
         special::NO_CONNECTION => {
             "an address of several hosts at once, or of any router of a network, at which no connection is answered"

@@ -281,7 +281,7 @@ pub(crate) fn host(machine: &Machine, ruleset: &Ruleset, asked: &[IpAddr]) -> Re
         is_of_one && !own().any(|network| network.addr() == *address)
     });
     Ok(Host {
-        routes: Some(routes::to(machine, &wanted)),
+        routes: Some(routes::to(machine, &wanted, &interfaces)),
         interfaces,
     })
 }

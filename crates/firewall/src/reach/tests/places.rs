@@ -83,6 +83,10 @@ fn what_no_route_leads_to_is_not_told_as_reached() {
     let by = |route: Route| led(target, "tcp", Some(&[("192.0.2.9", route)]));
     assert_eq!(by(Route::Nowhere), "Blocked: an address to which no route leads");
     assert_eq!(by(Route::Onward), "led to 192.0.2.9:81");
+    assert_eq!(
+        by(Route::Unforwarded),
+        "Blocked: an address of another host, to which this one passes nothing on"
+    );
     assert_eq!(by(Route::Here), "led to :81");
     assert_eq!(by(Route::Broadcast), NO_CONNECTION);
     for routes in [None, Some([].as_slice())] {
