@@ -107,7 +107,7 @@ pub(crate) struct Ports {
 }
 
 /// What the model once had wrong, as small as it could be made. They come before all that is random.
-const KEPT: [(&str, &str, &str); 19] = [
+const KEPT: [(&str, &str, &str); 21] = [
     // A reject by ICMP is for IPv4 only, which its listing does not say; a reset is for TCP only.
     (
         "table inet t { chain c { type filter hook input priority 0; policy accept;\n meta nfproto ipv4 reject\n}\n}",
@@ -173,6 +173,21 @@ const KEPT: [(&str, &str, &str); 19] = [
     (
         "table inet t { chain c { type filter hook input priority 50; policy accept;\n ct status & dnat == 0 accept\n drop\n}\n\
          chain d { type nat hook prerouting priority -100; policy accept;\n tcp dport ASKED dnat ip to 203.0.111.1\n}\n}",
+        "",
+        "",
+    ),
+    // Translations to nobody, to several hosts at once, to where no route leads, to the routers of a network.
+    (
+        "table inet t { chain d { type nat hook prerouting priority -100; policy accept;\n\
+         ip saddr 10.0.0.0/10 tcp dport ASKED dnat ip to 0.0.0.0:OTHER\n tcp dport ASKED dnat ip to 203.0.110.255:OTHER\n\
+         ip saddr 10.0.0.0/10 udp dport ASKED dnat ip to 224.0.0.5:OTHER\n udp dport ASKED dnat ip to 0.0.0.0:OTHER\n}\n}",
+        "",
+        "",
+    ),
+    (
+        "table inet t { chain d { type nat hook prerouting priority -100; policy accept;\n\
+         ip saddr 10.0.0.0/10 tcp dport ASKED dnat ip to 198.51.100.9:OTHER\n udp dport ASKED dnat ip to 203.0.110.255:OTHER\n\
+         tcp dport ASKED dnat ip6 to [fd00::]:OTHER\n udp dport ASKED dnat ip6 to [ff02::1]:OTHER\n}\n}",
         "",
         "",
     ),
