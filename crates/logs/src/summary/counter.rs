@@ -56,7 +56,7 @@ impl Counter<'_> {
     /// Counts a line. Tells whether it is an event to one of the ports that were asked for.
     pub fn count(&mut self, line: &Line<'_>, place: Place<'_>, bytes: &[u8], clock: &mut Clock<'_>) -> bool {
         match line {
-            Line::Event(event) => return self.own.add(event, clock.at(&event.time)),
+            Line::Event(event) => return self.own.add_soon(event, clock.at(&event.time)),
             Line::Unrelated => self.own.add_unrelated(),
             Line::Lost(lost) => self.own.add_lost(*lost, bytes, || place.to_source()),
             Line::Unreadable(reason) => self.own.add_unreadable(*reason, bytes, || place.to_source()),

@@ -184,6 +184,13 @@ impl Summary {
     /// else should take either. An event that does not tell who began, and hearsay, are no attempts of anybody's: they are counted
     /// apart.
     pub fn add(&mut self, event: &Event<'_>, at: Option<Moment>) -> bool {
+        let taken = self.add_soon(event, at);
+        self.settle();
+        taken
+    }
+
+    /// The same, but for what is counted of the source: that is done for many at a time, and at the latest in [`Summary::settle`].
+    fn add_soon(&mut self, event: &Event<'_>, at: Option<Moment>) -> bool {
         if let Some(lines) = self.formats.get_mut(event.format as usize) {
             *lines += 1;
         }
@@ -238,14 +245,20 @@ impl Summary {
             }
         }
         self.destinations.add(event.destination);
-        if !self.sources.add(source, &attempt, self.most_sources) {
-            self.others.add_attempt(&attempt);
+        if self.sources.add(source, attempt) {
+            self.settle();
         }
         true
     }
 
+    /// Counts what is pending.
+    fn settle(&mut self) {
+        self.sources.settle(self.most_sources, &mut self.others);
+    }
+
     /// Takes over what another summary of the same ports has counted, and empties it.
     pub fn absorb(&mut self, other: &mut Self) {
+        other.settle();
         self.sources
             .absorb(&mut other.sources, self.most_sources, &mut self.others);
         self.others.absorb(&std::mem::take(&mut other.others));

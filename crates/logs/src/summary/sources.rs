@@ -14,6 +14,10 @@ pub(super) const MOST_PORTS: usize = 64;
 /// Second and later ports that are kept for all sources together: a sweep from many sources must not either.
 const MOST_FURTHER_PORTS: usize = 1_000_000;
 
+/// Attempts whose sources are looked up together. A source is somewhere in megabytes, and one after the other each would wait for its
+/// own: together they wait at the same time.
+const TOGETHER: usize = 64;
+
 /// Entries of a chunk. In chunks, growth moves nothing and never needs room for both old and new.
 const CHUNK: usize = 4096;
 
@@ -250,6 +254,21 @@ impl Source {
         }
     }
 
+    fn absorb(&mut self, other: &Self, room: &mut usize) {
+        self.tally.absorb(&other.tally);
+        self.span.absorb(&other.span);
+        self.add_port(other.port, other.on_port, room);
+        if let Some(further) = &other.further {
+            for (port, lines) in &further.ports {
+                self.add_port(*port, *lines, room);
+            }
+            if let Some(lines) = further.beyond {
+                let own = self.further.get_or_insert_default();
+                own.beyond.get_or_insert_default().absorb(lines);
+            }
+        }
+    }
+
     /// Ports with their attempts, and the attempts on ports that were not kept.
     pub(super) fn ports(&self) -> (Vec<PortCount>, u64) {
         let first = (self.port != 0).then_some((self.port, self.on_port));
@@ -277,6 +296,8 @@ impl Source {
 /// The sources that were met. The hash has a random key, so that nobody can choose addresses that all fall together.
 #[derive(Debug, Clone)]
 pub(super) struct Sources {
+    /// What is not counted yet: nothing, after [`Sources::settle`].
+    pending: Vec<(u128, Attempt)>,
     index: HashTable<u32>,
     chunks: Vec<Vec<Source>>,
     hash: RandomState,
@@ -286,6 +307,7 @@ pub(super) struct Sources {
 impl Default for Sources {
     fn default() -> Self {
         Self {
+            pending: Vec::new(),
             index: HashTable::new(),
             chunks: Vec::new(),
             hash: RandomState::default(),
@@ -308,27 +330,57 @@ impl Sources {
         self.chunks.iter().flatten()
     }
 
-    /// Counts an attempt. Tells `false` when the source is new and there are `most` already.
-    pub(super) fn add(&mut self, address: u128, attempt: &Attempt, most: usize) -> bool {
-        let Some(number) = self.number(address, most) else {
-            return false;
-        };
-        let Some(source) = self
-            .chunks
-            .get_mut(number / CHUNK)
-            .and_then(|chunk| chunk.get_mut(number % CHUNK))
-        else {
-            return false;
-        };
-        source.tally.add_attempt(attempt);
-        if let Some(at) = attempt.at {
-            source.span.add(at);
-        }
-        source.add_port(packed(attempt.port), OnPort::of(attempt), &mut self.room);
-        true
+    /// Takes an attempt, to be counted later. Tells whether it is time for that.
+    #[inline]
+    pub(super) fn add(&mut self, address: u128, attempt: Attempt) -> bool {
+        self.pending.push((address, attempt));
+        self.pending.len() >= TOGETHER
     }
 
-    /// The number of a source's entry, which is made when there are fewer than `most`.
+    /// Counts what is pending; attempts of sources that are new when there are `most` already are added to `others`.
+    pub(super) fn settle(&mut self, most: usize, others: &mut Tally) {
+        let mut pending = std::mem::take(&mut self.pending);
+        for group in pending.chunks(TOGETHER) {
+            let known = self.known(group.iter().map(|(address, _)| *address));
+            for ((address, attempt), known) in group.iter().zip(known) {
+                match self.entry(known, *address, most) {
+                    Some((source, room)) => {
+                        source.tally.add_attempt(attempt);
+                        if let Some(at) = attempt.at {
+                            source.span.add(at);
+                        }
+                        source.add_port(packed(attempt.port), OnPort::of(attempt), room);
+                    }
+                    None => others.add_attempt(attempt),
+                }
+            }
+        }
+        pending.clear();
+        self.pending = pending;
+    }
+
+    /// The numbers of a group of sources, of those that are known.
+    fn known(&self, addresses: impl Iterator<Item = u128>) -> [Option<u32>; TOGETHER] {
+        let mut known = [None; TOGETHER];
+        for (known, address) in known.iter_mut().zip(addresses) {
+            let is_it =
+                |number: &u32| at(&self.chunks, *number).is_some_and(|source| source.address == address);
+            *known = self.index.find(self.hash.hash_one(address), is_it).copied();
+        }
+        known
+    }
+
+    /// The entry of a source and the room that is left for ports; it is made when there are fewer than `most`.
+    fn entry(&mut self, known: Option<u32>, address: u128, most: usize) -> Option<(&mut Source, &mut usize)> {
+        let number = match known {
+            Some(number) => number as usize,
+            None => self.number(address, most)?,
+        };
+        let source = self.chunks.get_mut(number / CHUNK)?.get_mut(number % CHUNK)?;
+        Some((source, &mut self.room))
+    }
+
+    /// The number of a source that was not known a moment ago.
     fn number(&mut self, address: u128, most: usize) -> Option<usize> {
         let hash = self.hash.hash_one(address);
         let chunks = &self.chunks;
@@ -354,23 +406,12 @@ impl Sources {
 
     /// Takes over what the other has counted, and empties it; what has no room is added to `others`.
     pub(super) fn absorb(&mut self, other: &mut Self, most: usize, others: &mut Tally) {
-        for source in other.chunks.iter().flatten() {
-            let number = self.number(source.address, most);
-            let own = number.and_then(|number| self.chunks.get_mut(number / CHUNK)?.get_mut(number % CHUNK));
-            let Some(own) = own else {
-                others.absorb(&source.tally);
-                continue;
-            };
-            own.tally.absorb(&source.tally);
-            own.span.absorb(&source.span);
-            own.add_port(source.port, source.on_port, &mut self.room);
-            if let Some(further) = &source.further {
-                for (port, lines) in &further.ports {
-                    own.add_port(*port, *lines, &mut self.room);
-                }
-                if let Some(lines) = further.beyond {
-                    let own = own.further.get_or_insert_default();
-                    own.beyond.get_or_insert_default().absorb(lines);
+        for group in other.chunks.iter().flat_map(|chunk| chunk.chunks(TOGETHER)) {
+            let known = self.known(group.iter().map(|source| source.address));
+            for (source, known) in group.iter().zip(known) {
+                match self.entry(known, source.address, most) {
+                    Some((own, room)) => own.absorb(source, room),
+                    None => others.absorb(&source.tally),
                 }
             }
         }
@@ -391,5 +432,45 @@ mod tests {
     #[test]
     fn a_source_that_tries_one_port_takes_no_more_room_than_is_said() {
         assert!(size_of::<Source>() <= 96, "{}", size_of::<Source>());
+    }
+
+    #[test]
+    fn many_at_a_time_are_counted_as_one_after_the_other() {
+        let attempt = |number: u16| Attempt {
+            moment: LogMoment::Packet,
+            verdict: Verdict::Blocked,
+            count: u64::from(number),
+            at: Some(i64::from(number)),
+            port: Some(Port::tcp(number % 3 + 1)),
+        };
+        // New ones come twice in a group, and of five only three have room.
+        let counted = |each: bool| {
+            let (mut sources, mut others) = (Sources::default(), Tally::default());
+            for number in 0..1000_u16 {
+                let is_time = sources.add(u128::from(number / 7 % 5), attempt(number));
+                if each || is_time {
+                    sources.settle(3, &mut others);
+                }
+            }
+            sources.settle(3, &mut others);
+            let kept: Vec<_> = sources
+                .iter()
+                .map(|source| {
+                    (
+                        source.address,
+                        source.tally.verdicts(),
+                        source.span.last,
+                        source.ports(),
+                    )
+                })
+                .collect();
+            (format!("{kept:?}"), others.verdicts())
+        };
+        assert_eq!(counted(true), counted(false));
+        let (kept, others) = counted(false);
+        assert!(
+            kept.matches("PortCount").count() == 9 && others.blocked > 0,
+            "{kept}"
+        );
     }
 }
