@@ -71,6 +71,14 @@ impl<'p> LineReader<'p> {
     /// Reads one line without its line end; an entry where the format's entries have several lines. `ended` tells whether it
     /// had a line end. The work is bounded by [`LONGEST_LINE`].
     pub fn read<'a>(&mut self, line: &'a [u8], ended: bool) -> Line<'a> {
+        // Most lines of the kernel's log: of a head that is known nothing else need be asked.
+        if self.last == LogFormat::Kernel
+            && line.len() <= LONGEST_LINE
+            && !syslog::is_indented(line)
+            && let Some(event) = self.heads.event(line)
+        {
+            return Line::Event(event);
+        }
         match self.of_firewall(line, ended) {
             Line::Unrelated if syslog::is_indented(line) => Line::Unrelated,
             Line::Unrelated => lost::told(line).map_or(Line::Unrelated, Line::Lost),

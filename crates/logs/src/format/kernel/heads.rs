@@ -49,23 +49,27 @@ struct Head {
 
 impl Heads {
     /// The event of a line whose head is known.
-    #[inline]
-    pub(super) fn event<'a>(&mut self, line: &'a [u8]) -> Option<Event<'a>> {
-        let last = self.last;
-        if self.known.is_empty() {
-            return None;
-        }
+    // Inlined, as is that of the head which was met last: an event is large, and would be copied at each step.
+    #[inline(always)]
+    pub(crate) fn event<'a>(&mut self, line: &'a [u8]) -> Option<Event<'a>> {
+        let last = self.known.get(self.last)?;
         let line = syslog::head(line);
-        if let Some(event) = self.known.get(last).and_then(|head| head.event(&line)) {
-            return Some(event);
+        match last.event(&line) {
+            Some(event) => Some(event),
+            None => self.of_another(&line),
         }
+    }
+
+    #[inline(never)]
+    fn of_another<'a>(&mut self, line: &syslog::Head<'a>) -> Option<Event<'a>> {
+        let last = self.last;
         let others = self
             .known
             .iter()
             .enumerate()
             .filter(|(number, _)| *number != last);
         for (number, head) in others {
-            if let Some(event) = head.event(&line) {
+            if let Some(event) = head.event(line) {
                 self.last = number;
                 return Some(event);
             }
@@ -136,7 +140,7 @@ impl Head {
     }
 
     /// The event of a line, if it has this head.
-    #[inline]
+    #[inline(always)]
     fn event<'a>(&self, line: &syslog::Head<'a>) -> Option<Event<'a>> {
         if line.host != self.host {
             return None;
