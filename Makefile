@@ -32,11 +32,13 @@ demo: build
 
 # What the tests of the lab keep of what the program sends, for the last of them to look through.
 packets := $(abspath $(or $(CARGO_TARGET_DIR),target))/packets
+# The tests of the lab mostly wait: for trials that end, for silence.
+test_threads := $(or $(RUST_TEST_THREADS),$(shell echo $$((2 * $$(nproc)))))
 test: setup
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 	rm -rf "$(packets)" && mkdir -p "$(packets)"
-	PORTCULLIS_TEST_PACKETS="$(packets)" scripts/with-namespaces cargo test --quiet --locked --workspace
+	RUST_TEST_THREADS=$(test_threads) PORTCULLIS_TEST_PACKETS="$(packets)" scripts/with-namespaces cargo test --quiet --locked --workspace
 	@$(MAKE) --no-print-directory fuzz-short
 
 # The fuzz targets stand outside the workspace and share its folder of built things.

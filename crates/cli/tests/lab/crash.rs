@@ -9,7 +9,7 @@ use std::{fmt, fs, os::unix::fs::PermissionsExt, thread, time::Duration};
 use crate::{
     backends::{GATEWAY6, rules},
     managed::Managed,
-    plant::{GATEWAY, GATEWAY_ADDRESS, PROGRAM},
+    plant::{GATEWAY, GATEWAY_ADDRESS, PROGRAM, eventually},
 };
 
 #[derive(Default)]
@@ -109,7 +109,13 @@ impl Host {
 
     /// One command, killed, and what is there afterwards. Whether it was killed: it may have come to its end before.
     fn kill(&self, verb: &str, moment: Moment, figures: &mut Figures) -> bool {
-        let (plan, _) = self.managed.planned(&format!("--backend {}", self.backend));
+        let options = format!("--backend {}", self.backend);
+        // On a busy machine a tool of the killed command may come to its end only now: its trial ends by itself.
+        eventually("what was left behind is over", Duration::from_secs(30), || {
+            let plan = format!("plan --port 54321 {options}");
+            !self.managed.portcullis(&plan).stderr.contains("FW007")
+        });
+        let (plan, _) = self.managed.planned(&options);
         let subject = if verb == "apply" {
             format!("{plan} --trial 5s")
         } else {
