@@ -58,6 +58,7 @@ pub(crate) fn windows_rules(data: &[u8]) {
                 name: "Ethernet".into(),
                 networks: vec!["10.7.10.10/24".parse().expect("a network")],
             }],
+            ..Host::default()
         };
         for view in reach(&ruleset, &Question::new(Port::tcp(4840), host)).views {
             assert!(!view.parts.is_empty(), "somebody is in no part");
