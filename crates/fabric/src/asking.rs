@@ -1,18 +1,14 @@
 //! The side that has a sensor look.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use async_nats::jetstream::{
-    AckKind,
-    consumer::{AckPolicy, pull},
-    message::PublishMessage,
-};
+use async_nats::jetstream::message::PublishMessage;
 use futures::StreamExt as _;
 use portcullis_model::SensorName;
 
 use crate::{
     Answer, AskedLook, Broker, FabricError, Looked, Outcome, Presence,
-    broker::{Connection, LOOKS_LIVE, Role, with_cause},
+    broker::{Connection, PRESENCE, Role, with_cause},
 };
 
 impl Broker {
@@ -66,45 +62,42 @@ impl Broker {
 }
 
 impl Connection {
+    /// Whoever asks may make streams, which sensors need not.
     async fn sensors(&self) -> Result<Vec<Presence>, FabricError> {
+        self.looks().await?;
+        self.seen().await?;
         let refused = |error: &dyn std::error::Error| FabricError::Server {
             what: "who is there",
             why: with_cause(error),
         };
-        let bucket = self.presences().await?;
-        let mut names = bucket.keys().await.map_err(|error| refused(&error))?;
-        let mut there = Vec::new();
-        while let Some(name) = names.next().await {
-            let name = name.map_err(|error| refused(&error))?;
-            let said = bucket.get(name).await.map_err(|error| refused(&error))?;
-            // What somebody else writes there is no sensor.
-            there.extend(said.and_then(|said| serde_json::from_slice::<Presence>(&said).ok()));
+        let said = self
+            .presences()
+            .await?
+            .info_with_subjects(format!("{PRESENCE}*"))
+            .await;
+        let mut subjects = said.map_err(|error| refused(&error))?;
+        let mut names = BTreeSet::new();
+        while let Some(subject) = subjects.next().await {
+            let (subject, _) = subject.map_err(|error| refused(&error))?;
+            // What is no name is nobody's.
+            names.extend(
+                subject
+                    .strip_prefix(PRESENCE)
+                    .and_then(|name| name.parse::<SensorName>().ok()),
+            );
         }
-        there.sort_by(|one, other| one.sensor.cmp(&other.sensor));
+        let mut there = Vec::new();
+        for name in names {
+            there.extend(self.presence(&name).await?);
+        }
         Ok(there)
     }
 
     async fn asked(&self, sensor: &SensorName, asked: &AskedLook) -> Result<Answer, FabricError> {
-        let refused = |what: &'static str| {
-            move |error: &dyn std::error::Error| FabricError::Server {
-                what,
-                why: with_cause(error),
-            }
+        let ask = |error: &dyn std::error::Error| FabricError::Server {
+            what: "to take a look",
+            why: with_cause(error),
         };
-        self.looks().await?;
-        let listen = refused("to hand over answers");
-        let answers = self
-            .seen()
-            .await?
-            .create_consumer(pull::Config {
-                filter_subject: format!("portcullis.seen.{}.{sensor}", asked.run),
-                ack_policy: AckPolicy::Explicit,
-                inactive_threshold: LOOKS_LIVE,
-                ..pull::Config::default()
-            })
-            .await
-            .map_err(|error| listen(&error))?;
-        let ask = refused("to take a look");
         let text = serde_json::to_vec(asked).map_err(|error| ask(&error))?;
         let message = PublishMessage::build()
             .payload(text.into())
@@ -115,20 +108,25 @@ impl Connection {
             .map_err(|error| ask(&error))?
             .await
             .map_err(|error| ask(&error))?;
-        let mut answers = answers.messages().await.map_err(|error| listen(&error))?;
+        let answers = self.seen().await?;
+        let subject = format!("portcullis.seen.{}.{sensor}", asked.run);
+        // Asked for again and again, and not waited for: that goes on by itself when the server has been away meanwhile.
         loop {
-            // The connection comes back by itself; how long that may take, the caller says.
-            let Some(Ok(message)) = answers.next().await else {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
-            };
-            let answer = Answer::read(&message.payload, asked, sensor).map_err(|why| FabricError::Answer {
-                sensor: sensor.clone(),
-                why,
-            });
-            // It has been heard; the server would forget it anyway.
-            let _ = message.ack_with(AckKind::Ack).await;
-            return answer;
+            tokio::time::sleep(AGAIN).await;
+            match answers.get_last_raw_message_by_subject(&subject).await {
+                Ok(message) => {
+                    return Answer::read(&message.payload, asked, sensor).map_err(|why| {
+                        FabricError::Answer {
+                            sensor: sensor.clone(),
+                            why,
+                        }
+                    });
+                }
+                Err(error) => tracing::trace!(%error, "no answer yet"),
+            }
         }
     }
 }
+
+/// How often it is asked whether a sensor has answered.
+const AGAIN: Duration = Duration::from_millis(300);

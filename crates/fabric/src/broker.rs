@@ -1,18 +1,23 @@
 //! The way to the NATS server.
 
-use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_nats::{
     ConnectOptions, Event, ServerAddr,
     jetstream::{
-        self, Context, kv,
-        stream::{self, DiscardPolicy, RetentionPolicy, Stream},
+        self, Context,
+        stream::{self, LastRawMessageErrorKind, RetentionPolicy, Stream},
     },
 };
 use portcullis_model::SensorName;
 use tokio::sync::mpsc;
 
-use crate::FabricError;
+use crate::{FabricError, Presence};
 
 /// What is asked for. The server forgets it after that time, by its own clock: a sensor that comes back later must not look
 /// for one who has gone, and clocks in plants are wrong.
@@ -21,10 +26,10 @@ pub(crate) const LOOKS_LIVE: Duration = Duration::from_secs(120);
 /// What was seen.
 const SEEN: &str = "PORTCULLIS_SEEN";
 const SEEN_LIVE: Duration = Duration::from_secs(3600);
-/// Who is there.
+/// Who is there, the last word of each.
 const SENSORS: &str = "PORTCULLIS_SENSORS";
 /// Who has not said for so long that he is there is not there.
-const SENSORS_LIVE: Duration = Duration::from_secs(90);
+const SENSORS_LIVE: Duration = Duration::from_secs(45);
 /// A message larger than this is none of ours.
 const LARGEST: i32 = 1 << 20;
 
@@ -77,6 +82,7 @@ impl Broker {
         events: Option<mpsc::UnboundedSender<Event>>,
     ) -> Result<Connection, FabricError> {
         let addresses = self.addresses()?;
+        self.files_are_there()?;
         let mut options = ConnectOptions::new()
             .name(format!("portcullis {role}"))
             // A user who may hear only his own replies cannot read those of others.
@@ -94,10 +100,7 @@ impl Broker {
             options = options
                 .credentials_file(file)
                 .await
-                .map_err(|error| FabricError::Credentials {
-                    path: file.display().to_string(),
-                    why: error.to_string(),
-                })?;
+                .map_err(|error| unusable(file, &error))?;
         }
         if let Some(events) = events {
             options = options.event_callback(move |event| {
@@ -119,6 +122,30 @@ impl Broker {
         })
     }
 
+    /// The client would not say which of them is missing, nor that one holds no certificate.
+    fn files_are_there(&self) -> Result<(), FabricError> {
+        let (certificate, key) = self
+            .certificate
+            .as_ref()
+            .map(|(certificate, key)| (certificate, key))
+            .unzip();
+        let pem = [
+            (&self.authorities, "CERTIFICATE"),
+            (&certificate.cloned(), "CERTIFICATE"),
+            (&key.cloned(), "PRIVATE KEY"),
+        ];
+        for (file, what) in pem.iter().filter_map(|(file, what)| Some((file.as_ref()?, what))) {
+            let text = std::fs::read_to_string(file).map_err(|error| unusable(file, &error))?;
+            if !(text.contains("-----BEGIN ") && text.contains(what)) {
+                return Err(unusable(
+                    file,
+                    &format!("it holds no {} in PEM", what.to_lowercase()),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn addresses(&self) -> Result<Vec<ServerAddr>, FabricError> {
         self.server
             .split(',')
@@ -136,6 +163,13 @@ impl Broker {
                 }
             })
             .collect()
+    }
+}
+
+fn unusable(file: &Path, why: &dyn fmt::Display) -> FabricError {
+    FabricError::File {
+        path: file.display().to_string(),
+        why: why.to_string(),
     }
 }
 
@@ -192,45 +226,73 @@ impl Connection {
         .await
     }
 
+    /// Who is there.
+    pub(crate) async fn presences(&self) -> Result<Stream, FabricError> {
+        self.stream(stream::Config {
+            name: SENSORS.into(),
+            subjects: vec![format!("{PRESENCE}*")],
+            max_messages_per_subject: 1,
+            max_age: SENSORS_LIVE,
+            ..stream::Config::default()
+        })
+        .await
+    }
+
+    /// A stream, made if it is not there. One that keeps its messages otherwise would be another one by the same name.
     async fn stream(&self, config: stream::Config) -> Result<Stream, FabricError> {
         let config = stream::Config {
             max_message_size: LARGEST,
             duplicate_window: config.max_age.min(LOOKS_LIVE),
             ..config
         };
-        self.jetstream
-            .get_or_create_stream(config)
-            .await
-            .map_err(|error| FabricError::Server {
-                what: "a stream",
-                why: with_cause(&error),
-            })
+        let stream = self.jetstream.get_or_create_stream(config.clone()).await;
+        let stream = stream.map_err(|error| FabricError::Server {
+            what: "a stream",
+            why: with_cause(&error),
+        })?;
+        let is = &stream.cached_info().config;
+        let is_ours = is.subjects == config.subjects
+            && is.retention == config.retention
+            && is.max_age == config.max_age
+            && (is.max_messages_per_subject == 1) == (config.max_messages_per_subject == 1)
+            && (is.max_message_size <= 0 || is.max_message_size >= LARGEST);
+        match is_ours {
+            true => Ok(stream),
+            false => Err(FabricError::OtherStream(config.name)),
+        }
     }
 
-    /// Who is there. The stream behind the bucket is made as any other, since making a bucket would ask for the limits of
-    /// the account, which servers before 2.10 tell otherwise.
-    pub(crate) async fn presences(&self) -> Result<kv::Store, FabricError> {
-        self.stream(stream::Config {
-            name: format!("KV_{SENSORS}"),
-            subjects: vec![format!("$KV.{SENSORS}.>")],
-            max_messages_per_subject: 1,
-            max_age: SENSORS_LIVE,
-            discard: DiscardPolicy::New,
-            allow_rollup: true,
-            deny_delete: true,
-            allow_direct: true,
-            ..stream::Config::default()
-        })
-        .await?;
-        self.jetstream
-            .get_key_value(SENSORS)
-            .await
-            .map_err(|error| FabricError::Server {
-                what: "the bucket of those who are there",
+    /// What a sensor has said last of whether it is there.
+    pub(crate) async fn presence(&self, sensor: &SensorName) -> Result<Option<Presence>, FabricError> {
+        let said = self
+            .presences()
+            .await?
+            .get_last_raw_message_by_subject(&format!("{PRESENCE}{sensor}"))
+            .await;
+        match said {
+            Ok(said) => Ok(Presence::read(&said.payload, sensor)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(FabricError::Server {
+                what: "who is there",
                 why: with_cause(&error),
-            })
+            }),
+        }
     }
 }
+
+impl Connection {
+    /// The number of the last word of a sensor, whoever had the name.
+    pub(crate) async fn said_last(&self, sensor: &SensorName) -> Result<Option<u64>, FabricError> {
+        let said = self.presences().await?;
+        let said = said
+            .get_last_raw_message_by_subject(&format!("{PRESENCE}{sensor}"))
+            .await;
+        Ok(said.ok().map(|said| said.sequence))
+    }
+}
+
+/// Before the name of a sensor, the subject of what it says of itself.
+pub(crate) const PRESENCE: &str = "portcullis.sensor.";
 
 #[cfg(test)]
 mod tests {

@@ -13,9 +13,9 @@ pub enum FabricError {
     /// An address that is none.
     #[error("`{}` is not the address of a NATS server", sanitize(.0))]
     Address(String),
-    /// A file of credentials that cannot be used.
-    #[error("cannot use the credentials in {path}: {why}")]
-    Credentials {
+    /// A file of credentials or certificates that cannot be used.
+    #[error("cannot use {}: {why}", sanitize(.path))]
+    File {
         /// The file.
         path: String,
         /// Why not.
@@ -37,6 +37,9 @@ pub enum FabricError {
         /// What it said.
         why: String,
     },
+    /// A stream by one of our names that keeps its messages otherwise.
+    #[error("the stream {0} is there already, with other settings")]
+    OtherStream(String),
     /// Nobody of that name is there.
     #[error("no sensor `{sensor}` is there; {}", those_there(.there))]
     NoSuchSensor {
@@ -54,7 +57,7 @@ pub enum FabricError {
         patience: Duration,
     },
     /// An answer that is not one to the question.
-    #[error("the answer of sensor {sensor} cannot be used: {why}")]
+    #[error("the answer of sensor {sensor} cannot be used: {}", sanitize(.why))]
     Answer {
         /// The sensor.
         sensor: SensorName,
@@ -103,7 +106,7 @@ impl Fault for FabricError {
         match self {
             Self::Unencrypted(_) => "FB001",
             Self::Address(_) => "FB002",
-            Self::Credentials { .. } => "FB003",
+            Self::File { .. } => "FB003",
             Self::Connect { .. } => "FB004",
             Self::Server { .. } => "FB005",
             Self::NoSuchSensor { .. } => "FB006",
@@ -112,6 +115,7 @@ impl Fault for FabricError {
             Self::Refused { .. } => "FB009",
             Self::Failed { .. } => "FB010",
             Self::Taken { .. } => "FB011",
+            Self::OtherStream(_) => "FB012",
         }
     }
 
@@ -121,7 +125,12 @@ impl Fault for FabricError {
                 "use tls://HOST:PORT, or a NATS server on this host (a leaf node) that goes on from here by TLS"
             }
             Self::Address(_) => "use tls://HOST:PORT, or nats://127.0.0.1:4222 for a server on this host",
-            Self::Credentials { .. } => "give the file that `nsc generate creds` wrote for this user",
+            Self::File { .. } => {
+                "--nats-creds takes what `nsc generate creds` wrote, the others certificates and a key in PEM"
+            }
+            Self::OtherStream(_) => {
+                "remove it (`nats stream rm`): it is made anew, and holds nothing for long"
+            }
             Self::Connect { .. } => {
                 "look whether the server runs and is reached from here; --nats-creds says who we are, and --nats-ca \
                  whose certificates are believed"
@@ -137,17 +146,18 @@ impl Fault for FabricError {
                 "what a sensor may look at is said by its own site.toml or permission, where it runs"
             }
             Self::Failed { .. } => return None,
-            Self::Taken { .. } => "give this one another name, or end the other one and wait 90 s",
+            Self::Taken { .. } => "give this one another name, or end the other one and wait 45 s",
         };
         Some(hint.into())
     }
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Unencrypted(_) | Self::Address(_) | Self::Credentials { .. } => Exit::Usage,
+            Self::Unencrypted(_) | Self::Address(_) | Self::File { .. } => Exit::Usage,
             Self::Refused { .. } | Self::Taken { .. } => Exit::Refused,
             Self::Connect { .. }
             | Self::Server { .. }
+            | Self::OtherStream(_)
             | Self::NoSuchSensor { .. }
             | Self::Silent { .. }
             | Self::Answer { .. }

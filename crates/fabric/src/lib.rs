@@ -3,8 +3,8 @@
 //!
 //! A look that is asked for is a message of the stream `PORTCULLIS_LOOKS` (`portcullis.look.SENSOR`), and what was seen one of
 //! `PORTCULLIS_SEEN` (`portcullis.seen.RUN.SENSOR`). A sensor acknowledges the first after the second is stored, so that a
-//! look is never lost and may be made twice; the ids of messages are made of run and sensor, and the server keeps one of each.
-//! Who is there stands in the bucket `PORTCULLIS_SENSORS`, from which the server removes whoever has fallen silent.
+//! look is never lost and may be made twice. Who is there says so in `PORTCULLIS_SENSORS` (`portcullis.sensor.SENSOR`), from which the
+//! server removes whoever has fallen silent.
 
 mod asking;
 mod broker;

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Addresses in one look: those of one host, or of some hosts behind a router.
 pub const MOST_ADDRESSES: usize = 256;
 
+/// Bytes that say who asks, and letters of what is wrong with a message.
+const LONGEST_NAME: usize = 256;
+
 /// The version of these messages; who hears another one says so.
 const VERSION: u32 = 1;
 
@@ -92,6 +95,18 @@ pub struct Presence {
     pub version: Untrusted,
     /// Since when, by its own clock.
     pub since: Timestamp,
+    /// Which of those that ever had the name it is.
+    pub instance: RunId,
+    /// Whether that was its last word.
+    pub gone: bool,
+}
+
+impl Presence {
+    /// Reads what stands under the name of a sensor; what somebody else has written there is none.
+    pub(crate) fn read(text: &[u8], sensor: &SensorName) -> Option<Self> {
+        let said: Self = serde_json::from_slice(text).ok()?;
+        (said.sensor == *sensor && !said.gone).then_some(said)
+    }
 }
 
 impl AskedLook {
@@ -111,7 +126,7 @@ impl AskedLook {
     /// # Errors
     /// In plain words, why it is not a look that can be made.
     pub fn read(text: &[u8]) -> Result<Self, String> {
-        let asked: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let asked: Self = serde_json::from_slice(text).map_err(|error| in_short(&error))?;
         match asked {
             Self { version, .. } if version != VERSION => Err(other_version(version)),
             Self { targets, .. } if targets.is_empty() => Err("it names no address".into()),
@@ -119,6 +134,9 @@ impl AskedLook {
                 "it names {} addresses, and {MOST_ADDRESSES} are the most",
                 targets.len()
             )),
+            Self { asked_by, .. } if asked_by.raw().len() > LONGEST_NAME => {
+                Err("it says at too great length who asks".into())
+            }
             asked => Ok(asked),
         }
     }
@@ -161,7 +179,7 @@ impl Answer {
     /// # Errors
     /// In plain words, why it cannot be used.
     pub fn read(text: &[u8], asked: &AskedLook, sensor: &SensorName) -> Result<Self, String> {
-        let mut answer: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let mut answer: Self = serde_json::from_slice(text).map_err(|error| in_short(&error))?;
         if answer.version != VERSION {
             return Err(other_version(answer.version));
         }
@@ -182,6 +200,11 @@ impl Answer {
         }
         Ok(answer)
     }
+}
+
+/// What is wrong with a text may hold much of it.
+fn in_short(error: &serde_json::Error) -> String {
+    error.to_string().chars().take(LONGEST_NAME).collect()
 }
 
 fn other_version(version: u32) -> String {
@@ -269,6 +292,37 @@ mod tests {
             let text = answer(Outcome::Looked(wrong));
             assert!(Answer::read(&text, &asked(), &office).is_err());
         }
+    }
+
+    #[test]
+    fn who_is_there_says_so_in_its_own_name() {
+        let north: SensorName = "north".parse().unwrap();
+        let said = |gone: bool| {
+            let said = Presence {
+                sensor: north.clone(),
+                host: Untrusted::new("pc"),
+                version: Untrusted::new("1"),
+                since: Timestamp::UNIX_EPOCH,
+                instance: RunId::of(&[b"one"]),
+                gone,
+            };
+            serde_json::to_vec(&said).unwrap()
+        };
+        assert!(Presence::read(&said(false), &north).is_some());
+        assert!(Presence::read(&said(false), &"south".parse().unwrap()).is_none());
+        assert!(Presence::read(&said(true), &north).is_none());
+        assert!(Presence::read(b"{", &north).is_none());
+    }
+
+    #[test]
+    fn who_asks_says_so_shortly() {
+        let long = AskedLook {
+            asked_by: Untrusted::new("x".repeat(257)),
+            ..asked()
+        };
+        assert!(AskedLook::read(&serde_json::to_vec(&long).unwrap()).is_err());
+        let junk = format!("{{\"version\":\"{}\"}}", "y".repeat(10_000));
+        assert!(AskedLook::read(junk.as_bytes()).unwrap_err().len() <= 4 * LONGEST_NAME);
     }
 
     #[test]

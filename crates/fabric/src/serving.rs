@@ -15,11 +15,15 @@ use tokio::sync::mpsc;
 
 use crate::{
     AskedLook, Broker, FabricError, Outcome, Presence,
-    broker::{Connection, Role, with_cause},
+    broker::{Connection, PRESENCE, Role, with_cause},
 };
 
 /// How often a sensor says that it is there.
-const SAYS_SO: Duration = Duration::from_secs(20);
+const SAYS_SO: Duration = Duration::from_secs(10);
+/// Who says nothing for so long has gone without a last word.
+const FALLEN_SILENT: Duration = Duration::from_secs(13);
+/// For the last word.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// The server asks for a sign of life that often while nothing is asked for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A look that is neither answered nor said to be under way for so long is asked for again.
@@ -65,18 +69,20 @@ impl Serving {
         let connection = broker
             .connect(&Role::Sensor(&presence.sensor), Some(tell))
             .await?;
-        let bucket = connection.presences().await?;
-        let other = bucket.get(presence.sensor.as_str()).await;
-        let other = other.map_err(|error| FabricError::Server {
-            what: "who is there",
-            why: with_cause(&error),
-        })?;
-        let other = other.and_then(|said| serde_json::from_slice::<Presence>(&said).ok());
-        if let Some(other) = other.filter(|other| other.host != presence.host) {
-            return Err(FabricError::Taken {
-                sensor: presence.sensor,
-                host: other.host,
-            });
+        if let Some(other) = connection.presence(&presence.sensor).await? {
+            let taken = || FabricError::Taken {
+                sensor: presence.sensor.clone(),
+                host: other.host.clone(),
+            };
+            if other.host != presence.host {
+                return Err(taken());
+            }
+            // One of this host may have been killed a moment ago.
+            let said = connection.said_last(&presence.sensor).await?;
+            tokio::time::sleep(FALLEN_SILENT).await;
+            if connection.said_last(&presence.sensor).await? != said {
+                return Err(taken());
+            }
         }
         let mut serving = Self {
             connection,
@@ -154,9 +160,8 @@ impl Serving {
         let sensor = &self.presence.sensor;
         let answer = asked.look.answered(sensor.clone(), outcome);
         let text = serde_json::to_vec(&answer).map_err(|error| refused(&error))?;
-        let message = PublishMessage::build()
-            .payload(text.into())
-            .message_id(asked.look.id(sensor));
+        // Without an id of its own: whoever knows it could have this one taken for a duplicate.
+        let message = PublishMessage::build().payload(text.into());
         let subject = format!("portcullis.seen.{}.{sensor}", asked.look.run);
         let stored = self.connection.jetstream.send_publish(subject, message).await;
         stored
@@ -171,12 +176,10 @@ impl Serving {
     }
 
     /// Goes: whoever asks from now on is told at once that nobody is there.
-    pub async fn end(self) {
-        if let Ok(bucket) = self.connection.presences().await {
-            // The server forgets it anyway, later.
-            let _ = bucket.delete(self.presence.sensor.as_str()).await;
-        }
-        let _ = self.connection.jetstream.client().flush().await;
+    pub async fn end(mut self) {
+        self.presence.gone = true;
+        // The server forgets it anyway, later.
+        let _ = tokio::time::timeout(LAST_WORD, self.is_there()).await;
     }
 
     async fn take_looks(&mut self) -> Result<(), FabricError> {
@@ -194,6 +197,7 @@ impl Serving {
             ..pull::Config::default()
         };
         self.connection.seen().await?;
+        self.connection.presences().await?;
         let looks = self.connection.looks().await?;
         let consumer = looks.get_or_create_consumer(sensor, config).await;
         let consumer = consumer.map_err(|error| refused(&error))?;
@@ -214,9 +218,9 @@ impl Serving {
             why: with_cause(error),
         };
         let said = serde_json::to_vec(&self.presence).map_err(|error| refused(&error))?;
-        let bucket = self.connection.presences().await?;
-        bucket
-            .put(self.presence.sensor.as_str(), said.into())
+        let subject = format!("{PRESENCE}{}", self.presence.sensor);
+        let kept = self.connection.jetstream.publish(subject, said.into()).await;
+        kept.map_err(|error| refused(&error))?
             .await
             .map_err(|error| refused(&error))?;
         Ok(())

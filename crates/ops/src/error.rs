@@ -108,6 +108,12 @@ pub enum OpsError {
     /// The way to a sensor.
     #[error(transparent)]
     Fabric(FabricError),
+    /// A sensor that may look at nothing.
+    #[error("this sensor would refuse every look: it has neither a site nor a permission")]
+    LooksNowhere,
+    /// Somebody asks a sensor for what only its own host reaches.
+    #[error("{0} is a loopback address, at which a sensor looks for nobody")]
+    OwnLoopback(IpAddr),
     /// An interface that cannot be listened to.
     #[error(transparent)]
     Live(LiveError),
@@ -408,6 +414,8 @@ impl Fault for OpsError {
             Self::NoSuchExposure(_) => "OP011",
             Self::ExposureElsewhere { .. } => "OP012",
             Self::Vantage { .. } => "OP013",
+            Self::LooksNowhere => "OP041",
+            Self::OwnLoopback(_) => "OP042",
             Self::NotProvable(_) => "OP014",
             Self::NothingToVerify(_) => "OP025",
             Self::TrialLength => "OP015",
@@ -533,6 +541,7 @@ impl Fault for OpsError {
             }
             Self::NoSuchExposure(_) => "`portcullis exposures` lists them with their ids",
             Self::ExposureElsewhere { .. } => "run `portcullis plan` on that host",
+            Self::LooksNowhere => "name the site with --config, or give it a --permission",
             Self::Vantage { .. } => {
                 "`portcullis lab up` builds hosts to look from; this-host is always there"
             }
@@ -572,6 +581,7 @@ impl Fault for OpsError {
             | Self::NoSuchExposure(_)
             | Self::ExposureElsewhere { .. }
             | Self::Vantage { .. }
+            | Self::LooksNowhere
             | Self::NotProvable(_)
             | Self::NothingToVerify(_)
             | Self::Countries { .. }

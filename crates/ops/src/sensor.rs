@@ -73,13 +73,24 @@ pub async fn serve(
     tell: &mut impl FnMut(Told),
 ) -> Result<(), OpsError> {
     let sensor = Sensor { desk, request };
+    if desk.site.is_none() && request.permission.is_none() {
+        return Err(OpsError::LooksNowhere);
+    }
     // A permission with mistakes is told now, not to the first who asks.
     sensor.may_look(&[])?;
+    let since = (desk.now)();
+    let own = [
+        desk.host.clone(),
+        std::process::id().to_string(),
+        since.to_string(),
+    ];
     let presence = Presence {
         sensor: request.name.clone(),
         host: Untrusted::new(&desk.host),
         version: Untrusted::new(env!("CARGO_PKG_VERSION")),
-        since: (desk.now)(),
+        since,
+        instance: RunId::of(&own.each_ref().map(String::as_bytes)),
+        gone: false,
     };
     let mut serving = Serving::begin(&request.broker, presence)
         .await
@@ -96,7 +107,7 @@ pub async fn serve(
         match next {
             Ok(asked) => {
                 let looked = tokio::select! {
-                    looked = sensor.answer(&asked) => looked?,
+                    looked = sensor.answer(&asked) => looked,
                     // It is not answered, and will be asked of whoever has this name next.
                     _ = stop.wait_for(|stop| *stop) => break,
                 };
@@ -119,8 +130,15 @@ struct Sensor<'a> {
 }
 
 impl Sensor<'_> {
-    /// The permission by which all of these may be looked at.
+    /// The permission by which all of these may be looked at. A scan may look at its own host; whoever asks a sensor may not have
+    /// it do so.
     fn may_look(&self, places: &[(IpAddr, Port)]) -> Result<Option<PermissionUsed>, OpsError> {
+        if let Some((address, _)) = places
+            .iter()
+            .find(|(address, _)| address.to_canonical().is_loopback())
+        {
+            return Err(OpsError::OwnLoopback(*address));
+        }
         let (permission, signers) = (
             self.request.permission.as_deref(),
             self.request.signers.as_deref(),
@@ -128,11 +146,14 @@ impl Sensor<'_> {
         scan::may_look(self.desk, permission, signers, places)
     }
 
+    /// Looks; when the audit record cannot be written, nothing is sent, and whoever asked is told so.
+    async fn answer(&self, asked: &Asked) -> Outcome {
+        let answered = self.permitted(asked).await;
+        answered.unwrap_or_else(|error| Outcome::Failed(Untrusted::new(error.to_string())))
+    }
+
     /// Looks, if all of it may be looked at; a look that may be made in part is refused as a whole, as a scan is.
-    ///
-    /// # Errors
-    /// When the audit record cannot be written: nothing is sent then.
-    async fn answer(&self, asked: &Asked) -> Result<Outcome, OpsError> {
+    async fn permitted(&self, asked: &Asked) -> Result<Outcome, OpsError> {
         let look = &asked.look;
         let details =
             json!({ "run": look.run, "asked_by": look.asked_by, "port": look.port, "targets": look.targets });

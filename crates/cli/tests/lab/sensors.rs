@@ -31,6 +31,9 @@ impl Met {
         };
         met.certificates();
         met.start_server();
+        // Sensors may make no streams.
+        met.verify_port(&["this-host"]);
+        met.verify_port(&["sensor:nobody"]).refused(5, "FB006");
         met
     }
 
@@ -279,17 +282,35 @@ fn a_look_survives_a_killed_sensor_and_a_server_that_starts_again() {
         let verified = asked.join().unwrap().with(0);
         assert!(row(&verified, "sensor:north", GATEWAY_ADDRESS).contains("proved closed"));
     });
-    // The server goes and comes back; the sensor waits for it.
+    // The server goes while the sensor looks, and comes back: both wait for it.
+    let looks = met.said("north").matches(" for root on").count();
+    let way = met.way("verify").join(" ");
+    let asked = format!(
+        "{PROGRAM} verify {plan} --from sensor:north {way} >{} 2>&1; echo $? >>{}",
+        met.path("asked"),
+        met.path("asked")
+    );
+    met.start(GATEWAY, &asked, "asked.log");
+    let record = met.path("north.sqlite");
+    eventually("the sensor looks", SOON, || {
+        let record = met
+            .plant
+            .portcullis("office", &["audit", "list", "--store", &record]);
+        record.stdout.matches("sensor.look").count() > looks
+    });
     met.signal(MEETING, "KILL", "server.pid");
     eventually("the sensor tells it", SOON, || {
         met.said("north").contains("is lost, and tried again")
     });
     met.start_server();
-    eventually("the sensor is back", SOON, || {
-        met.said("north").contains("stands again")
+    eventually("the answer arrives", Duration::from_secs(45), || {
+        fs::read_to_string(met.file("asked")).is_ok_and(|asked| asked.ends_with("\n0\n"))
     });
-    let verified = met.verify(&plan, &["sensor:north"]).with(0);
-    assert!(row(&verified, "sensor:north", GATEWAY_ADDRESS).contains("proved closed"));
+    assert!(
+        fs::read_to_string(met.file("asked"))
+            .unwrap()
+            .contains("proved closed")
+    );
     met.signal("office", "INT", "north.pid");
 }
 
@@ -322,6 +343,21 @@ fn who_is_not_there_may_not_look_or_is_not_what_it_says_is_told_apart() {
         met.said("north").contains("is no look")
     });
     assert!(!met.said("north").contains('\u{1b}'), "{}", met.said("north"));
+    // Nor does it look at its own host for anybody.
+    let look = r#"{"version":1,"run":"00112233445566ff","asked_by":"me","port":"tcp/7000","targets":[{"address":"::ffff:127.0.0.1","control":null}]}"#;
+    fs::write(
+        met.file("junk.py"),
+        JUNK.replace(r#"{"version":1,"run":"\x1b[31m"}"#, look),
+    )
+    .unwrap();
+    met.plant
+        .command(MEETING, "python3", &[&met.path("junk.py")])
+        .current_dir(met.plant.folder())
+        .status()
+        .unwrap();
+    eventually("the sensor refuses", SOON, || {
+        met.said("north").contains("is a loopback address")
+    });
     met.verify_port(&["sensor:north"]).refused(4, "FB009");
     // A permission that has the port and not the control: it looks, and silence proves nothing.
     let permission = "[permission]\nowner = \"me\"\ncontact = \"here\"\nranges = [\"10.7.10.10/32\", \"2001:db8:7:10::a/128\"]\n\
