@@ -42,7 +42,9 @@ fn read(links: &str, addresses: &str) -> Vec<Interface> {
             networks: Vec::new(),
         })
         .collect();
-    for line in addresses.lines() {
+    // An address that another host has already is not one of this host (RFC 4862, 5.4.5).
+    let is_in_use = |line: &&str| !line.split_whitespace().any(|word| word == "dadfailed");
+    for line in addresses.lines().filter(is_in_use) {
         let mut words = line.split_whitespace();
         let network = words
             .find(|word| matches!(*word, "inet" | "inet6"))
@@ -71,7 +73,8 @@ mod tests {
     fn interfaces_and_their_addresses_are_read() {
         let links = "1: lo: <LOOPBACK,UP> mtu 65536\n7: eth0@if6: <BROADCAST,UP> mtu 1500\n9: docker0: <UP> mtu 1500\n11: ppp0: <UP> mtu 1492\n";
         let addresses = "1: lo    inet 127.0.0.1/8 scope host lo\n7: eth0    inet 10.7.10.10/24 brd 10.7.10.255 scope \
-                         global eth0\n7: eth0    inet6 2001:db8:7:10::a/64 scope global \n11: ppp0    inet 10.9.9.1 peer 10.9.9.2/32 scope global ppp0\n";
+                         global eth0\n7: eth0    inet6 2001:db8:7:10::a/64 scope global \n11: ppp0    inet 10.9.9.1 peer 10.9.9.2/32 scope global ppp0\n\
+                         7: eth0    inet6 2001:db8:7:10::b/64 scope global dadfailed tentative \n";
         let shown: Vec<String> = read(links, addresses)
             .iter()
             .map(|interface| {

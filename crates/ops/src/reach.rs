@@ -142,7 +142,11 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
         .as_ref()
         .map(|from| sources(from, site.as_ref()))
         .transpose()?;
-    let basis = Basis::read(&request.rules, &request.addresses)?;
+    let others = match request.instead.as_slice() {
+        [] => None,
+        files => Some(rules::of_files(files)?),
+    };
+    let basis = Basis::read(&request.rules, &request.addresses, others.as_ref())?;
     let question = question(request.port, basis.host.clone(), &request.addresses);
     let mut asked = request.addresses.iter();
     if request.port.transport == Transport::Tcp
@@ -162,12 +166,11 @@ pub fn ask(request: &Request) -> Result<Reached, OpsError> {
     };
     let mut answer = answered(&basis.ruleset);
     basis.quote(&mut answer);
-    let instead = match request.instead.as_slice() {
-        [] => None,
-        files => {
-            let other = rules::of_files(files)?;
+    let instead = match others {
+        None => None,
+        Some(other) => {
             let mut instead = Instead {
-                source: rules::names(files),
+                source: rules::names(&request.instead),
                 differences: Vec::new(),
                 leaves_groups: false,
             };

@@ -22,13 +22,20 @@ pub(crate) fn to(
 ) -> BTreeMap<IpAddr, Route> {
     let has = |is_ipv4: bool| addresses.iter().any(|address| address.is_ipv4() == is_ipv4);
     let is_plain = |is_ipv4: bool| has(is_ipv4) && has_no_policy(machine, is_ipv4);
-    let keeps_to_itself = |is_ipv4: bool| has(is_ipv4) && forwards_nothing(machine, is_ipv4, interfaces);
+    let passes_on = |is_ipv4: bool| match has(is_ipv4) {
+        true => forwarding(machine, is_ipv4, interfaces),
+        false => Forwarding::Unknown,
+    };
     let (plain_v4, plain_v6) = (is_plain(true), is_plain(false));
-    let (alone_v4, alone_v6) = (keeps_to_itself(true), keeps_to_itself(false));
+    let (on_v4, on_v6) = (passes_on(true), passes_on(false));
+    let is_connected = |address: &IpAddr| {
+        let mut networks = interfaces.iter().flat_map(|interface| &interface.networks);
+        networks.any(|network| network.contains(address))
+    };
     let route = |address: &IpAddr| {
-        let (is_plain, is_alone) = match address.is_ipv4() {
-            true => (plain_v4, alone_v4),
-            false => (plain_v6, alone_v6),
+        let (is_plain, passes_on) = match address.is_ipv4() {
+            true => (plain_v4, on_v4),
+            false => (plain_v6, on_v6),
         };
         let asked = ["route", "get", &address.to_string()];
         let said = machine.run("ip", &asked, "", PATIENCE).ok()?;
@@ -36,13 +43,19 @@ pub(crate) fn to(
             true => read(&said.stdout),
             false => refused(&said.stderr),
         }?;
+        // Another rule of routing may know another way for packets of others. What is connected is taken to be there.
         let route = match route {
-            Route::Onward if is_alone => Route::Unforwarded,
+            Route::Onward if !is_plain && !is_connected(address) => return None,
+            Route::Nowhere if !is_plain => return None,
+            Route::Here | Route::Anycast | Route::Broadcast if !is_plain => Route::Unclear,
+            Route::Onward => match passes_on {
+                Forwarding::Nothing => Route::Unforwarded,
+                Forwarding::Some => Route::PerhapsForwarded,
+                Forwarding::All | Forwarding::Unknown => Route::Onward,
+            },
             route => route,
         };
-        // Another rule of routing may know a way for packets of others.
-        let is_known = is_plain || route != Route::Nowhere;
-        is_known.then_some((*address, route))
+        Some((*address, route))
     };
     addresses.iter().take(MOST).filter_map(route).collect()
 }
@@ -64,8 +77,18 @@ fn are_usual(rules: &str) -> bool {
     !rules.trim().is_empty() && rules.lines().all(|line| USUAL.contains(&words(line).as_str()))
 }
 
-/// Whether no interface passes on what comes by it (`ip-sysctl.rst` of the kernel).
-fn forwards_nothing(machine: &Machine, is_ipv4: bool, interfaces: &[HostInterface]) -> bool {
+/// What a host passes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forwarding {
+    Nothing,
+    /// What comes by some interfaces.
+    Some,
+    All,
+    Unknown,
+}
+
+/// By which interfaces what comes is passed on (`ip-sysctl.rst` of the kernel).
+fn forwarding(machine: &Machine, is_ipv4: bool, interfaces: &[HostInterface]) -> Forwarding {
     let path = |name: &str, key: &str| {
         let family = if is_ipv4 { "ipv4" } else { "ipv6" };
         format!("/proc/sys/net/{family}/conf/{name}/{key}")
@@ -76,26 +99,33 @@ fn forwards_nothing(machine: &Machine, is_ipv4: bool, interfaces: &[HostInterfac
         said.map(|said| said.stdout).unwrap_or_default()
     };
     let each = |key: &str| {
-        interfaces
-            .iter()
-            .map(|one| path(&one.name, key))
-            .collect::<Vec<_>>()
+        let others = interfaces.iter().filter(|one| one.name != "lo");
+        others.map(|one| path(&one.name, key)).collect::<Vec<_>>()
     };
-    let mut all = vec![path("all", "forwarding")];
     match is_ipv4 {
         true => {
-            all.extend(each("forwarding"));
-            are_all_off(&values(&all), all.len())
+            let asked = each("forwarding");
+            of_settings(&values(&asked), asked.len())
         }
-        // Only newer kernels have an exception, for single interfaces.
-        false => are_all_off(&values(&all), 1) && !values(&each("force_forwarding")).contains('1'),
+        // One setting is for all, and only newer kernels have an exception for single interfaces.
+        false => match of_settings(&values(&[path("all", "forwarding")]), 1) {
+            Forwarding::Nothing if values(&each("force_forwarding")).contains('1') => Forwarding::Some,
+            all => all,
+        },
     }
 }
 
 /// Of so many settings, each on a line.
-fn are_all_off(values: &str, many: usize) -> bool {
+fn of_settings(values: &str, many: usize) -> Forwarding {
     let values: Vec<&str> = values.split_whitespace().collect();
-    values.len() == many && values.iter().all(|value| *value == "0")
+    let on = values.iter().filter(|value| **value == "1").count();
+    let off = values.iter().filter(|value| **value == "0").count();
+    match (on, off) {
+        _ if many == 0 || on + off != many => Forwarding::Unknown,
+        (0, _) => Forwarding::Nothing,
+        (_, 0) => Forwarding::All,
+        _ => Forwarding::Some,
+    }
 }
 
 fn read(said: &str) -> Option<Route> {
@@ -167,11 +197,17 @@ mod tests {
 
     /// A setting that could not be read may be on.
     #[test]
-    fn a_host_forwards_nothing_where_each_setting_says_so() {
-        assert!(are_all_off("0\n0\n", 2));
-        assert!(!are_all_off("0\n1\n", 2));
-        assert!(!are_all_off("0\n", 2));
-        assert!(!are_all_off("", 1));
+    fn what_a_host_passes_on_is_said_by_each_setting() {
+        for (values, many, forwarding) in [
+            ("0\n0\n", 2, Forwarding::Nothing),
+            ("0\n1\n", 2, Forwarding::Some),
+            ("1\n1\n", 2, Forwarding::All),
+            ("0\n", 2, Forwarding::Unknown),
+            ("", 1, Forwarding::Unknown),
+            ("", 0, Forwarding::Unknown),
+        ] {
+            assert_eq!(of_settings(values, many), forwarding, "{values:?}");
+        }
     }
 
     #[test]

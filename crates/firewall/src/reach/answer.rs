@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::{
     applied::Applied,
-    arrivals::Told,
+    arrivals::{Told, is_of_a_link},
     fates::{End, Fate, classes_of_ports, ends, merged, pieces_of, place_of},
     journey::{Arrivals, Departure, travel},
     link::{Linked, special},
-    places::Place,
+    packet::Interface,
+    places::{Place, Places},
     question::Question,
     ranges::Ranges,
     reason::because,
@@ -249,7 +250,7 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
     let mut applied = Applied::default();
     for family in Family::BOTH {
         let places = Arc::new(question.places(family));
-        let mut destinations = question.destinations_of(family);
+        let destinations = question.destinations_of(family);
         let all: Vec<IpAddr> = destinations
             .iter()
             .flatten()
@@ -262,12 +263,31 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
             _ => true,
         });
         let each = told.destination || question.asks_for_groups() || !is_alike;
-        if !each {
-            destinations.truncate(1);
-        }
         for class in told.classes(question, &places) {
             let first_of_class = views.len();
-            for destination in &destinations {
+            // An own address of a link is asked for by the interface that has it, and by no other.
+            let by = |bits: u128| match &class.interface {
+                Interface::Named(_) if places.is_of_a_link(bits) && places.place(bits) == Place::Own => {
+                    let has = class.names.iter().find(|name| places.has(name, bits));
+                    has.map(|name| Interface::Named(name.as_str().into()))
+                }
+                interface => Some(interface.clone()),
+            };
+            let by = |destination: &Option<u128>| match destination {
+                Some(bits) => by(*bits),
+                None => Some(class.interface.clone()),
+            };
+            let mut here: Vec<(Option<u128>, Interface)> = destinations
+                .iter()
+                .filter_map(|one| Some((*one, by(one)?)))
+                .collect();
+            if !each {
+                here.truncate(1);
+                if here.is_empty() && !destinations.is_empty() {
+                    here.push((None, class.interface.clone()));
+                }
+            }
+            for (destination, arrives) in &here {
                 let here = destination.map(|bits| family.address(bits));
                 let group = here.and_then(|address| question.group(address));
                 // What the routers of a network have together is asked for at this host, and where that is not known both ways.
@@ -277,6 +297,8 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
                 let (forwarded, perhaps) = match place {
                     Some(Place::Own | Place::Anycast) => (false, false),
                     Some(Place::PerhapsAnycast) => (false, true),
+                    // One address of several may be of this host, and another one not.
+                    Some(place) if place.is_own() == Some(false) => (true, false),
                     _ => (question.forwarded && group.is_none(), false),
                 };
                 let departure = Departure {
@@ -289,7 +311,7 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
                     address: *destination,
                     forwarded,
                     group,
-                    arrives: class.interface.clone(),
+                    arrives: arrives.clone(),
                     host: &places,
                 };
                 let strangers = !ruleset.strangers.is_empty();
@@ -308,7 +330,16 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
                     Some(view) => view.destinations.extend(here),
                     None => views.push(View {
                         is_ipv4: family == Family::V4,
-                        interfaces: class.names.clone(),
+                        interfaces: match destination {
+                            Some(bits) if places.is_of_a_link(*bits) => {
+                                let asked: Vec<u128> = match each {
+                                    true => vec![*bits],
+                                    false => destinations.iter().flatten().copied().collect(),
+                                };
+                                on_their_links(&class.names, &asked, &places)
+                            }
+                            _ => class.names.clone(),
+                        },
                         destinations: if each {
                             here.into_iter().collect()
                         } else {
@@ -327,16 +358,41 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
     }
 }
 
+/// Of these interfaces, those that have one of the addresses of a link, if one of them has.
+fn on_their_links(names: &[String], addresses: &[u128], places: &Places) -> Vec<String> {
+    let has = |name: &&String| addresses.iter().any(|bits| places.has(name, *bits));
+    let having: Vec<String> = names.iter().filter(has).cloned().collect();
+    match having.is_empty() {
+        true => names.to_vec(),
+        false => having,
+    }
+}
+
 /// Interfaces that turn out to have the same answer.
 pub(super) fn joined(views: Vec<View>) -> Vec<View> {
     let mut joined: Vec<View> = Vec::new();
     for view in views {
+        // Each link has addresses of its own.
+        let of_all = |view: &View| -> Vec<IpAddr> {
+            let addresses = view.destinations.iter();
+            addresses
+                .filter(|address| !is_of_a_link(address))
+                .copied()
+                .collect()
+        };
         let same = |known: &&mut View| {
-            (known.is_ipv4, &known.destinations, &known.parts)
-                == (view.is_ipv4, &view.destinations, &view.parts)
+            (known.is_ipv4, of_all(known), &known.parts) == (view.is_ipv4, of_all(&view), &view.parts)
         };
         match joined.iter_mut().find(same) {
-            Some(known) => known.interfaces.extend(view.interfaces),
+            Some(known) => {
+                known.interfaces.extend(view.interfaces);
+                let more = view.destinations.iter();
+                let more: Vec<IpAddr> = more
+                    .filter(|one| !known.destinations.contains(one))
+                    .copied()
+                    .collect();
+                known.destinations.extend(more);
+            }
             None => joined.push(view),
         }
     }

@@ -1,6 +1,6 @@
 //! Interfaces and destinations that no rule tells apart have the same answer, and are asked for once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{
     packet::Interface,
@@ -23,6 +23,8 @@ pub(super) struct Told {
     pub(super) destination: bool,
     /// Whether rules send packets to the interface by which they arrive.
     here: bool,
+    /// Whether rules send packets to an address that is of one link only.
+    links: bool,
 }
 
 /// Interfaces with one answer.
@@ -34,7 +36,10 @@ pub(super) struct Class {
 
 impl Told {
     pub(super) fn by(ruleset: &Ruleset) -> Self {
-        let mut told = Self::default();
+        let mut told = Self {
+            links: ruleset.led_to().iter().any(is_of_a_link),
+            ..Self::default()
+        };
         for table in &ruleset.tables {
             told.table(table);
         }
@@ -177,10 +182,11 @@ impl Told {
         };
         for name in names {
             let here = if self.here { Some(places.here(&name)) } else { None };
+            let link = self.links.then(|| Arc::clone(&name));
             let above = |device: &Arc<str>| is_above(&name, device).then(|| Arc::clone(&name));
             let told = self.names.get(&name).cloned();
             let told = told.or_else(|| self.devices.iter().find_map(above));
-            let signature = (told, self.matched_by(&name), here, false);
+            let signature = (told.or(link), self.matched_by(&name), here, false);
             add(signature, name.to_string(), Interface::Named(name));
         }
         if unlisted.len() > MANY {
@@ -219,12 +225,17 @@ impl Told {
     }
 }
 
+/// Whether an address counts on one link only (RFC 4291, 2.5.6).
+pub(super) fn is_of_a_link(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
 /// Whether an interface is a VLAN of another one, by its name.
 pub(super) fn is_above(name: &str, device: &str) -> bool {
     name.strip_prefix(device)
         .is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Its name where a rule has it, the beginnings that match it, its address where rules send packets there, and whether it is
+/// Its name where a rule has it or links are told apart, the beginnings that match it, its address where rules send packets there, and whether it is
 /// several that rules tell apart.
 type Signature = (Option<Arc<str>>, Vec<Arc<str>>, Option<Here>, bool);

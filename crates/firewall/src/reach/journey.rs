@@ -420,8 +420,12 @@ impl<'a> Journey<'a> {
                     self.walk.perhaps_block(&region, special::GROUP);
                     join(&mut local, state, region);
                 }
-                Place::PerhapsOnward => {
-                    self.walk.perhaps_block(&region, special::ROUTE);
+                place @ (Place::PerhapsOnward | Place::PerhapsForwarded) => {
+                    let cause = match place {
+                        Place::PerhapsForwarded => special::FORWARDED,
+                        _ => special::ROUTE,
+                    };
+                    self.walk.perhaps_block(&region, cause);
                     join(&mut onward, state, region);
                 }
                 Place::PerhapsAnycast if is_connection => {

@@ -77,6 +77,7 @@ pub(super) mod special {
     pub(in crate::reach) const NO_ADDRESS: CauseId = CauseId::MAX - 16;
     pub(in crate::reach) const ADDRESS: CauseId = CauseId::MAX - 17;
     pub(in crate::reach) const UNFORWARDED: CauseId = CauseId::MAX - 18;
+    pub(in crate::reach) const FORWARDED: CauseId = CauseId::MAX - 19;
 }
 
 impl<'a> Linked<'a> {

@@ -309,13 +309,13 @@ impl Sight {
         let Some(bits) = address else {
             return Place::Own;
         };
-        let place = self.places.place(bits);
+        let place = self.places.place_by(bits, &self.arrives);
         if address != self.address {
             return place;
         }
         // Whether what is asked for is at this host is known by the question.
         match (self.forwarded, place) {
-            (true, Place::NoRoute | Place::Unforwarded | Place::Nobody) => place,
+            (true, Place::NoRoute | Place::Unforwarded | Place::PerhapsForwarded | Place::Nobody) => place,
             (true, _) => Place::Onward,
             (false, Place::Anycast | Place::PerhapsAnycast) if self.group.is_none() => Place::Anycast,
             (false, _) => Place::Own,

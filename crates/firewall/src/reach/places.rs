@@ -38,6 +38,8 @@ pub(super) enum Place {
     Onward,
     /// To another host, if a route leads there.
     PerhapsOnward,
+    /// To another host, if what comes by that interface, and what goes back, is passed on.
+    PerhapsForwarded,
     /// Nowhere, for no route leads there.
     NoRoute,
     /// Nowhere, for it is another host, and this one passes nothing on.
@@ -53,9 +55,12 @@ impl Place {
     pub(super) fn is_own(self) -> Option<bool> {
         match self {
             Self::Own | Self::Anycast => Some(true),
-            Self::Onward | Self::PerhapsOnward | Self::NoRoute | Self::Unforwarded | Self::Nobody => {
-                Some(false)
-            }
+            Self::Onward
+            | Self::PerhapsOnward
+            | Self::PerhapsForwarded
+            | Self::NoRoute
+            | Self::Unforwarded
+            | Self::Nobody => Some(false),
             Self::Group(_) | Self::PerhapsAnycast | Self::Unknown => None,
         }
     }
@@ -66,7 +71,9 @@ impl Place {
             Self::Own => Some(kind::LOCAL),
             Self::Anycast => Some(kind::ANYCAST),
             Self::Group(kind) => Some(kind),
-            Self::Onward | Self::PerhapsOnward | Self::Unforwarded => Some(kind::UNICAST),
+            Self::Onward | Self::PerhapsOnward | Self::PerhapsForwarded | Self::Unforwarded => {
+                Some(kind::UNICAST)
+            }
             Self::NoRoute | Self::Nobody | Self::PerhapsAnycast | Self::Unknown => None,
         }
     }
@@ -108,11 +115,39 @@ impl Places {
             Some(Route::Broadcast) => Place::Group(kind::BROADCAST),
             Some(Route::Onward) => Place::Onward,
             Some(Route::Unforwarded) => Place::Unforwarded,
+            Some(Route::PerhapsForwarded) => Place::PerhapsForwarded,
+            Some(Route::Unclear) => Place::Unknown,
             Some(Route::Nowhere) => Place::NoRoute,
             None if self.of_routers.contains(&address) => Place::PerhapsAnycast,
             None if self.is_connected(address) => Place::Onward,
             None => Place::PerhapsOnward,
         }
+    }
+
+    /// The same for what comes by an interface. Addresses of a link are of no other link, and nothing goes on from one link to
+    /// another (RFC 4291, 2.5.6).
+    pub(super) fn place_by(&self, address: u128, arrives: &Interface) -> Place {
+        let place = self.place(address);
+        let Interface::Named(name) = arrives else {
+            return place;
+        };
+        match place {
+            Place::Own if self.is_of_a_link(address) && !self.has(name, address) => Place::Nobody,
+            Place::Onward | Place::PerhapsOnward if self.is_of_a_link(address) => Place::PerhapsOnward,
+            place => place,
+        }
+    }
+
+    /// Whether an address counts on one link only.
+    pub(super) fn is_of_a_link(&self, address: u128) -> bool {
+        self.family == Family::V6 && address >> 118 == 0xfe80 >> 6
+    }
+
+    /// Whether an interface has an address.
+    pub(super) fn has(&self, name: &str, address: u128) -> bool {
+        self.connected
+            .iter()
+            .any(|(known, own, _)| **known == *name && *own == address)
     }
 
     fn is_connected(&self, address: u128) -> bool {

@@ -43,6 +43,10 @@ pub enum Route {
     Onward,
     /// To another host, but this one passes nothing on.
     Unforwarded,
+    /// To another host, but this one passes on what comes by some interfaces only.
+    PerhapsForwarded,
+    /// To this host or to another one: other rules of routing may say otherwise.
+    Unclear,
     /// Nowhere: there is none.
     Nowhere,
 }
@@ -54,7 +58,7 @@ pub struct Question {
     pub port: Port,
     /// The addresses that they are sent to. Without one, any address of the host.
     pub destinations: Vec<IpAddr>,
-    /// Whether those are addresses of other hosts, behind this one.
+    /// Whether those are addresses of other hosts, behind this one, as far as that is not known of the host.
     pub forwarded: bool,
     /// The host.
     pub host: Host,

@@ -150,6 +150,9 @@ fn explain(cause: CauseId) -> Option<&'static str> {
         special::NOBODY => "the unspecified address, at which nobody is",
         special::NO_ROUTE => "an address to which no route leads",
         special::UNFORWARDED => "an address of another host, to which this one passes nothing on",
+        special::FORWARDED => {
+            "whether what comes by this interface, and what goes back, is passed on, as of some interfaces of this host only"
+        }
         special::ROUTE => "whether a route leads to the address that it is sent on to",
         special::NO_CONNECTION => {
             "an address of several hosts at once, or of any router of a network, at which no connection is answered"

@@ -172,6 +172,7 @@ fn leads_to(rule: &Rule, question: &Question, table: &Table) -> bool {
                 NewAddress::Mapped { .. } | NewAddress::Unknown
             ),
         },
+        Step::Opaque(text) => may_change_port(text),
         _ => false,
     });
     // Who asks for this port and no other is led to where he was going.
@@ -185,6 +186,13 @@ fn leads_to(rule: &Rule, question: &Question, table: &Table) -> bool {
         _ => false,
     };
     to_port && is_of_protocol(rule, number_of(port.transport), table) && !rule.steps.iter().any(only_here)
+}
+
+/// Whether what was not understood may give packets another port without the connection tracker, or hand them to a socket of another
+/// port.
+fn may_change_port(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.contains("tproxy") || text.starts_with("setting ") && text.contains("dport")
 }
 
 /// What the answer alone tells.

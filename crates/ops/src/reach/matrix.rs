@@ -103,7 +103,7 @@ impl Matrix {
 pub fn matrix(request: &MatrixRequest) -> Result<Matrix, OpsError> {
     let (known, site) = request.files.read()?;
     let site = site.ok_or(OpsError::NoSite)?;
-    let basis = Basis::read(&request.rules, &request.addresses)?;
+    let basis = Basis::read(&request.rules, &request.addresses, None)?;
     let ports = match request.ports.as_slice() {
         [] if request.rules.files.is_empty() => listening(&request.rules)?,
         [] => named(&site, &known),

@@ -29,14 +29,18 @@ pub(super) struct Basis {
 }
 
 impl Basis {
-    /// Reads them. Of a host, its routes to the addresses that are asked for as well.
-    pub(super) fn read(rules: &Rules, asked: &[IpAddr]) -> Result<Self, OpsError> {
+    /// Reads them. Of a host, its routes to the addresses that are asked for as well, and to those that other rules would lead to.
+    pub(super) fn read(rules: &Rules, asked: &[IpAddr], others: Option<&Ruleset>) -> Result<Self, OpsError> {
         if rules.files.is_empty() {
             let source = rules.host.as_ref().map_or("this host".to_owned(), Target::name);
             let machine = Machine::at(rules.host.clone()).map_err(OpsError::System)?;
             let ruleset = live(&machine)?;
             return Ok(Self {
-                host: host(&machine, &ruleset, asked)?,
+                host: {
+                    let led_to = others.map(Ruleset::led_to).unwrap_or_default();
+                    let asked: Vec<IpAddr> = asked.iter().copied().chain(led_to).collect();
+                    host(&machine, &ruleset, &asked)?
+                },
                 ruleset,
                 source,
                 machine: Some(machine),

@@ -243,3 +243,36 @@ fn every_rule_that_leads_here_is_told_however_many_there_are() {
         .filter(|remark| matches!(remark, Remark::LedHere { .. }));
     assert_eq!(leading.count(), 50);
 }
+
+#[test]
+fn a_rule_that_changes_the_port_by_itself_may_lead_here_as_well() {
+    let listed = |step: &str| {
+        format!(
+            r#"{{"nftables": [{{"table": {{"family": "ip", "name": "t", "handle": 1}}}},
+            {{"chain": {{"family": "ip", "table": "t", "name": "c", "handle": 2, "type": "filter", "hook": "prerouting", "prio": -150, "policy": "accept"}}}},
+            {{"rule": {{"family": "ip", "table": "t", "chain": "c", "handle": 3, "expr": [
+                {{"match": {{"op": "==", "left": {{"payload": {{"protocol": "udp", "field": "dport"}}}}, "right": 81}}}}, {step}]}}}}]}}"#
+        )
+    };
+    let told = |step: &str| {
+        let remarks = ask(&[&listed(step)], "udp/4840", host(&["eth0=10.9.0.1/16"])).remarks;
+        remarks
+            .iter()
+            .any(|remark| matches!(remark, Remark::LedHere { .. }))
+    };
+    assert!(told(
+        r#"{"mangle": {"key": {"payload": {"protocol": "udp", "field": "dport"}}, "value": 4840}}"#
+    ));
+    assert!(told(r#"{"tproxy": {"port": 4840}}"#));
+    assert!(!told(
+        r#"{"mangle": {"key": {"payload": {"protocol": "ip", "field": "dscp"}}, "value": 4}}"#
+    ));
+    let legacy = "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -m udp --dport 81 -j TPROXY --on-port 4840\nCOMMIT\n";
+    let remarks = ask(&[legacy], "udp/4840", host(&["eth0=10.9.0.1/16"])).remarks;
+    assert!(
+        remarks
+            .iter()
+            .any(|remark| matches!(remark, Remark::LedHere { .. })),
+        "{remarks:?}"
+    );
+}
