@@ -44,7 +44,7 @@ pub(super) enum Place {
     NoRoute,
     /// Nowhere, for it is another host, and this one passes nothing on.
     Unforwarded,
-    /// Nowhere: it is the address of nobody (RFC 1122, 3.2.1.3; RFC 4291, 2.5.2).
+    /// Nowhere: it is the address of nobody there (RFC 1122, 3.2.1.3; RFC 4291, 2.5.2 and 2.5.6).
     Nobody,
     /// To this host or to another one.
     Unknown,
@@ -128,11 +128,13 @@ impl Places {
     /// another (RFC 4291, 2.5.6).
     pub(super) fn place_by(&self, address: u128, arrives: &Interface) -> Place {
         let place = self.place(address);
-        let Interface::Named(name) = arrives else {
-            return place;
+        let has = match arrives {
+            Interface::Named(name) => self.has(name, address),
+            Interface::Other(_) => false,
+            _ => return place,
         };
         match place {
-            Place::Own if self.is_of_a_link(address) && !self.has(name, address) => Place::Nobody,
+            Place::Own if self.is_of_a_link(address) && !has => Place::Nobody,
             Place::Onward | Place::PerhapsOnward if self.is_of_a_link(address) => Place::PerhapsOnward,
             place => place,
         }

@@ -147,7 +147,9 @@ fn explain(cause: CauseId) -> Option<&'static str> {
         special::DORMANT => "a table of which the listing does not tell whether it is dormant",
         special::DEVICE => "a chain of which the listing does not tell of which interface it is",
         special::STRANGER => "an object that was not understood",
-        special::NOBODY => "the unspecified address, at which nobody is",
+        special::NOBODY => {
+            "an address at which nobody is by this interface: the unspecified one, or one of another link"
+        }
         special::NO_ROUTE => "an address to which no route leads",
         special::UNFORWARDED => "an address of another host, to which this one passes nothing on",
         special::FORWARDED => {

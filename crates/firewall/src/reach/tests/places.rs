@@ -47,7 +47,8 @@ fn led(target: &str, transport: &str, routes: Option<&[(&str, Route)]>) -> Strin
 const NO_CONNECTION: &str = "Blocked: an address of several hosts at once, or of any router of a network, at which no \
                              connection is answered";
 const GROUP: &str = "Unknown: a translation to an address of several hosts at once";
-const NOBODY: &str = "Blocked: the unspecified address, at which nobody is";
+const NOBODY: &str =
+    "Blocked: an address at which nobody is by this interface: the unspecified one, or one of another link";
 const OF_ROUTERS: &str = "Unknown: the address of the routers of a network (RFC 4291), which is one of this host where it forwards";
 
 #[test]
@@ -285,6 +286,7 @@ fn an_address_of_a_link_is_one_of_the_host_on_that_link_only() {
     };
     assert_eq!(by("eth0"), NOBODY);
     assert_eq!(by("eth1"), "led to :81");
+    assert_eq!(by("any other"), NOBODY);
     // Asked for by itself, it is asked for where it is.
     let mut question = Question::new("tcp/80".parse().unwrap(), on_links());
     question.destinations = vec!["fe80::b".parse().unwrap()];
