@@ -5,6 +5,7 @@ use std::{
     fs,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -44,11 +45,16 @@ fn as_root(program: &str) -> Command {
 struct Host {
     unshare: Child,
     init: String,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// Two hosts at a time would have the same control groups, and each would end what the other one starts there.
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Host {
     /// Starts it; what is written to its `/etc` stays in a folder.
     fn start(disk: &Path) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let unshare = as_root("unshare")
             .arg("--kill-child")
             .args([
@@ -67,6 +73,7 @@ impl Host {
         let mut host = Self {
             init: String::new(),
             unshare,
+            _alone: alone,
         };
         eventually("the first process", Duration::from_secs(20), || {
             let below = std::iter::successors(Some(host.unshare.id().to_string()), |pid| child_of(pid));
