@@ -148,6 +148,15 @@ impl Serving {
         }
     }
 
+    /// Tells the server that a look is under way, so that it does not ask again, and that the sensor is still there.
+    pub async fn is_under_way(&self, asked: &Asked) {
+        // Asking again does no harm.
+        let _ = asked.message.ack_with(jetstream::AckKind::Progress).await;
+        if let Err(error) = self.is_there().await {
+            tracing::debug!(%error, "nobody hears that the sensor is there");
+        }
+    }
+
     /// Stores what came of a look, and only then takes the question away.
     ///
     /// # Errors
@@ -224,13 +233,5 @@ impl Serving {
             .await
             .map_err(|error| refused(&error))?;
         Ok(())
-    }
-}
-
-impl Asked {
-    /// Tells the server that the look is under way, so that it does not ask again.
-    pub async fn is_under_way(&self) {
-        // Asking again does no harm.
-        let _ = self.message.ack_with(jetstream::AckKind::Progress).await;
     }
 }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 pub use portcullis_fabric::Trouble;
-use portcullis_fabric::{Asked, AskedLook, Broker, Looked, Outcome, Presence, Serving};
+use portcullis_fabric::{AskedLook, Broker, Looked, Outcome, Presence, Serving};
 use portcullis_model::{Port, PortState, RunId, SensorName, Untrusted};
 use portcullis_scan::{Pace, ProbeSettings};
 use serde::Serialize;
@@ -92,13 +92,15 @@ pub async fn serve(
         instance: RunId::of(&own.each_ref().map(String::as_bytes)),
         gone: false,
     };
-    let mut serving = Serving::begin(&request.broker, presence)
-        .await
-        .map_err(OpsError::Fabric)?;
+    let mut stop = stop.clone();
+    let begun = tokio::select! {
+        begun = Serving::begin(&request.broker, presence) => begun,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    };
+    let mut serving = begun.map_err(OpsError::Fabric)?;
     desk.record("sensor.start", format!("sensor {}", request.name), json!({}))
         .await?;
     tell(Told::There);
-    let mut stop = stop.clone();
     loop {
         let next = tokio::select! {
             next = serving.next() => next,
@@ -106,8 +108,16 @@ pub async fn serve(
         };
         match next {
             Ok(asked) => {
+                // Beside the look, and not between its parts: a server that is away must not hold it up.
+                let still_at_it = async {
+                    loop {
+                        tokio::time::sleep(STILL_AT_IT).await;
+                        serving.is_under_way(&asked).await;
+                    }
+                };
                 let looked = tokio::select! {
-                    looked = sensor.answer(&asked) => looked,
+                    looked = sensor.answer(&asked.look) => looked,
+                    () = still_at_it => break,
                     // It is not answered, and will be asked of whoever has this name next.
                     _ = stop.wait_for(|stop| *stop) => break,
                 };
@@ -147,14 +157,13 @@ impl Sensor<'_> {
     }
 
     /// Looks; when the audit record cannot be written, nothing is sent, and whoever asked is told so.
-    async fn answer(&self, asked: &Asked) -> Outcome {
-        let answered = self.permitted(asked).await;
+    async fn answer(&self, look: &AskedLook) -> Outcome {
+        let answered = self.permitted(look).await;
         answered.unwrap_or_else(|error| Outcome::Failed(Untrusted::new(error.to_string())))
     }
 
     /// Looks, if all of it may be looked at; a look that may be made in part is refused as a whole, as a scan is.
-    async fn permitted(&self, asked: &Asked) -> Result<Outcome, OpsError> {
-        let look = &asked.look;
+    async fn permitted(&self, look: &AskedLook) -> Result<Outcome, OpsError> {
         let details =
             json!({ "run": look.run, "asked_by": look.asked_by, "port": look.port, "targets": look.targets });
         let subject = format!("{} for {}", look.port, look.asked_by);
@@ -168,14 +177,7 @@ impl Sensor<'_> {
             return Ok(Outcome::Refused(Untrusted::new(why.to_string())));
         }
         self.desk.record("sensor.look", subject, details).await?;
-        let looks = self.look(look);
-        tokio::pin!(looks);
-        loop {
-            tokio::select! {
-                looked = &mut looks => return Ok(Outcome::Looked(looked)),
-                () = tokio::time::sleep(STILL_AT_IT) => asked.is_under_way().await,
-            }
-        }
+        Ok(Outcome::Looked(self.look(look).await))
     }
 
     /// One address after the other, not faster than a scan would ask one host.
