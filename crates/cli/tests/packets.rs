@@ -133,11 +133,11 @@ fn wrong(sent: &Sent, command: &[String], knowledge: &Knowledge) -> Vec<String> 
         .filter(|service| service.hazard == Hazard::Silent)
         .flat_map(|service| service.ports.iter().copied())
         .collect();
-    let guards: BTreeSet<&str> = command
-        .windows(2)
-        .filter(|pair| pair[0] == "--guard")
-        .map(|pair| pair[1].as_str())
-        .collect();
+    let named = |option: &str| -> BTreeSet<&str> {
+        let pairs = command.windows(2).filter(|pair| pair[0] == option);
+        pairs.map(|pair| pair[1].as_str()).collect()
+    };
+    let (guards, servers) = (named("--guard"), named("--nats"));
     let most = if command.iter().any(|word| word == "--second-look") {
         2
     } else {
@@ -147,6 +147,10 @@ fn wrong(sent: &Sent, command: &[String], knowledge: &Knowledge) -> Vec<String> 
     for ((address, port), told) in &sent.ports {
         // A guard is asked for its answer time again and again, which is what it is named for.
         if guards.contains(format!("{address}:{}", port.number).as_str()) {
+            continue;
+        }
+        // Nor is a NATS server looked at: it is talked to, encrypted.
+        if servers.contains(format!("tls://{address}:{}", port.number).as_str()) {
             continue;
         }
         let mut complain = |what: String| wrong.push(format!("{address} {port}: {what}"));
