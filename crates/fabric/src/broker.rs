@@ -87,6 +87,8 @@ impl Broker {
             .name(format!("portcullis {role}"))
             // A user who may hear only his own replies cannot read those of others.
             .custom_inbox_prefix(format!("_INBOX.{role}"))
+            // Only servers that were named: one on this host may tell of others, to which the way is not encrypted.
+            .ignore_discovered_servers()
             .connection_timeout(PATIENCE)
             .request_timeout(Some(PATIENCE));
         options = options.require_tls(addresses.iter().any(ServerAddr::tls_required));
