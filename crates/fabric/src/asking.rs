@@ -8,7 +8,8 @@ use portcullis_model::SensorName;
 
 use crate::{
     Answer, AskedLook, Broker, FabricError, Looked, Outcome, Presence,
-    broker::{Connection, PRESENCE, Role, with_cause},
+    broker::{Connection, Role, with_cause},
+    streams::PRESENCE,
 };
 
 impl Broker {
@@ -88,7 +89,7 @@ impl Connection {
         }
         let mut there = Vec::new();
         for name in names {
-            there.extend(self.presence(&name).await?);
+            there.extend(self.presence(&name).await?.map(|(_, presence)| presence));
         }
         Ok(there)
     }

@@ -11,6 +11,7 @@ mod broker;
 mod error;
 mod message;
 mod serving;
+mod streams;
 
 pub use broker::Broker;
 pub use error::FabricError;

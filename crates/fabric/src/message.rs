@@ -95,8 +95,6 @@ pub struct Presence {
     pub version: Untrusted,
     /// Since when, by its own clock.
     pub since: Timestamp,
-    /// Which of those that ever had the name it is.
-    pub instance: RunId,
     /// Whether that was its last word.
     pub gone: bool,
 }
@@ -303,7 +301,6 @@ mod tests {
                 host: Untrusted::new("pc"),
                 version: Untrusted::new("1"),
                 since: Timestamp::UNIX_EPOCH,
-                instance: RunId::of(&[b"one"]),
                 gone,
             };
             serde_json::to_vec(&said).unwrap()

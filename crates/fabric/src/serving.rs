@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 
 use crate::{
     AskedLook, Broker, FabricError, Outcome, Presence,
-    broker::{Connection, PRESENCE, Role, with_cause},
+    broker::{Connection, Role, with_cause},
+    streams::PRESENCE,
 };
 
 /// How often a sensor says that it is there.
@@ -69,7 +70,7 @@ impl Serving {
         let connection = broker
             .connect(&Role::Sensor(&presence.sensor), Some(tell))
             .await?;
-        if let Some(other) = connection.presence(&presence.sensor).await? {
+        if let Some((said, other)) = connection.presence(&presence.sensor).await? {
             let taken = || FabricError::Taken {
                 sensor: presence.sensor.clone(),
                 host: other.host.clone(),
@@ -78,9 +79,9 @@ impl Serving {
                 return Err(taken());
             }
             // One of this host may have been killed a moment ago.
-            let said = connection.said_last(&presence.sensor).await?;
             tokio::time::sleep(FALLEN_SILENT).await;
-            if connection.said_last(&presence.sensor).await? != said {
+            let says = connection.presence(&presence.sensor).await?;
+            if says.is_some_and(|(says, _)| says != said) {
                 return Err(taken());
             }
         }
