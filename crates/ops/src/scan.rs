@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use crate::{Desk, OpsError, Stop};
 use authority::Authority;
-pub(crate) use authority::permitted_pace;
+use authority::permitted_pace;
 pub use authority::{PermissionUsed, Signature, Tightening};
 pub use begin::default_ports;
 use keeping::Keeping;
@@ -241,10 +241,10 @@ pub(crate) fn may_look(
     Ok(used)
 }
 
-/// How many packets a second one host may get.
+/// How many packets a second one host may get, at least one; not more than all hosts together.
 pub(crate) fn permitted_per_host(asked: Pace, used: Option<&PermissionUsed>) -> u32 {
     let (pace, _) = permitted_pace(asked, used.map(|used| &used.permission));
-    pace.per_host_per_second
+    pace.per_host_per_second.min(pace.total_per_second).max(1)
 }
 
 async fn store(desk: &Desk, run: &Run, observations: &[Observation]) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     Desk, OpsError, Stop,
-    scan::{self, PermissionUsed, permitted_pace},
+    scan::{self, PermissionUsed},
     verify::look_at,
 };
 
@@ -193,9 +193,7 @@ impl Sensor<'_> {
             let control = target.control.filter(is_permitted);
             let knowledge = &self.desk.knowledge;
             let seen = look_at(target.address, look.port, control, &settings, knowledge).await;
-            let permission = used.as_ref().map(|used| &used.permission);
-            let (pace, _) = permitted_pace(Pace::default(), permission);
-            let per_second = pace.per_host_per_second.min(pace.total_per_second).max(1);
+            let per_second = scan::permitted_per_host(Pace::default(), used.as_ref());
             // Behind the last one, too: the next look may be at the same host.
             let rest = Duration::from_secs(1) * seen.packets() / per_second;
             looked.push(seen.into_looked());

@@ -195,6 +195,28 @@ fn the_smaller_rate_counts_and_is_told() {
 }
 
 #[test]
+fn one_host_gets_no_more_than_all_together() {
+    let mut permission = Permission::parse("p", TEXT).unwrap();
+    let used = |permission: &Permission| PermissionUsed {
+        file: PathBuf::new(),
+        digest: Digest::of(TEXT),
+        signature: Signature::None,
+        permission: permission.clone(),
+    };
+    permission.rate = Some(5);
+    assert_eq!(
+        crate::scan::permitted_per_host(Pace::default(), Some(&used(&permission))),
+        5
+    );
+    permission.per_host = Some(2);
+    assert_eq!(
+        crate::scan::permitted_per_host(Pace::default(), Some(&used(&permission))),
+        2
+    );
+    assert_eq!(crate::scan::permitted_per_host(Pace::default(), None), 20);
+}
+
+#[test]
 fn a_window_that_closes_while_the_scan_runs_ends_it_with_that_reason() {
     let lines = "when = [\"daily 22:00-06:00\"]\ntimezone = \"Europe/Oslo\"\n";
     let permission = Permission::parse("p", &format!("{TEXT}{lines}")).unwrap();
