@@ -150,17 +150,8 @@ fn records<'a>(reached: &'a Reached, view: &'a View) -> impl Iterator<Item = Rec
 
 /// Whether one part is what is left of another.
 fn is_of(left: &Part, part: &Part) -> bool {
-    let of = |part: &Part| {
-        let because = part.because.clone();
-        (
-            part.passage,
-            part.led_to.clone(),
-            part.at,
-            because,
-            part.source_ports.clone(),
-        )
-    };
-    of(left) == of(part)
+    (left.passage, &left.led_to, left.at) == (part.passage, &part.led_to, part.at)
+        && (&left.because, &left.source_ports) == (&part.because, &part.source_ports)
 }
 
 fn family(view: &View) -> &'static str {

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::{
     applied::Applied,
-    arrivals::{Told, is_of_a_link},
+    arrivals::Told,
     fates::{End, Fate, classes_of_ports, ends, merged, pieces_of, place_of},
     journey::{Arrivals, Departure, travel},
     link::{Linked, special},
     packet::Interface,
-    places::{Place, Places},
+    places::{Place, is_of_a_link},
     question::Question,
     ranges::Ranges,
     reason::because,
@@ -251,11 +251,8 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
     for family in Family::BOTH {
         let places = Arc::new(question.places(family));
         let destinations = question.destinations_of(family);
-        let all: Vec<IpAddr> = destinations
-            .iter()
-            .flatten()
-            .map(|bits| family.address(*bits))
-            .collect();
+        let every: Vec<u128> = destinations.iter().flatten().copied().collect();
+        let all: Vec<IpAddr> = every.iter().map(|bits| family.address(*bits)).collect();
         // An address of several hosts is another kind of destination.
         let place = |destination: &Option<u128>| destination.map(|bits| places.place(bits));
         let is_alike = destinations.windows(2).all(|two| match two {
@@ -265,21 +262,9 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
         let each = told.destination || question.asks_for_groups() || !is_alike;
         for class in told.classes(question, &places) {
             let first_of_class = views.len();
-            // An own address of a link is asked for by the interface that has it, and by no other.
-            let by = |bits: u128| match &class.interface {
-                Interface::Named(_) if places.is_of_a_link(bits) && places.place(bits) == Place::Own => {
-                    let has = class.names.iter().find(|name| places.has(name, bits));
-                    has.map(|name| Interface::Named(name.as_str().into()))
-                }
-                interface => Some(interface.clone()),
-            };
-            let by = |destination: &Option<u128>| match destination {
-                Some(bits) => by(*bits),
-                None => Some(class.interface.clone()),
-            };
             let mut here: Vec<(Option<u128>, Interface)> = destinations
                 .iter()
-                .filter_map(|one| Some((*one, by(one)?)))
+                .filter_map(|one| Some((*one, class.to(*one, &places)?)))
                 .collect();
             if !each {
                 here.truncate(1);
@@ -330,15 +315,10 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
                     Some(view) => view.destinations.extend(here),
                     None => views.push(View {
                         is_ipv4: family == Family::V4,
-                        interfaces: match destination {
-                            Some(bits) if places.is_of_a_link(*bits) => {
-                                let asked: Vec<u128> = match each {
-                                    true => vec![*bits],
-                                    false => destinations.iter().flatten().copied().collect(),
-                                };
-                                on_their_links(&class.names, &asked, &places)
-                            }
-                            _ => class.names.clone(),
+                        interfaces: match (destination, each) {
+                            (Some(bits), true) => class.names_to(&[*bits], &places),
+                            (Some(_), false) => class.names_to(&every, &places),
+                            (None, _) => class.names.clone(),
                         },
                         destinations: if each {
                             here.into_iter().collect()
@@ -355,16 +335,6 @@ pub fn reach(ruleset: &Ruleset, question: &Question) -> Answer {
     Answer {
         remarks: remarks(&linked, question, &views, &applied),
         views,
-    }
-}
-
-/// Of these interfaces, those that have one of the addresses of a link, if one of them has.
-fn on_their_links(names: &[String], addresses: &[u128], places: &Places) -> Vec<String> {
-    let has = |name: &&String| addresses.iter().any(|bits| places.has(name, *bits));
-    let having: Vec<String> = names.iter().filter(has).cloned().collect();
-    match having.is_empty() {
-        true => names.to_vec(),
-        false => having,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Interfaces and destinations that no rule tells apart have the same answer, and are asked for once.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     packet::Interface,
-    places::{Here, Places},
+    places::{Here, Places, is_of_a_link},
     question::Question,
     ruleset::{End, Field, Hook, Lookup, NewAddress, Ruleset, Set, Step, Table, Test, Value},
 };
@@ -32,6 +32,33 @@ pub(super) struct Told {
 pub(super) struct Class {
     pub(super) names: Vec<String>,
     pub(super) interface: Interface,
+}
+
+impl Class {
+    /// By which of them a packet to an address comes: to an own address of a link by the one that has it, and else by none of them.
+    pub(super) fn to(&self, address: Option<u128>, places: &Places) -> Option<Interface> {
+        match (address, &self.interface) {
+            (Some(bits), Interface::Named(_)) if places.is_of_own_link(bits) => {
+                let having = self.names.iter().find(|name| places.has(name, bits));
+                having.map(|name| Interface::Named(name.as_str().into()))
+            }
+            _ => Some(self.interface.clone()),
+        }
+    }
+
+    /// The names of those by which packets to one of these addresses come.
+    pub(super) fn names_to(&self, addresses: &[u128], places: &Places) -> Vec<String> {
+        if !addresses.iter().all(|bits| places.is_of_own_link(*bits)) {
+            return self.names.clone();
+        }
+        let has = |name: &&String| addresses.iter().any(|bits| places.has(name, *bits));
+        let having: Vec<String> = self.names.iter().filter(has).cloned().collect();
+        if having.is_empty() {
+            self.names.clone()
+        } else {
+            having
+        }
+    }
 }
 
 impl Told {
@@ -223,11 +250,6 @@ impl Told {
             .filter(|beginning| name.starts_with(&***beginning));
         matching.cloned().collect()
     }
-}
-
-/// Whether an address counts on one link only (RFC 4291, 2.5.6).
-pub(super) fn is_of_a_link(address: &IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// Whether an interface is a VLAN of another one, by its name.

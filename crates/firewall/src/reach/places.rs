@@ -1,6 +1,6 @@
 //! What is known of a host's addresses and routes, in one family: where a packet goes that is sent to an address.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use super::{packet::Interface, question::Route, ranges::Ranges, ruleset::kind};
 use crate::family::Family;
@@ -140,9 +140,13 @@ impl Places {
         }
     }
 
-    /// Whether an address counts on one link only.
-    pub(super) fn is_of_a_link(&self, address: u128) -> bool {
-        self.family == Family::V6 && address >> 118 == 0xfe80 >> 6
+    fn is_of_a_link(&self, address: u128) -> bool {
+        is_of_a_link(&self.family.address(address))
+    }
+
+    /// Whether it is one of the host's own that counts on one link only.
+    pub(super) fn is_of_own_link(&self, address: u128) -> bool {
+        self.is_of_a_link(address) && self.place(address) == Place::Own
     }
 
     /// Whether an interface has an address.
@@ -195,6 +199,11 @@ impl Places {
             ([], _) => Here::Perhaps,
         }
     }
+}
+
+/// Whether an address counts on one link only (RFC 4291, 2.5.6).
+pub(super) fn is_of_a_link(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 fn is_multicast(family: Family, address: u128) -> bool {
