@@ -384,6 +384,11 @@ fn who_is_not_there_may_not_look_or_is_not_what_it_says_is_told_apart() {
         "{}",
         both.stdout
     );
+    // A sensor that nobody could ask, or that could look at nothing.
+    for (options, error) in [("", "CL008"), ("--nats nats://127.0.0.1:4222", "OP041")] {
+        let sensor = format!("unset PORTCULLIS_CONFIG; exec {PROGRAM} sensor lost {options}");
+        met.plant.shell("office", &sensor).refused(2, error);
+    }
     for (server, error, code) in [
         ("nats://10.7.20.5:4222", "FB001", 2),
         ("https://x", "FB002", 2),
